@@ -1,0 +1,120 @@
+package ledger
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Account names who owns credits: "MSPID:enrollmentID", so that it survives a renewed certificate. At most 256 bytes.
+// A pool's account is "pool:" and the name of its datanet; no certificate can carry it, since an MSP ID is never "pool".
+type Account string
+
+// MaxAccount bounds an account name, in bytes.
+const MaxAccount = 256
+
+const poolPrefix = "pool:"
+
+var (
+	mspPattern       = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9.-]{0,63}$`)
+	enrolmentPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$`)
+)
+
+// NewAccount is the account of an enrolment in an organisation. It does not validate; see [Account.Validate].
+func NewAccount(msp, enrolment string) Account { return Account(msp + ":" + enrolment) }
+
+// PoolAccount is the account of a datanet's pool.
+func PoolAccount(datanet string) Account { return Account(poolPrefix + datanet) }
+
+// IsPool tells whether the account is a datanet's pool.
+func (a Account) IsPool() bool { return strings.HasPrefix(string(a), poolPrefix) }
+
+// MSP is the organisation of a person's account, "" for a pool or a malformed name.
+func (a Account) MSP() string {
+	msp, _, ok := strings.Cut(string(a), ":")
+	if !ok || a.IsPool() {
+		return ""
+	}
+	return msp
+}
+
+// Validate reports a malformed name of a person's account; a pool's account is refused, since nobody acts as a pool.
+func (a Account) Validate(field string) error {
+	msp, enrolment, ok := strings.Cut(string(a), ":")
+	if !ok || a.IsPool() || ValidMSP(msp) != nil || !enrolmentPattern.MatchString(enrolment) {
+		return Invalid(field, "%q is not an account: expected MSPID:enrollmentID", clip(string(a)))
+	}
+	return nil
+}
+
+// ValidMSP reports a malformed MSP ID: a letter, then up to 63 letters, digits, dots or hyphens, and not "pool".
+func ValidMSP(msp string) error {
+	if !mspPattern.MatchString(msp) || msp == "pool" {
+		return Refuse(CodeInvalid, "%q is not an MSP ID", clip(msp))
+	}
+	return nil
+}
+
+// clip bounds what a fault quotes of a request.
+func clip(s string) string {
+	if len(s) > 80 {
+		return strings.ToValidUTF8(s[:80], "") + "…"
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// Role is a signed attribute of a certificate. Any organisation's CA can issue itself any role, so a role is a right
+// within its organisation's rights.
+type Role string
+
+const (
+	Contributor Role = "contributor"
+	Validator   Role = "validator"
+	Curator     Role = "curator"
+	Trainer     Role = "trainer"
+	Host        Role = "host"
+	Consumer    Role = "consumer"
+	Operator    Role = "operator"
+	Regulator   Role = "regulator"
+)
+
+// Roles lists every role.
+var Roles = []Role{Contributor, Validator, Curator, Trainer, Host, Consumer, Operator, Regulator}
+
+// RolesAttribute is the name of the certificate attribute that holds the roles, separated by commas.
+const RolesAttribute = "datanet.roles"
+
+// ParseRoles reads the certificate attribute. Unknown words are no role and give no right.
+func ParseRoles(attribute string) []Role {
+	var roles []Role
+	for _, role := range Roles {
+		for _, word := range strings.Split(attribute, ",") {
+			if strings.TrimSpace(word) == string(role) {
+				roles = append(roles, role)
+				break
+			}
+		}
+	}
+	return roles
+}
+
+// Caller is who signed the proposal, as the certificate says: organisation, enrolment, roles.
+type Caller struct {
+	MSP       string
+	Enrolment string
+	Roles     []Role
+}
+
+// Account is the caller's account.
+func (c Caller) Account() Account { return NewAccount(c.MSP, c.Enrolment) }
+
+// Has tells whether the caller holds one of the roles.
+func (c Caller) Has(roles ...Role) bool {
+	for _, have := range c.Roles {
+		for _, want := range roles {
+			if have == want {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,74 @@
+package ledger
+
+import (
+	"encoding/base64"
+	"strings"
+)
+
+const (
+	// DefaultPage and MaxPage bound how many items one page of a list holds.
+	DefaultPage = 100
+	MaxPage     = 1000
+)
+
+// PageRequest asks for a page of a list: at most Limit items (0: [DefaultPage], at most [MaxPage]) after the one at
+// which an earlier page's Next pointed ("" begins).
+type PageRequest struct {
+	Limit  int    `json:"limit,omitzero"`
+	Cursor string `json:"cursor,omitzero"`
+}
+
+// Page is one page of a list and the cursor of the next one, "" at the end. A cursor stays good when items come or go.
+type Page[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next"`
+}
+
+// List reads a page of the keys under prefix, each turned into an item by item.
+func List[T any](l Lister, prefix Key, req PageRequest, item func(Key, []byte) (T, error)) (Page[T], error) {
+	page := Page[T]{Items: []T{}}
+	if req.Limit < 0 || req.Limit > MaxPage {
+		return page, Invalid("limit", "must be from 0 to %d", MaxPage)
+	}
+	limit := req.Limit
+	if limit == 0 {
+		limit = DefaultPage
+	}
+	from, err := cursorKey(prefix, req.Cursor)
+	if err != nil {
+		return page, err
+	}
+	entries, next, err := l.Range(prefix, from, limit)
+	if err != nil {
+		return page, err
+	}
+	for _, entry := range entries {
+		it, err := item(entry.Key, entry.Value)
+		if err != nil {
+			return page, err
+		}
+		page.Items = append(page.Items, it)
+	}
+	if next != "" {
+		page.Next = base64.RawURLEncoding.EncodeToString([]byte(strings.TrimPrefix(string(next), string(prefix))))
+	}
+	return page, nil
+}
+
+func cursorKey(prefix Key, cursor string) (Key, error) {
+	if cursor == "" {
+		return "", nil
+	}
+	if len(cursor) > 8*MaxKeyPart {
+		return "", Invalid("cursor", "too long")
+	}
+	rest, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil {
+		return "", Invalid("cursor", "not a cursor of this list")
+	}
+	key := prefix + Key(rest)
+	if _, _, ok := key.Split(); !ok {
+		return "", Invalid("cursor", "not a cursor of this list")
+	}
+	return key, nil
+}
