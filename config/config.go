@@ -1,0 +1,16 @@
+// Package config holds the topologies of the local network as they are
+// published: commented YAML files that a production topology starts from.
+package config
+
+import _ "embed"
+
+// BFT is a local network of three members, a regulator and four SmartBFT
+// orderers, the fourth of a neutral operator without a peer.
+//
+//go:embed local-bft.yaml
+var BFT []byte
+
+// Raft is the same consortium with three Raft orderers.
+//
+//go:embed local-raft.yaml
+var Raft []byte
