@@ -1,54 +1,31 @@
 package plain
 
 import (
-	"encoding/binary"
+	"strings"
 
 	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/attribution/text1"
 )
 
-// A vocabulary numbers tokens in the order in which it meets them, so that two tokens are equal when
-// their numbers are.
-type vocabulary map[string]uint32
-
-// A token is a canonical token by number, with what else the definition asks of it.
-type token struct {
-	number     uint32
-	runes      int
-	start, end int // bytes of the raw text
-}
-
-// read cuts a text into tokens.
-func (v vocabulary) read(text []byte) []token {
-	var tokens []token
-	for _, t := range text1.Tokens(text) {
-		number, known := v[t.Text]
-		if !known {
-			number = uint32(len(v))
-			v[t.Text] = number
-		}
-		tokens = append(tokens, token{number: number, runes: t.Runes, start: t.Start, end: t.End})
-	}
-	return tokens
-}
-
-// A run is a sequence of tokens in a form that a map can hold: four bytes for each number.
+// A run is a sequence of tokens in a form that a map can hold: their texts, each ended by a NUL, which no
+// token contains since it is a boundary.
 type run string
 
-func newRun(tokens []token) run {
-	b := make([]byte, 0, 4*len(tokens))
+func newRun(tokens []text1.Token) run {
+	var b strings.Builder
 	for _, t := range tokens {
-		b = binary.BigEndian.AppendUint32(b, t.number)
+		b.WriteString(t.Text)
+		b.WriteByte(0)
 	}
-	return run(b)
+	return run(b.String())
 }
 
-// passage returns the end of the passage that starts at token i of a record (section 2): the shortest
+// passage returns the end of the passage that starts at text1.Token i of a record (section 2): the shortest
 // run with at least 5 tokens and at least 12 runes. There is none when the record ends before.
-func passage(record []token, i int) (end int, ok bool) {
+func passage(record []text1.Token, i int) (end int, ok bool) {
 	runes := 0
 	for j := i; j < len(record); j++ {
-		runes += record[j].runes
+		runes += record[j].Runes
 		if j+1-i >= 5 && runes >= 12 {
 			return j + 1, true
 		}
@@ -62,28 +39,28 @@ const longestPassage = 12
 // A corpus is section 2: the records' tokens, how often each occurs and where, and where each passage is at home.
 type corpus struct {
 	contributions attribution.Corpus
-	records       [][][]token // by contribution and record
-	n, v          uint64      // N and V
+	records       [][][]text1.Token // by contribution and record
+	n, v          uint64            // N and V
 
-	at   map[uint32][]attribution.Place // of every token, ascending
+	at   map[string][]attribution.Place // of every token, ascending
 	home map[run]attribution.Place      // of every passage
 }
 
-func readCorpus(contributions attribution.Corpus, vocabulary vocabulary) *corpus {
+func readCorpus(contributions attribution.Corpus) *corpus {
 	c := &corpus{
 		contributions: contributions,
-		records:       make([][][]token, len(contributions)),
-		at:            make(map[uint32][]attribution.Place),
+		records:       make([][][]text1.Token, len(contributions)),
+		at:            make(map[string][]attribution.Place),
 		home:          make(map[run]attribution.Place),
 	}
 	for k, contribution := range contributions {
 		for r, text := range contribution.Records {
-			record := vocabulary.read(text)
+			record := text1.Tokens(text)
 			c.records[k] = append(c.records[k], record)
 			c.n += uint64(len(record))
 			for i, t := range record {
 				place := attribution.Place{Contribution: k, Record: r, Token: i}
-				c.at[t.number] = append(c.at[t.number], place)
+				c.at[t.Text] = append(c.at[t.Text], place)
 				if end, ok := passage(record, i); ok {
 					key := newRun(record[i:end])
 					if _, earlier := c.home[key]; !earlier {
@@ -98,7 +75,7 @@ func readCorpus(contributions attribution.Corpus, vocabulary vocabulary) *corpus
 }
 
 // count is count(t) of section 3.
-func (c *corpus) count(t token) uint64 { return uint64(len(c.at[t.number])) }
+func (c *corpus) count(t text1.Token) uint64 { return uint64(len(c.at[t.Text])) }
 
 // origin returns the account that the token at a place is from (section 2): that of the earliest home
 // among the passages that cover it, or of its own contribution where none does.
@@ -121,15 +98,15 @@ type match struct {
 	first       attribution.Place
 }
 
-func (c *corpus) longest(tokens []token) match {
+func (c *corpus) longest(tokens []text1.Token) match {
 	var best match
 	if len(tokens) == 0 {
 		return best
 	}
-	for _, place := range c.at[tokens[0].number] {
+	for _, place := range c.at[tokens[0].Text] {
 		record := c.records[place.Contribution][place.Record][place.Token:]
 		length := 0
-		for length < len(tokens) && length < len(record) && tokens[length].number == record[length].number {
+		for length < len(tokens) && length < len(record) && tokens[length].Text == record[length].Text {
 			length++
 		}
 		switch {

@@ -2,7 +2,7 @@
 // function for each of its steps, no index, nothing clever. It is the measure that faster engines are
 // tested against.
 //
-// It holds the whole corpus in maps and looks at every occurrence of every output token, so it is meant
+// It holds the whole corpus in maps and looks at every occurrence of every output text1.Token, so it is meant
 // for corpora of some megabytes: a million tokens take about a second to read and a few hundred bytes
 // each.
 package plain
@@ -12,16 +12,16 @@ import (
 	"math"
 	"math/big"
 	"slices"
+	"strings"
 
 	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/attribution/receipt"
+	"github.com/datanet-consortium/datanet/attribution/text1"
 )
 
-// An Engine makes receipts over one corpus. It must not be used concurrently, since it keeps numbering
-// new tokens.
+// An Engine makes receipts over one corpus. It may be used concurrently.
 type Engine struct {
-	vocabulary vocabulary
-	corpus     *corpus
+	corpus *corpus
 }
 
 // New reads a corpus. It fails when a name in it breaks the rules or a contribution stands in it twice.
@@ -30,14 +30,13 @@ func New(contributions attribution.Corpus) (*Engine, error) {
 	if err := contributions.Check(); err != nil {
 		return nil, fmt.Errorf("read corpus: %w", err)
 	}
-	v := make(vocabulary)
-	return &Engine{vocabulary: v, corpus: readCorpus(contributions, v)}, nil
+	return &Engine{corpus: readCorpus(contributions)}, nil
 }
 
-// Size returns N and V of section 2: the number of tokens in the corpus, and that of its distinct tokens plus one.
+// Size returns N and V of section 2: the number of tokens in the corpus, and that of its distinct text1.Tokens plus one.
 func (e *Engine) Size() (n, v uint64) { return e.corpus.n, e.corpus.v }
 
-// A span is a passage of the output that occurs in the corpus; its positions count tokens of the output.
+// A span is a passage of the output that occurs in the corpus; its positions count text1.Tokens of the output.
 type span struct {
 	start, end int
 	match      match
@@ -62,16 +61,16 @@ func (e *Engine) Receipt(a attribution.Answer) (*receipt.Receipt, error) {
 	if r.Context, err = attribution.CommitContext(a.Nonces.Context, a.Context); err != nil {
 		return nil, err
 	}
-	output := e.vocabulary.read(a.Output)
+	output := text1.Tokens(a.Output)
 	if r.OutputBytes, err = width(len(a.Output), "the output's bytes"); err != nil {
 		return nil, err
 	}
 	if r.OutputTokens, err = width(len(output), "the output's tokens"); err != nil {
 		return nil, err
 	}
-	prompt := make([][]token, len(a.Prompt))
+	prompt := make([][]text1.Token, len(a.Prompt))
 	for i, message := range a.Prompt {
-		prompt[i] = e.vocabulary.read(message)
+		prompt[i] = text1.Tokens(message)
 	}
 
 	if e.corpus.n > 0 && len(output) > 0 {
@@ -89,9 +88,9 @@ func (e *Engine) Receipt(a attribution.Answer) (*receipt.Receipt, error) {
 	return r, nil
 }
 
-// weights is step 1 of section 4: w of each output token, 0 for what is quoted from the prompt or an
+// weights is step 1 of section 4: w of each output text1.Token, 0 for what is quoted from the prompt or an
 // echo, and for any other its information (section 3).
-func (e *Engine) weights(output []token, prompt [][]token) []uint64 {
+func (e *Engine) weights(output []text1.Token, prompt [][]text1.Token) []uint64 {
 	quoted := quotes(output, prompt)
 	w := make([]uint64, len(output))
 	for i, t := range output {
@@ -102,8 +101,8 @@ func (e *Engine) weights(output []token, prompt [][]token) []uint64 {
 	return w
 }
 
-// quotes tells which output tokens lie in a passage of the output that occurs in a record of the prompt.
-func quotes(output []token, prompt [][]token) []bool {
+// quotes tells which output text1.Tokens lie in a passage of the output that occurs in a record of the prompt.
+func quotes(output []text1.Token, prompt [][]text1.Token) []bool {
 	sent := make(map[run]bool)
 	for _, message := range prompt {
 		for i := range message {
@@ -123,13 +122,13 @@ func quotes(output []token, prompt [][]token) []bool {
 	return quoted
 }
 
-// echo tells whether an output token equals one of the 9 before it.
-func echo(output []token, i int) bool {
-	return slices.ContainsFunc(output[max(0, i-9):i], func(t token) bool { return t.number == output[i].number })
+// echo tells whether an output text1.Token equals one of the 9 before it.
+func echo(output []text1.Token, i int) bool {
+	return slices.ContainsFunc(output[max(0, i-9):i], func(t text1.Token) bool { return t.Text == output[i].Text })
 }
 
 // maximal is step 2 of section 4: the spans [i, R(i)) with R(i) > R(i−1).
-func (e *Engine) maximal(output []token) []span {
+func (e *Engine) maximal(output []text1.Token) []span {
 	var spans []span
 	before := 0
 	for i := range output {
@@ -179,7 +178,7 @@ func belong(kept []span, w []uint64) []span {
 
 // pay is step 1 of section 5: every token that belongs to a span is paid, with its w, to the origin of
 // the corresponding token at the span's home.
-func (e *Engine) pay(spans []span, output []token, w []uint64) ([]receipt.Span, error) {
+func (e *Engine) pay(spans []span, output []text1.Token, w []uint64) ([]receipt.Span, error) {
 	var paid []receipt.Span
 	for _, s := range spans {
 		home := s.match.first
@@ -200,7 +199,7 @@ func (e *Engine) pay(spans []span, output []token, w []uint64) ([]receipt.Span, 
 		// The positions fit, since the numbers of the output's tokens and bytes do.
 		paid = append(paid, receipt.Span{
 			Start: uint32(s.start), End: uint32(s.end),
-			ByteStart: uint32(output[s.start].start), ByteEnd: uint32(output[s.end-1].end),
+			ByteStart: uint32(output[s.start].Start), ByteEnd: uint32(output[s.end-1].End),
 			Information: s.sum, Credit: s.credit, Occurrences: s.match.occurrences,
 			Home:   receipt.Home{Contribution: e.corpus.contributions[home.Contribution].ID, Record: record, Token: first},
 			Payees: payees(credit),
@@ -217,12 +216,7 @@ func payees(credit map[string]uint64) []receipt.Payee {
 			list = append(list, receipt.Payee{Account: account, Credit: c})
 		}
 	}
-	slices.SortFunc(list, func(a, b receipt.Payee) int {
-		if a.Account < b.Account {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(list, func(a, b receipt.Payee) int { return strings.Compare(a.Account, b.Account) })
 	return list
 }
 
