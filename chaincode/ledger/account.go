@@ -41,7 +41,7 @@ func (a Account) MSP() string {
 func (a Account) Validate(field string) error {
 	msp, enrolment, ok := strings.Cut(string(a), ":")
 	if !ok || a.IsPool() || ValidMSP(msp) != nil || !enrolmentPattern.MatchString(enrolment) {
-		return Invalid(field, "%q is not an account: expected MSPID:enrollmentID", clip(string(a)))
+		return Invalid(field, "%q is not an account: expected MSPID:enrollmentID", Clip(string(a)))
 	}
 	return nil
 }
@@ -49,13 +49,13 @@ func (a Account) Validate(field string) error {
 // ValidMSP reports a malformed MSP ID: a letter, then up to 63 letters, digits, dots or hyphens, and not "pool".
 func ValidMSP(msp string) error {
 	if !mspPattern.MatchString(msp) || msp == "pool" {
-		return Refuse(CodeInvalid, "%q is not an MSP ID", clip(msp))
+		return Refuse(CodeInvalid, "%q is not an MSP ID", Clip(msp))
 	}
 	return nil
 }
 
-// clip bounds what a fault quotes of a request.
-func clip(s string) string {
+// Clip bounds what a fault quotes of a request.
+func Clip(s string) string {
 	if len(s) > 80 {
 		return strings.ToValidUTF8(s[:80], "") + "…"
 	}
@@ -117,4 +117,12 @@ func (c Caller) Has(roles ...Role) bool {
 		}
 	}
 	return false
+}
+
+// Pool is the name of the datanet whose pool the account is, "" for a person's account.
+func (a Account) Pool() string {
+	if !a.IsPool() {
+		return ""
+	}
+	return string(a[len(poolPrefix):])
 }

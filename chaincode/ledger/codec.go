@@ -72,10 +72,8 @@ func Load[T any](r Reader, key Key) (value T, found bool, err error) {
 	if err != nil || data == nil {
 		return value, false, err
 	}
-	if err := json.Unmarshal(data, &value, json.RejectUnknownMembers(true)); err != nil {
-		return value, false, fmt.Errorf("decode state %s: %w", key, err)
-	}
-	return value, true, nil
+	value, err = Value[T](key, data)
+	return value, err == nil, err
 }
 
 // Save encodes a value and writes it under a key.

@@ -120,7 +120,7 @@ func (reg *Registry) Execute(store Store, name string, doc []byte) (out *Outcome
 	}()
 	f, ok := reg.functions[name]
 	if !ok {
-		return nil, Refuse(CodeNotFound, "no function %q", clip(name))
+		return nil, Refuse(CodeNotFound, "no function %q", Clip(name))
 	}
 	b := newBuffer(store)
 	request, err := f.decode(doc)
@@ -150,3 +150,6 @@ func (reg *Registry) Execute(store Store, name string, doc []byte) (out *Outcome
 	}
 	return out, nil
 }
+
+// Nothing is the request of a function that needs to know nothing: the document {}.
+type Nothing struct{}

@@ -2,7 +2,10 @@ package ledger
 
 import (
 	"encoding/base64"
+	"fmt"
 	"strings"
+
+	"github.com/go-json-experiment/json"
 )
 
 const (
@@ -71,4 +74,13 @@ func cursorKey(prefix Key, cursor string) (Key, error) {
 		return "", Invalid("cursor", "not a cursor of this list")
 	}
 	return key, nil
+}
+
+// Value is the item function of lists whose items are the stored values themselves.
+func Value[T any](key Key, value []byte) (T, error) {
+	var v T
+	if err := json.Unmarshal(value, &v, json.RejectUnknownMembers(true)); err != nil {
+		return v, fmt.Errorf("decode state %s: %w", key, err)
+	}
+	return v, nil
 }

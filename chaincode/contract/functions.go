@@ -1,0 +1,106 @@
+package contract
+
+import (
+	"github.com/hyperledger/fabric-contract-api-go/v2/contractapi"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+)
+
+// all lists the contracts. The contract API finds their functions by reflection; New checks that they are exactly
+// those of the table.
+func all(reg *ledger.Registry) []contractapi.ContractInterface {
+	return []contractapi.ContractInterface{
+		&memberContract{newBase("member", reg)},
+		&accountContract{newBase("account", reg)},
+		&scheduleContract{newBase("schedule", reg)},
+		&proposalContract{newBase("proposal", reg)},
+		&tokenContract{newBase("token", reg)},
+	}
+}
+
+type memberContract struct{ base }
+
+func (c *memberContract) Found(ctx context, request string) (string, error) {
+	return c.run(ctx, "Found", request)
+}
+func (c *memberContract) List(ctx context, request string) (string, error) {
+	return c.run(ctx, "List", request)
+}
+
+type accountContract struct{ base }
+
+func (c *accountContract) Open(ctx context, request string) (string, error) {
+	return c.run(ctx, "Open", request)
+}
+func (c *accountContract) Get(ctx context, request string) (string, error) {
+	return c.run(ctx, "Get", request)
+}
+func (c *accountContract) List(ctx context, request string) (string, error) {
+	return c.run(ctx, "List", request)
+}
+
+type scheduleContract struct{ base }
+
+func (c *scheduleContract) Get(ctx context, request string) (string, error) {
+	return c.run(ctx, "Get", request)
+}
+
+type proposalContract struct{ base }
+
+func (c *proposalContract) Propose(ctx context, request string) (string, error) {
+	return c.run(ctx, "Propose", request)
+}
+func (c *proposalContract) Approve(ctx context, request string) (string, error) {
+	return c.run(ctx, "Approve", request)
+}
+func (c *proposalContract) Withdraw(ctx context, request string) (string, error) {
+	return c.run(ctx, "Withdraw", request)
+}
+func (c *proposalContract) Execute(ctx context, request string) (string, error) {
+	return c.run(ctx, "Execute", request)
+}
+func (c *proposalContract) Expire(ctx context, request string) (string, error) {
+	return c.run(ctx, "Expire", request)
+}
+func (c *proposalContract) Get(ctx context, request string) (string, error) {
+	return c.run(ctx, "Get", request)
+}
+func (c *proposalContract) List(ctx context, request string) (string, error) {
+	return c.run(ctx, "List", request)
+}
+
+type tokenContract struct{ base }
+
+func (c *tokenContract) Transfer(ctx context, request string) (string, error) {
+	return c.run(ctx, "Transfer", request)
+}
+func (c *tokenContract) TransferBatch(ctx context, request string) (string, error) {
+	return c.run(ctx, "TransferBatch", request)
+}
+func (c *tokenContract) Fold(ctx context, request string) (string, error) {
+	return c.run(ctx, "Fold", request)
+}
+func (c *tokenContract) Redeem(ctx context, request string) (string, error) {
+	return c.run(ctx, "Redeem", request)
+}
+func (c *tokenContract) Acknowledge(ctx context, request string) (string, error) {
+	return c.run(ctx, "Acknowledge", request)
+}
+func (c *tokenContract) Return(ctx context, request string) (string, error) {
+	return c.run(ctx, "Return", request)
+}
+func (c *tokenContract) Balance(ctx context, request string) (string, error) {
+	return c.run(ctx, "Balance", request)
+}
+func (c *tokenContract) Credits(ctx context, request string) (string, error) {
+	return c.run(ctx, "Credits", request)
+}
+func (c *tokenContract) Statement(ctx context, request string) (string, error) {
+	return c.run(ctx, "Statement", request)
+}
+func (c *tokenContract) Redemptions(ctx context, request string) (string, error) {
+	return c.run(ctx, "Redemptions", request)
+}
+func (c *tokenContract) Mints(ctx context, request string) (string, error) {
+	return c.run(ctx, "Mints", request)
+}

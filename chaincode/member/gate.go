@@ -1,0 +1,43 @@
+package member
+
+import (
+	"fmt"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+)
+
+// Gate admits callers by role and organisation and denies by default: commands are for callers of member
+// organisations that hold a role the function asks for; queries are for everyone whom the channel lets read.
+type Gate struct{}
+
+// Reads names the member list.
+func (Gate) Reads() []ledger.Key { return []ledger.Key{listKey} }
+
+// Admit returns a "forbidden" fault when the caller may not call f.
+func (Gate) Admit(r ledger.Reader, f *ledger.Function) error {
+	caller := r.Caller()
+	if !f.Query && !f.Access.Founding {
+		members, err := Load(r)
+		if err != nil {
+			return err
+		}
+		if !members.Has(caller.MSP) {
+			return ledger.Refuse(ledger.CodeForbidden, "%s is not a member: it may query, and write nothing", caller.MSP)
+		}
+	}
+	if len(f.Access.Roles) > 0 && !caller.Has(f.Access.Roles...) {
+		return ledger.Refuse(ledger.CodeForbidden, "%s needs the role %s", f.Name, oneOf(f.Access.Roles))
+	}
+	return nil
+}
+
+func oneOf(roles []ledger.Role) string {
+	text := ""
+	for i, role := range roles {
+		if i > 0 {
+			text += " or "
+		}
+		text += fmt.Sprint(role)
+	}
+	return text
+}

@@ -1,0 +1,40 @@
+// Package rules puts the domains together: the chaincode's whole table of functions behind its gate.
+package rules
+
+import (
+	"slices"
+
+	"github.com/datanet-consortium/datanet/chaincode/account"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/member"
+	"github.com/datanet-consortium/datanet/chaincode/proposal"
+	"github.com/datanet-consortium/datanet/chaincode/schedule"
+	"github.com/datanet-consortium/datanet/chaincode/token"
+)
+
+// New is the table for a channel with the given founding members (see contract.Founders).
+func New(founders []string) *ledger.Registry {
+	return ledger.NewRegistry(member.Gate{},
+		member.Functions(founders),
+		account.Functions(),
+		schedule.Functions(),
+		proposal.Functions(kinds()...),
+		token.Functions(),
+	)
+}
+
+// kinds are the sorts of proposal by which the members bind the consortium.
+func kinds() []proposal.Kind {
+	return []proposal.Kind{
+		proposal.NewKind("member.add", "Adds an organisation to the members.", member.CheckAddition,
+			func(tx ledger.Tx, _ string, add member.Addition) error { return member.Add(tx, add) }),
+		proposal.NewKind("schedule.set", "Sets the fee schedule.", schedule.Check,
+			func(tx ledger.Tx, _ string, s schedule.Schedule) error { return schedule.Set(tx, s) }),
+		proposal.NewKind("token.mint", "Mints credits.", token.CheckMint, token.ExecuteMint),
+	}
+}
+
+// KeyKinds lists every kind of key on the ledger.
+func KeyKinds() []string {
+	return slices.Concat(member.KeyKinds, account.KeyKinds, schedule.KeyKinds, proposal.KeyKinds, token.KeyKinds)
+}

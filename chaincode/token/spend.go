@@ -1,0 +1,106 @@
+package token
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/money"
+)
+
+// SpendReads names what [Take] reads, for prefetching.
+func SpendReads(c ledger.Caller, id string, source Source) []ledger.Key {
+	me := c.Account()
+	keys := []ledger.Key{spendKey(me, id)}
+	if !source.Apart {
+		keys = append(keys, balanceKey(me))
+	}
+	for _, credit := range source.Credits {
+		keys = append(keys, creditKey(me, credit))
+	}
+	return keys
+}
+
+// Repeated looks for the record of an earlier spend under the same id. done: the same request has been carried out.
+// Another request under the id is an "exists" fault.
+func Repeated(r ledger.Reader, id, kind string, request any) (spend Spend, done bool, err error) {
+	spend, found, err := ledger.Load[Spend](r, spendKey(r.Caller().Account(), id))
+	if err != nil || !found {
+		return Spend{}, false, err
+	}
+	digest, err := digestOf(kind, request)
+	if err == nil && digest != spend.Digest {
+		err = ledger.Refuse(ledger.CodeExists, "a spend %s of another content exists: choose a new id", id).At("id")
+	}
+	return spend, err == nil, err
+}
+
+// Take takes amount out of the caller's account for a request that [Repeated] has not seen, and records the spend.
+// Where it goes is for the caller of Take. An amount of 0 only folds.
+func Take(tx ledger.Tx, id, kind string, request any, amount money.Amount, payees int, source Source) (Spend, error) {
+	me := tx.Caller().Account()
+	digest, err := digestOf(kind, request)
+	if err != nil {
+		return Spend{}, err
+	}
+	spend := Spend{ID: id, Account: me, Kind: kind, Digest: digest, Amount: amount, Payees: payees,
+		Consumed: []Consumed{}, Apart: source.Apart, Tx: tx.TxID()}
+	var have money.Amount
+	if !source.Apart {
+		balance, _, err := ledger.Load[Balance](tx, balanceKey(me))
+		if err != nil {
+			return Spend{}, err
+		}
+		have = balance.Amount
+	}
+	for _, id := range source.Credits {
+		credit, found, err := ledger.Load[Credit](tx, creditKey(me, id))
+		if err != nil {
+			return Spend{}, err
+		}
+		if !found {
+			return Spend{}, ledger.Refuse(ledger.CodeNotFound, "%s has no unspent credit %s", me, id).At("credits")
+		}
+		if have, err = have.Add(credit.Amount); err != nil {
+			return Spend{}, ledger.Invalid("credits", "%v", err)
+		}
+		spend.Consumed = append(spend.Consumed, Consumed{ID: id, Amount: credit.Amount})
+		tx.Delete(creditKey(me, id))
+	}
+	left, err := have.Sub(amount)
+	if errors.Is(err, money.ErrNegative) {
+		return Spend{}, ledger.Refuse(ledger.CodeInsufficient, "%v micro-credits are asked for and %v are there", amount, have)
+	}
+	if err != nil {
+		return Spend{}, err
+	}
+	spend.Left = left
+	switch {
+	case !source.Apart:
+		err = ledger.Save(tx, balanceKey(me), Balance{Amount: left})
+	case left > 0:
+		err = Pay(tx, me, left, "change", string(me))
+	}
+	if err != nil {
+		return Spend{}, err
+	}
+	return spend, ledger.Save(tx, spendKey(me, id), spend)
+}
+
+// Pay writes a credit for a payee. A transaction pays an account at most once; amounts are positive.
+func Pay(tx ledger.Tx, to ledger.Account, amount money.Amount, kind, from string) error {
+	return ledger.Save(tx, creditKey(to, tx.TxID()), Credit{ID: tx.TxID(), Owner: to, Amount: amount, Kind: kind, From: from})
+}
+
+func digestOf(kind string, request any) (string, error) {
+	data, err := ledger.Encode(struct {
+		Kind    string `json:"kind"`
+		Request any    `json:"request"`
+	}{kind, request})
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:]), nil
+}
