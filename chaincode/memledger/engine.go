@@ -1,0 +1,229 @@
+package memledger
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+)
+
+// ErrPeersHalt is a block on which Fabric's peers do not answer at all. Two orders of transactions do that: a write of
+// a key whose policy an earlier transaction of the block would have set, had its id not been a duplicate (the validator
+// waits for a verdict that never comes); and a policy set blindly on a key that an earlier transaction of the block
+// deleted (the peer panics). A rule that can produce them must not be written: let a transaction that sets a policy
+// read the key or write its value.
+var ErrPeersHalt = errors.New("Fabric's peers halt on this block")
+
+// Engine is the ledger of one chaincode. It is not safe for concurrent use.
+type Engine struct {
+	policy ledger.Policy
+	state  worldState
+	ids    map[string]bool
+	height uint64
+}
+
+// NewEngine makes an empty ledger whose next block is block 0. The policy governs keys that have none of their own.
+func NewEngine(policy ledger.Policy) *Engine {
+	return &Engine{policy: policy, state: worldState{entries: map[ledger.Key]*Entry{}}, ids: map[string]bool{}}
+}
+
+// SetPolicy changes the chaincode's policy, from the next block on.
+func (e *Engine) SetPolicy(p ledger.Policy) { e.policy = p }
+
+// Height is the number of the next block.
+func (e *Engine) Height() uint64 { return e.height }
+
+// Get returns a committed entry, nil when the key is absent. The caller must not change it.
+func (e *Engine) Get(key ledger.Key) *Entry { return e.state.entries[key] }
+
+// State returns every committed entry, by key. The caller must not change them.
+func (e *Engine) State() []*Entry { return e.between("", "") }
+
+func (e *Engine) between(start, end ledger.Key) []*Entry {
+	keys := e.state.between(start, end)
+	entries := make([]*Entry, len(keys))
+	for i, key := range keys {
+		entries[i] = e.state.entries[key]
+	}
+	return entries
+}
+
+// Commit validates a block and applies its valid transactions. On an error, which is always [ErrPeersHalt], nothing
+// was committed.
+func (e *Engine) Commit(block []Transaction) ([]Flag, error) {
+	flags, err := e.validateEndorsements(block)
+	if err != nil {
+		return nil, err
+	}
+	markDuplicates(block, flags)
+	u := updates{}
+	for i, tx := range block {
+		if flags[i] != Valid {
+			continue
+		}
+		if tx.Settled == "" {
+			flags[i] = e.validateReads(tx, u)
+		}
+		if flags[i] == Valid {
+			if err := e.stage(tx, Version{Block: e.height, Tx: uint64(i)}, u); err != nil {
+				return nil, fmt.Errorf("block %d, transaction %d: %w", e.height, i, err)
+			}
+		}
+	}
+	e.state.apply(u)
+	for _, tx := range block {
+		if tx.ID != "" {
+			e.ids[tx.ID] = true
+		}
+	}
+	e.height++
+	return flags, nil
+}
+
+// validateEndorsements gives each transaction its first verdict: settled, duplicate of an earlier block, or what the
+// policies say.
+func (e *Engine) validateEndorsements(block []Transaction) ([]Flag, error) {
+	flags := make([]Flag, len(block))
+	setters := map[ledger.Key][]int{} // transactions of this block that set the key's policy
+	for i, tx := range block {
+		switch {
+		case tx.Settled != "":
+			flags[i] = tx.Settled
+		case tx.ID != "" && e.ids[tx.ID]:
+			flags[i] = DuplicateTxID
+		default:
+			flag, err := e.validateEndorsement(tx, flags, setters)
+			if err != nil {
+				return nil, fmt.Errorf("block %d, transaction %d: %w", e.height, i, err)
+			}
+			flags[i] = flag
+		}
+		for _, p := range tx.Policies {
+			setters[p.Key] = append(setters[p.Key], i)
+		}
+	}
+	return flags, nil
+}
+
+func (e *Engine) validateEndorsement(tx Transaction, earlier []Flag, setters map[ledger.Key][]int) (Flag, error) {
+	keys := make([]ledger.Key, 0, len(tx.Writes)+len(tx.Policies))
+	for _, w := range tx.Writes {
+		keys = append(keys, w.Key)
+	}
+	for _, p := range tx.Policies {
+		keys = append(keys, p.Key)
+	}
+	guarded, unguarded := false, false
+	for _, key := range keys {
+		for _, setter := range setters[key] {
+			switch earlier[setter] {
+			case Valid: // its endorsements were good; whether its reads hold makes no difference
+				return EndorsementPolicyFailure, nil
+			case DuplicateTxID:
+				return "", fmt.Errorf("%s: its policy is set by transaction %d, a duplicate: %w", key, setter, ErrPeersHalt)
+			}
+		}
+		switch entry := e.state.entries[key]; {
+		case entry != nil && entry.Policy != nil:
+			if !satisfied(*entry.Policy, tx.Endorsers) {
+				return EndorsementPolicyFailure, nil
+			}
+			guarded = true
+		case !unguarded:
+			if !satisfied(e.policy, tx.Endorsers) {
+				return EndorsementPolicyFailure, nil
+			}
+			unguarded = true
+		}
+	}
+	if !guarded && !unguarded && !satisfied(e.policy, tx.Endorsers) {
+		return EndorsementPolicyFailure, nil
+	}
+	return Valid, nil
+}
+
+// markDuplicates keeps the first of equal ids among the transactions whose endorsements were good.
+func markDuplicates(block []Transaction, flags []Flag) {
+	seen := map[string]bool{}
+	for i, tx := range block {
+		if flags[i] != Valid || tx.ID == "" {
+			continue
+		}
+		if seen[tx.ID] && tx.Settled == "" {
+			flags[i] = DuplicateTxID
+		}
+		seen[tx.ID] = true
+	}
+}
+
+func (e *Engine) validateReads(tx Transaction, u updates) Flag {
+	for _, read := range tx.Reads {
+		if _, updated := u[read.Key]; updated || !sameVersion(read.Version, e.state.version(read.Key)) {
+			return MVCCReadConflict
+		}
+	}
+	for _, r := range tx.Ranges {
+		now := e.state.scan(r, u)
+		if r.Same != nil {
+			if !r.Same(now) {
+				return PhantomReadConflict
+			}
+		} else if !sameReads(r.Results, now) {
+			return PhantomReadConflict
+		}
+	}
+	return Valid
+}
+
+// keyChange is all that one transaction does to one key.
+type keyChange struct {
+	puts, deletes, guards bool
+	value                 []byte
+	policy                *ledger.Policy
+}
+
+// stage adds a valid transaction's writes to the block's updates. A value keeps the key's policy, a policy keeps its
+// value, and either gives the key this transaction's version; a policy for an absent key does nothing.
+func (e *Engine) stage(tx Transaction, at Version, u updates) error {
+	for key, change := range tx.changes() {
+		before, updated := u[key]
+		if !updated {
+			before = e.state.entries[key]
+		}
+		after := &Entry{Key: key, Version: at, Value: change.value, Policy: change.policy}
+		switch {
+		case change.deletes:
+			after = nil
+		case change.puts && !change.guards && before != nil:
+			after.Policy = before.Policy
+		case change.puts:
+		case before != nil:
+			after.Value = before.Value
+		case updated:
+			return fmt.Errorf("%s: policy set on a key that this block deleted: %w", key, ErrPeersHalt)
+		default:
+			continue
+		}
+		u[key] = after
+	}
+	return nil
+}
+
+func (tx Transaction) changes() map[ledger.Key]*keyChange {
+	changes := map[ledger.Key]*keyChange{}
+	of := func(key ledger.Key) *keyChange {
+		if changes[key] == nil {
+			changes[key] = &keyChange{}
+		}
+		return changes[key]
+	}
+	for _, w := range tx.Writes {
+		change := of(w.Key)
+		change.value, change.deletes, change.puts = w.Value, w.deletes(), !w.deletes()
+	}
+	for _, p := range tx.Policies {
+		change := of(p.Key)
+		change.guards, change.policy = true, p.Policy
+	}
+	return changes
+}
