@@ -85,3 +85,12 @@ func Save(tx Tx, key Key, value any) error {
 	tx.Put(key, data)
 	return nil
 }
+
+// DecodeAnswer reads a function's answer or an event. Unlike [Decode] it sets no size and lets unknown fields pass:
+// the chaincode may be newer than its client.
+func DecodeAnswer(data []byte, v any) error {
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("decode %T: %w", v, err)
+	}
+	return nil
+}

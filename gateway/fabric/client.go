@@ -1,0 +1,268 @@
+// Package fabric is how Go programs speak to the network: it calls the chaincode's functions through a peer's gateway
+// service and tells apart what a caller must treat differently.
+//
+//   - *[ledger.Fault]: the rules refused; change the request.
+//   - *[InvalidError]: ordered, but invalid at commit. On a conflict (see [InvalidError.Conflict]) the same request
+//     may be sent again; every function is safe to repeat.
+//   - *[RefusedError]: the ordering service would not take it.
+//   - *[UnknownError]: the outcome is not known; ask [Client.Status] by transaction id, or repeat the request.
+//   - anything else: nothing was submitted.
+package fabric
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hyperledger/fabric-gateway/pkg/client"
+	"github.com/hyperledger/fabric-gateway/pkg/hash"
+	"github.com/hyperledger/fabric-protos-go-apiv2/common"
+	"github.com/hyperledger/fabric-protos-go-apiv2/gateway"
+	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+)
+
+// maxMessage bounds a message from a peer, in bytes: a block may hold a transaction of 10 MB.
+const maxMessage = 100 << 20
+
+// Identity signs for an account of an organisation. Sign takes the whole message.
+type Identity interface {
+	MspID() string
+	Credentials() []byte
+	Sign(message []byte) ([]byte, error)
+}
+
+// Dial opens the one connection that all clients of a peer share. rootCA is the PEM of the peer's TLS authority.
+func Dial(address string, rootCA []byte) (*grpc.ClientConn, error) {
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(rootCA) {
+		return nil, fmt.Errorf("connect to peer %s: no certificate in the TLS authority's PEM", address)
+	}
+	conn, err := grpc.NewClient(address,
+		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)))
+	if err != nil {
+		return nil, fmt.Errorf("connect to peer %s: %w", address, err)
+	}
+	return conn, nil
+}
+
+// Client calls the chaincode as one identity through one peer. It is safe for concurrent use.
+type Client struct {
+	gateway  *client.Gateway
+	network  *client.Network
+	contract *client.Contract
+	identity Identity
+	channel  string
+}
+
+// Connect returns a client over a shared connection.
+func Connect(conn grpc.ClientConnInterface, id Identity, channel, chaincode string) (*Client, error) {
+	gw, err := client.Connect(id, client.WithSign(id.Sign), client.WithHash(hash.NONE), client.WithClientConnection(conn))
+	if err != nil {
+		return nil, fmt.Errorf("connect as %s: %w", id.MspID(), err)
+	}
+	network := gw.GetNetwork(channel)
+	return &Client{gateway: gw, network: network, contract: network.GetContract(chaincode), identity: id, channel: channel}, nil
+}
+
+// Close releases the client; the connection stays open.
+func (c *Client) Close() error { return c.gateway.Close() }
+
+// Call is one call of a function.
+type Call struct {
+	Function string // "token:Transfer"
+	Request  any    // encoded by the ledger's codec; a []byte is taken as the document itself
+	// Endorsers pins the organisations whose peers run the function. Empty: the peer's gateway plans them from the
+	// policies for a submission, and any peer may answer a query.
+	Endorsers []string
+	// Time is the proposal's timestamp; zero is now. Peers refuse one outside their window.
+	Time time.Time
+}
+
+// Committed is a valid transaction.
+type Committed struct {
+	TxID     string
+	Block    uint64
+	Response []byte // the function's answer, a JSON document
+}
+
+// Evaluate runs a function on one peer and returns its answer; nothing is written.
+func (c *Client) Evaluate(ctx context.Context, call Call) ([]byte, error) {
+	p, err := c.propose(call)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := p.EvaluateWithContext(ctx)
+	if err != nil {
+		return nil, explain(call.Function, err)
+	}
+	return answer, nil
+}
+
+// Submit endorses, orders and waits until the transaction is committed.
+func (c *Client) Submit(ctx context.Context, call Call) (*Committed, error) {
+	e, err := c.Endorse(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	return e.Submit(ctx)
+}
+
+// Endorsed is a transaction that its endorsers have signed and that is not submitted yet.
+type Endorsed struct {
+	client      *Client
+	function    string
+	transaction *client.Transaction
+}
+
+// Endorse collects endorsements.
+func (c *Client) Endorse(ctx context.Context, call Call) (*Endorsed, error) {
+	p, err := c.propose(call)
+	if err != nil {
+		return nil, err
+	}
+	tx, err := p.EndorseWithContext(ctx)
+	if err != nil {
+		return nil, explain(call.Function, err)
+	}
+	return &Endorsed{client: c, function: call.Function, transaction: tx}, nil
+}
+
+// TxID is the transaction's id.
+func (e *Endorsed) TxID() string { return e.transaction.TransactionID() }
+
+// Response is the function's answer, which holds when the transaction commits.
+func (e *Endorsed) Response() []byte { return e.transaction.Result() }
+
+// Submit orders the transaction and waits until it is committed. A failure to submit is no proof that the transaction
+// was not ordered (BFT ordering reports false failures), so its status is asked for before any answer.
+func (e *Endorsed) Submit(ctx context.Context) (*Committed, error) {
+	commit, err := e.transaction.SubmitWithContext(ctx)
+	if err != nil {
+		if refused := refusal(e.TxID(), err); refused != nil {
+			return nil, refused
+		}
+		if commit, err = e.client.commit(e.TxID()); err != nil {
+			return nil, err
+		}
+	}
+	return e.await(ctx, commit)
+}
+
+func (e *Endorsed) await(ctx context.Context, commit *client.Commit) (*Committed, error) {
+	status, err := commit.StatusWithContext(ctx)
+	if err != nil {
+		return nil, &UnknownError{TxID: e.TxID(), Cause: err}
+	}
+	if !status.Successful {
+		return nil, &InvalidError{TxID: e.TxID(), Code: status.Code, Block: status.BlockNumber}
+	}
+	return &Committed{TxID: e.TxID(), Block: status.BlockNumber, Response: e.Response()}, nil
+}
+
+// Status waits for the outcome of a transaction: nil when it is valid, [*InvalidError], or [*UnknownError] when the
+// context ends first.
+func (c *Client) Status(ctx context.Context, txID string) error {
+	commit, err := c.commit(txID)
+	if err != nil {
+		return err
+	}
+	status, err := commit.StatusWithContext(ctx)
+	if err != nil {
+		return &UnknownError{TxID: txID, Cause: err}
+	}
+	if !status.Successful {
+		return &InvalidError{TxID: txID, Code: status.Code, Block: status.BlockNumber}
+	}
+	return nil
+}
+
+func (c *Client) commit(txID string) (*client.Commit, error) {
+	creator, err := proto.Marshal(identityOf(c.identity))
+	if err != nil {
+		return nil, fmt.Errorf("ask for the status of %s: %w", txID, err)
+	}
+	request, err := proto.Marshal(&gateway.CommitStatusRequest{ChannelId: c.channel, TransactionId: txID, Identity: creator})
+	if err != nil {
+		return nil, fmt.Errorf("ask for the status of %s: %w", txID, err)
+	}
+	signed, err := proto.Marshal(&gateway.SignedCommitStatusRequest{Request: request})
+	if err != nil {
+		return nil, fmt.Errorf("ask for the status of %s: %w", txID, err)
+	}
+	commit, err := c.gateway.NewCommit(signed)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the status of %s: %w", txID, err)
+	}
+	return commit, nil
+}
+
+// Blocks streams the channel's blocks as the peer holds them, from the given number on, until the context ends.
+func (c *Client) Blocks(ctx context.Context, from uint64) (<-chan *common.Block, error) {
+	return c.network.BlockEvents(ctx, client.WithStartBlock(from))
+}
+
+func (c *Client) propose(call Call) (*client.Proposal, error) {
+	document, ok := call.Request.([]byte)
+	if !ok {
+		var err error
+		if document, err = ledger.Encode(call.Request); err != nil {
+			return nil, fmt.Errorf("%s: %w", call.Function, err)
+		}
+	}
+	options := []client.ProposalOption{client.WithBytesArguments(document)}
+	if len(call.Endorsers) > 0 {
+		options = append(options, client.WithEndorsingOrganizations(call.Endorsers...))
+	}
+	p, err := c.contract.NewProposal(call.Function, options...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", call.Function, err)
+	}
+	if call.Time.IsZero() {
+		return p, nil
+	}
+	if p, err = c.at(p, call.Time); err != nil {
+		return nil, fmt.Errorf("%s: set the proposal's time: %w", call.Function, err)
+	}
+	return p, nil
+}
+
+// at returns the proposal with another timestamp, which is no part of the transaction id.
+func (c *Client) at(p *client.Proposal, t time.Time) (*client.Proposal, error) {
+	data, err := p.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	proposed, proposal, header, channel := &gateway.ProposedTransaction{}, &peer.Proposal{}, &common.Header{}, &common.ChannelHeader{}
+	err = errors.Join(
+		proto.Unmarshal(data, proposed),
+		proto.Unmarshal(proposed.GetProposal().GetProposalBytes(), proposal),
+		proto.Unmarshal(proposal.GetHeader(), header),
+		proto.Unmarshal(header.GetChannelHeader(), channel))
+	if err != nil {
+		return nil, err
+	}
+	channel.Timestamp = timestamppb.New(t)
+	if header.ChannelHeader, err = proto.Marshal(channel); err != nil {
+		return nil, err
+	}
+	if proposal.Header, err = proto.Marshal(header); err != nil {
+		return nil, err
+	}
+	if proposed.Proposal.ProposalBytes, err = proto.Marshal(proposal); err != nil {
+		return nil, err
+	}
+	if data, err = proto.Marshal(proposed); err != nil {
+		return nil, err
+	}
+	return c.gateway.NewProposal(data)
+}

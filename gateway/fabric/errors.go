@@ -1,0 +1,111 @@
+package fabric
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hyperledger/fabric-gateway/pkg/client"
+	"github.com/hyperledger/fabric-protos-go-apiv2/gateway"
+	"github.com/hyperledger/fabric-protos-go-apiv2/msp"
+	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+)
+
+// InvalidError: the transaction was ordered and every peer found it invalid. It changed nothing.
+type InvalidError struct {
+	TxID  string
+	Block uint64
+	Code  peer.TxValidationCode
+}
+
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("transaction %s is invalid: %s", e.TxID, e.Code)
+}
+
+// Conflict tells whether another transaction came first, so that the same request may be sent again.
+func (e *InvalidError) Conflict() bool {
+	return e.Code == peer.TxValidationCode_MVCC_READ_CONFLICT || e.Code == peer.TxValidationCode_PHANTOM_READ_CONFLICT
+}
+
+// RefusedError: the ordering service refused the transaction because of who signed it. It will never be ordered from
+// this submission.
+type RefusedError struct {
+	TxID  string
+	Cause error
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("the ordering service refused transaction %s: %v", e.TxID, e.Cause)
+}
+func (e *RefusedError) Unwrap() error { return e.Cause }
+
+// UnknownError: the transaction was sent and its outcome is not known.
+type UnknownError struct {
+	TxID  string
+	Cause error
+}
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("the outcome of transaction %s is not known: %v", e.TxID, e.Cause)
+}
+func (e *UnknownError) Unwrap() error { return e.Cause }
+
+// explain finds the chaincode's fault in a gateway error. Peers report it in the error's details, after the words
+// "chaincode response 500, ".
+func explain(function string, err error) error {
+	var rpc interface{ Details() []*gateway.ErrorDetail }
+	if errors.As(err, &rpc) {
+		for _, detail := range rpc.Details() {
+			if f := faultIn(detail.GetMessage()); f != nil {
+				return f
+			}
+		}
+	}
+	if f := faultIn(err.Error()); f != nil {
+		return f
+	}
+	return fmt.Errorf("%s: %w", function, err)
+}
+
+func faultIn(message string) *ledger.Fault {
+	start := strings.IndexByte(message, '{')
+	end := strings.LastIndexByte(message, '}')
+	if start < 0 || end < start {
+		return nil
+	}
+	f, ok := ledger.ParseFault(message[start : end+1])
+	if !ok {
+		return nil
+	}
+	return f
+}
+
+// refusal recognises a refusal by the orderers' own policy: every orderer that answered said FORBIDDEN.
+func refusal(txID string, err error) error {
+	var submit *client.SubmitError
+	if !errors.As(err, &submit) {
+		return nil
+	}
+	details := submit.Details()
+	if len(details) == 0 {
+		if !forbidden(err.Error()) {
+			return nil
+		}
+	}
+	for _, detail := range details {
+		if !forbidden(detail.GetMessage()) {
+			return nil
+		}
+	}
+	return &RefusedError{TxID: txID, Cause: err}
+}
+
+func forbidden(message string) bool {
+	return strings.Contains(message, "FORBIDDEN") || strings.Contains(message, "permission denied")
+}
+
+func identityOf(id Identity) *msp.SerializedIdentity {
+	return &msp.SerializedIdentity{Mspid: id.MspID(), IdBytes: id.Credentials()}
+}
