@@ -3,11 +3,11 @@ package plain_test
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
 	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/attribution/merkle"
@@ -77,23 +77,47 @@ func TestReceipt(t *testing.T) {
 	}
 }
 
+func TestOfTwoSpansThatTellTheSameTheLeftmostOwnsWhatBothCover(t *testing.T) {
+	corpus := attribution.Corpus{contribution("1", "a", "one two three four"), contribution("2", "b", "three four five six")}
+	r := attribute(t, corpus, attribution.Answer{Output: []byte("one two three four five six")})
+	require.Len(t, r.Spans, 2)
+	require.Equal(t, r.Spans[0].Information, r.Spans[1].Information)
+	once, twice := attribution.Information(r.N, r.V, 1), attribution.Information(r.N, r.V, 2)
+	require.Equal(t, 2*once+2*twice, r.Spans[0].Credit)
+	require.Equal(t, 2*once, r.Spans[1].Credit)
+}
+
+func TestASpanThatJustReachesTheThresholdIsKept(t *testing.T) {
+	// N = V = 8, so a token that occurs once tells log₂ 16 − log₂ 2 = 3 bits, and three of them 9, which is
+	// log₂ 8 for the corpus, log₂ 4 for the output and 4 for tau.
+	corpus := attribution.Corpus{contribution("1", "a", "one two three four five six seven", "seven")}
+	r := attribute(t, corpus, attribution.Answer{Output: []byte("one two three other"), Tau: 4})
+	require.Len(t, r.Spans, 1)
+	require.Equal(t, uint64(9*attribution.Bit), r.Spans[0].Information)
+	r = attribute(t, corpus, attribution.Answer{Output: []byte("one two three other"), Tau: 5})
+	require.Empty(t, r.Spans)
+}
+
 func TestWhoRegistersLaterWhatStandsThereAlreadyEarnsNothing(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		corpus, answer := anyCase(t)
+	paid := 0
+	for seed := range uint64(2000) {
+		corpus, answer := drawnCase(seed)
+		r := rand.New(rand.NewPCG(seed, 2))
 		copier := attribution.Contribution{ID: "copy", Account: "copier"}
 		for _, c := range corpus {
 			for _, text := range c.Records {
 				list := words(text)
-				a := rapid.IntRange(0, len(list)).Draw(t, "a")
-				b := rapid.IntRange(a, len(list)).Draw(t, "b")
+				a := r.IntN(len(list) + 1)
+				b := a + r.IntN(len(list)+1-a)
 				copier.Records = append(copier.Records, []byte(strings.Join(list[a:b], " ")))
 			}
 		}
-		r := attribute(t, append(corpus, copier), answer)
-		for _, share := range r.Shares {
-			require.NotEqual(t, "copier", share.Account)
+		for _, share := range attribute(t, append(corpus, copier), answer).Shares {
+			require.NotEqual(t, "copier", share.Account, "case %d", seed)
+			paid++
 		}
-	})
+	}
+	require.Greater(t, paid, 300, "the cases should pay somebody")
 }
 
 func TestACopyInANewFrameEarnsNothingByTheCopy(t *testing.T) {
