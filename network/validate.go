@@ -209,7 +209,7 @@ func (v *validation) unique(t *Topology) {
 	names, msps := map[string]string{}, map[string]string{}
 	for _, p := range parties {
 		v.once(names, p.name, p.path, ".name")
-		v.once(msps, strings.ToLower(p.msp), p.path, ".mspId")
+		v.once(msps, p.msp, p.path, ".mspId")
 	}
 
 	sockets := map[string]string{}
@@ -234,9 +234,11 @@ func (v *validation) once(seen map[string]string, value, path, field string) {
 	if value == "" {
 		return
 	}
-	first, dup := seen[value]
+	// Names become folders, and file systems may fold case.
+	folded := strings.ToLower(value)
+	first, dup := seen[folded]
 	if !dup {
-		seen[value] = path
+		seen[folded] = path
 		return
 	}
 	v.fault(path+field, "%q is already the one of %s", value, first)
