@@ -15,6 +15,12 @@ func all(reg *ledger.Registry) []contractapi.ContractInterface {
 		&scheduleContract{newBase("schedule", reg)},
 		&proposalContract{newBase("proposal", reg)},
 		&tokenContract{newBase("token", reg)},
+		&datanetContract{newBase("datanet", reg)},
+		&contributionContract{newBase("contribution", reg)},
+		&approvalContract{newBase("approval", reg)},
+		&snapshotContract{newBase("snapshot", reg)},
+		&modelContract{newBase("model", reg)},
+		&settlementContract{newBase("settlement", reg)},
 	}
 }
 
@@ -103,4 +109,70 @@ func (c *tokenContract) Redemptions(ctx context, request string) (string, error)
 }
 func (c *tokenContract) Mints(ctx context, request string) (string, error) {
 	return c.run(ctx, "Mints", request)
+}
+
+type datanetContract struct{ base }
+
+func (c *datanetContract) Create(ctx context, request string) (string, error) {
+	return c.run(ctx, "Create", request)
+}
+func (c *datanetContract) Get(ctx context, request string) (string, error) {
+	return c.run(ctx, "Get", request)
+}
+func (c *datanetContract) List(ctx context, request string) (string, error) {
+	return c.run(ctx, "List", request)
+}
+
+type contributionContract struct{ base }
+
+func (c *contributionContract) Submit(ctx context, request string) (string, error) {
+	return c.run(ctx, "Submit", request)
+}
+func (c *contributionContract) Get(ctx context, request string) (string, error) {
+	return c.run(ctx, "Get", request)
+}
+func (c *contributionContract) List(ctx context, request string) (string, error) {
+	return c.run(ctx, "List", request)
+}
+
+type approvalContract struct{ base }
+
+func (c *approvalContract) Vote(ctx context, request string) (string, error) {
+	return c.run(ctx, "Vote", request)
+}
+func (c *approvalContract) Finalise(ctx context, request string) (string, error) {
+	return c.run(ctx, "Finalise", request)
+}
+func (c *approvalContract) Votes(ctx context, request string) (string, error) {
+	return c.run(ctx, "Votes", request)
+}
+
+type snapshotContract struct{ base }
+
+func (c *snapshotContract) Seal(ctx context, request string) (string, error) {
+	return c.run(ctx, "Seal", request)
+}
+func (c *snapshotContract) Get(ctx context, request string) (string, error) {
+	return c.run(ctx, "Get", request)
+}
+
+type modelContract struct{ base }
+
+func (c *modelContract) Register(ctx context, request string) (string, error) {
+	return c.run(ctx, "Register", request)
+}
+func (c *modelContract) Get(ctx context, request string) (string, error) {
+	return c.run(ctx, "Get", request)
+}
+func (c *modelContract) List(ctx context, request string) (string, error) {
+	return c.run(ctx, "List", request)
+}
+
+type settlementContract struct{ base }
+
+func (c *settlementContract) Pay(ctx context, request string) (string, error) {
+	return c.run(ctx, "Pay", request)
+}
+func (c *settlementContract) Get(ctx context, request string) (string, error) {
+	return c.run(ctx, "Get", request)
 }

@@ -5,6 +5,8 @@ import (
 	"math/big"
 	"slices"
 	"strings"
+
+	"github.com/datanet-consortium/datanet/attribution/apportion"
 )
 
 // Million is the denominator of parts: a part is given in parts per million (ppm).
@@ -16,41 +18,30 @@ type Part struct {
 	Weight *big.Int
 }
 
-// Split divides total among the parts in proportion to their weights, exactly: each gets the floor of its quota, and
-// the micro-credits that remain go one each to the largest remainders (tie: the bytewise lower name). The amounts
-// come in the order of the parts and sum to total. It fails when no weight is positive.
+// Split divides total among the parts in proportion to their weights, exactly, by largest remainder (tie: the bytewise
+// lower name). The amounts come in the order of the parts and sum to total. It fails when a weight is negative or none
+// is positive.
 func Split(total Amount, parts []Part) ([]Amount, error) {
-	sum := new(big.Int)
-	for _, p := range parts {
+	positive := false
+	order := make([]int, len(parts))
+	for i, p := range parts {
 		if p.Weight.Sign() < 0 {
 			return nil, errors.New("split: negative weight of " + p.Name)
 		}
-		sum.Add(sum, p.Weight)
-	}
-	if sum.Sign() == 0 {
-		return nil, errors.New("split: no weight is positive")
-	}
-	amounts := make([]Amount, len(parts))
-	remainders := make([]*big.Int, len(parts))
-	left := total
-	for i, p := range parts {
-		quota, remainder := new(big.Int), new(big.Int)
-		quota.QuoRem(quota.Mul(big.NewInt(int64(total)), p.Weight), sum, remainder)
-		amounts[i], remainders[i] = Amount(quota.Int64()), remainder
-		left -= amounts[i]
-	}
-	order := make([]int, len(parts))
-	for i := range order {
+		positive = positive || p.Weight.Sign() > 0
 		order[i] = i
 	}
-	slices.SortFunc(order, func(i, j int) int {
-		if c := remainders[j].Cmp(remainders[i]); c != 0 {
-			return c
-		}
-		return strings.Compare(parts[i].Name, parts[j].Name)
-	})
-	for _, i := range order[:left] {
-		amounts[i]++
+	if !positive {
+		return nil, errors.New("split: no weight is positive")
+	}
+	slices.SortFunc(order, func(i, j int) int { return strings.Compare(parts[i].Name, parts[j].Name) })
+	weights := make([]*big.Int, len(parts))
+	for place, i := range order {
+		weights[place] = parts[i].Weight
+	}
+	amounts := make([]Amount, len(parts))
+	for place, amount := range apportion.Split(big.NewInt(int64(total)), weights) {
+		amounts[order[place]] = Amount(amount.Int64())
 	}
 	return amounts, nil
 }

@@ -5,10 +5,16 @@ import (
 	"slices"
 
 	"github.com/datanet-consortium/datanet/chaincode/account"
+	"github.com/datanet-consortium/datanet/chaincode/approval"
+	"github.com/datanet-consortium/datanet/chaincode/contribution"
+	"github.com/datanet-consortium/datanet/chaincode/datanet"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/member"
+	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/chaincode/proposal"
 	"github.com/datanet-consortium/datanet/chaincode/schedule"
+	"github.com/datanet-consortium/datanet/chaincode/settlement"
+	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/chaincode/token"
 )
 
@@ -20,6 +26,12 @@ func New(founders []string) *ledger.Registry {
 		schedule.Functions(),
 		proposal.Functions(kinds()...),
 		token.Functions(),
+		datanet.Functions(),
+		contribution.Functions(approval.Open),
+		approval.Functions(),
+		snapshot.Functions(),
+		model.Functions(),
+		settlement.Functions(),
 	)
 }
 
@@ -36,5 +48,6 @@ func kinds() []proposal.Kind {
 
 // KeyKinds lists every kind of key on the ledger.
 func KeyKinds() []string {
-	return slices.Concat(member.KeyKinds, account.KeyKinds, schedule.KeyKinds, proposal.KeyKinds, token.KeyKinds)
+	return slices.Concat(member.KeyKinds, account.KeyKinds, schedule.KeyKinds, proposal.KeyKinds, token.KeyKinds,
+		datanet.KeyKinds, contribution.KeyKinds, approval.KeyKinds, snapshot.KeyKinds, model.KeyKinds, settlement.KeyKinds)
 }

@@ -50,7 +50,7 @@ func (r Redeem) Validate() error {
 	if r.Amount == 0 {
 		return ledger.Invalid("amount", "must be positive")
 	}
-	return r.Source.validate()
+	return r.Source.Validate()
 }
 
 func (r Redeem) Reads(c ledger.Caller) []ledger.Key {

@@ -60,7 +60,8 @@ type Source struct {
 	Apart   bool     `json:"apart,omitzero"`
 }
 
-func (s Source) validate() error {
+// Validate reports credits that are malformed, too many or named twice.
+func (s Source) Validate() error {
 	if len(s.Credits) > MaxCredits {
 		return ledger.Invalid("credits", "%d credits exceed the limit of %d", len(s.Credits), MaxCredits)
 	}

@@ -20,7 +20,7 @@ func (t Transfer) Validate() error {
 	if err := t.Payment.validate(""); err != nil {
 		return err
 	}
-	return t.Source.validate()
+	return t.Source.Validate()
 }
 
 func (t Transfer) Reads(c ledger.Caller) []ledger.Key {
@@ -61,7 +61,7 @@ func (b Batch) Validate() error {
 		}
 		seen[p.To] = true
 	}
-	return b.Source.validate()
+	return b.Source.Validate()
 }
 
 func (b Batch) Reads(c ledger.Caller) []ledger.Key {
@@ -85,7 +85,7 @@ func (f Fold) Validate() error {
 	if len(f.Credits) == 0 {
 		return ledger.Invalid("credits", "name the credits to fold")
 	}
-	return f.source().validate()
+	return f.source().Validate()
 }
 
 func (f Fold) source() Source { return Source{Credits: f.Credits} }
