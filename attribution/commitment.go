@@ -66,7 +66,8 @@ func SnapshotRoot(leaves []merkle.Hash) merkle.Hash { return merkle.Root(leaves)
 // Spec returns the specification that a receipt names: the definition's parameters and the frozen table,
 // hashed as section 6 says.
 var Spec = sync.OnceValue(func() merkle.Hash {
-	return sha256.Sum256([]byte("ATTR/1 text/1 passage=5/12 min=3 echo=9 cap=24 frac=16 " + text1.TableDigest))
+	table := sha256.Sum256([]byte(text1.Table()))
+	return sha256.Sum256(fmt.Appendf(nil, "ATTR/1 text/1 passage=5/12 min=3 echo=9 cap=24 frac=16 %x", table))
 })
 
 // CommitOutput returns com("output", nonce, output) of section 6.
