@@ -243,7 +243,7 @@ func attribute(t require.TestingT, corpus attribution.Corpus, answer attribution
 
 func TestReceiptsAreThoseOfAnExhaustiveSearch(t *testing.T) {
 	spans, divided := 0, 0
-	for seed := range uint64(3000) {
+	for seed := range uint64(1500) {
 		corpus, answer := drawnCase(seed)
 		got, want := attribute(t, corpus, answer), newSearch(corpus).receipt(answer)
 		require.Equal(t, want.N, got.N, "case %d", seed)
@@ -258,6 +258,6 @@ func TestReceiptsAreThoseOfAnExhaustiveSearch(t *testing.T) {
 			}
 		}
 	}
-	require.Greater(t, spans, 1000, "the cases should credit something")
-	require.Greater(t, divided, 50, "some spans should be divided among origins")
+	require.Greater(t, spans, 500, "the cases should credit something")
+	require.Greater(t, divided, 30, "some spans should be divided among origins")
 }
