@@ -201,9 +201,13 @@ func (n *Network) agree(ctx context.Context, state *State) (err error) {
 func (n *Network) agreeAs(ctx context.Context, state *State, parties []*party) error {
 	chaincode := state.topology.Chaincode
 	definition := state.definition()
+	height, err := state.orderedHeight(ctx)
+	if err != nil {
+		return because(ctx, err)
+	}
 	approving, group := errgroup.WithContext(ctx)
 	for _, p := range parties {
-		approving.Go(func() error { return n.approve(group, state, p) })
+		approving.Go(func() error { return n.approve(group, state, p, height) })
 	}
 	if err := approving.Wait(); err != nil {
 		return because(ctx, err)
@@ -221,8 +225,9 @@ func (n *Network) agreeAs(ctx context.Context, state *State, parties []*party) e
 	return nil
 }
 
-// approve installs the package of an organisation on its peer and approves the definition.
-func (n *Network) approve(ctx context.Context, state *State, p *party) error {
+// approve installs the package of an organisation on its peer and approves the definition, once the peer has height
+// blocks: one that lags may not know yet that it is part of the channel.
+func (n *Network) approve(ctx context.Context, state *State, p *party, height uint64) error {
 	pkg, err := p.chaincodePackage(state.topology.Chaincode)
 	if err != nil {
 		return err
@@ -231,6 +236,9 @@ func (n *Network) approve(ctx context.Context, state *State, p *party) error {
 		return err
 	}
 	if err := n.ready(ctx, p.org.ChaincodeNode()); err != nil {
+		return err
+	}
+	if err := catchUp(ctx, state, p, height); err != nil {
 		return err
 	}
 	return p.peer.Approve(ctx, state.definition(), pkg.ID)
@@ -276,6 +284,13 @@ func poll(ctx context.Context, check func() error) error {
 // settleUpgrade finds out whether the definition of an interrupted upgrade was committed, makes it the current one if
 // so, and starts the chaincode processes of the definition that is in force.
 func (n *Network) settleUpgrade(ctx context.Context, announced network.Chaincode, p *party) error {
+	height, err := n.State().orderedHeight(ctx)
+	if err != nil {
+		return because(ctx, err)
+	}
+	if err := catchUp(ctx, n.State(), p, height); err != nil {
+		return because(ctx, err)
+	}
 	committed, _, err := p.peer.Committed(ctx, n.State().topology.Channel, announced.Name)
 	if err != nil {
 		return err
@@ -300,6 +315,53 @@ func (n *Network) settleUpgrade(ctx context.Context, announced network.Chaincode
 		}
 	}
 	return nil
+}
+
+// orderedHeight is the largest number of blocks that an orderer has now. Orderers that do not answer do not count, as
+// long as one does.
+func (s *State) orderedHeight(ctx context.Context) (uint64, error) {
+	var height uint64
+	var faults []error
+	for i := range s.topology.Ordering.Operators {
+		info, err := s.ordererChannel(ctx, &s.topology.Ordering.Operators[i])
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		height = max(height, info.Height)
+	}
+	if len(faults) == len(s.topology.Ordering.Operators) {
+		return 0, errors.Join(faults...)
+	}
+	return height, nil
+}
+
+// ordererChannel is what an orderer says of the channel.
+func (s *State) ordererChannel(ctx context.Context, operator *network.Operator) (lifecycle.OrdererChannel, error) {
+	api, err := s.ordererAPI(operator)
+	if err != nil {
+		return lifecycle.OrdererChannel{}, err
+	}
+	defer api.Close()
+	info, joined, err := api.Channel(ctx, s.topology.Channel)
+	if err == nil && !joined {
+		err = fmt.Errorf("%s has not joined channel %s", operator.OrdererNode(), s.topology.Channel)
+	}
+	return info, err
+}
+
+// catchUp waits until the peer of an organisation has a number of blocks.
+func catchUp(ctx context.Context, state *State, p *party, height uint64) error {
+	return poll(ctx, func() error {
+		found, _, err := p.peer.Height(ctx, state.topology.Channel)
+		if err != nil {
+			return err
+		}
+		if found < height {
+			return fmt.Errorf("the peer of %s has %d of %d blocks", p.org.MSPID, found, height)
+		}
+		return nil
+	})
 }
 
 // adopt makes a chaincode definition the current one in the state folder.

@@ -93,9 +93,7 @@ func (n *Network) prepare(ctx context.Context, topology *network.Topology) error
 		if n.options.Binaries != nil {
 			return nil
 		}
-		set, err := binaries.Build(ctx, binaries.BuildOptions{Report: func(p binaries.Progress) {
-			n.options.Progress(p.String())
-		}})
+		set, err := binaries.Build(ctx, binaries.BuildOptions{Report: n.options.building()})
 		n.options.Binaries = set
 		return err
 	})

@@ -1,6 +1,8 @@
 package testnetwork
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	"github.com/datanet-consortium/datanet/network"
@@ -26,6 +28,11 @@ type Options struct {
 	TimeWindow time.Duration
 	// Progress is told what happens, a short sentence at a time. It may be nil, and is called by one goroutine at a time.
 	Progress func(string)
+	// Building is told how far the build of the Fabric programs is. If it is nil, Progress hears of it now and then.
+	Building func(binaries.Progress)
+	// JoinLedger brings an organisation that has become a member of the channel onto the ledger's own list of members. It
+	// may be called again for one that is there already. Nil leaves the ledger alone.
+	JoinLedger func(ctx context.Context, state *State, mspID string) error
 	// OnExit is told of every process that ends without being asked to. It may be nil.
 	OnExit func(*process.ExitError)
 }
@@ -42,4 +49,22 @@ func (o *Options) chaincodeOf(mspID string) string {
 		return program
 	}
 	return o.Chaincode
+}
+
+// building is what hears of the build of the Fabric programs.
+func (o *Options) building() func(binaries.Progress) {
+	if o.Building != nil {
+		return o.Building
+	}
+	last := ""
+	return func(p binaries.Progress) {
+		text := p.Stage
+		if p.Total > 0 {
+			text = fmt.Sprintf("%s: %d %%", p.Stage, p.Done*10/p.Total*10)
+		}
+		if text != last {
+			o.Progress(text)
+		}
+		last = text
+	}
 }

@@ -215,11 +215,3 @@ func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
-
-// String is the progress as a sentence.
-func (p Progress) String() string {
-	if p.Total == 0 {
-		return p.Stage
-	}
-	return fmt.Sprintf("%s: %d of %d packages", p.Stage, p.Done, p.Total)
-}
