@@ -1,0 +1,76 @@
+package token
+
+import (
+	"fmt"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/money"
+)
+
+// Tally sums a ledger's state, entry by entry, into the equation that must hold at every block:
+//
+//	issued − redeemed = Σ balances + Σ credits + Σ escrow
+//
+// Credits include those of the pools.
+type Tally struct {
+	Issued   money.Amount `json:"issued"`   // by executed mints
+	Redeemed money.Amount `json:"redeemed"` // paid out by the issuer
+	Balances money.Amount `json:"balances"`
+	Credits  money.Amount `json:"credits"`
+	Escrow   money.Amount `json:"escrow"` // of redemptions that are neither paid nor returned
+}
+
+// Add counts one entry of the world state; keys that hold no credits are passed over.
+func (t *Tally) Add(key ledger.Key, value []byte) error {
+	kind, _, ok := key.Split()
+	if !ok {
+		return fmt.Errorf("key %q is not one of ours", string(key))
+	}
+	switch kind {
+	case "mint":
+		m, err := ledger.Value[Minted](key, value)
+		return count(&t.Issued, m.Amount, err)
+	case "balance":
+		b, err := ledger.Value[Balance](key, value)
+		return count(&t.Balances, b.Amount, err)
+	case "credit":
+		c, err := ledger.Value[Credit](key, value)
+		return count(&t.Credits, c.Amount, err)
+	case "redemption":
+		r, err := ledger.Value[Redemption](key, value)
+		switch {
+		case err != nil:
+			return err
+		case r.State == Escrowed:
+			return count(&t.Escrow, r.Amount, nil)
+		case r.State == Paid:
+			return count(&t.Redeemed, r.Amount, nil)
+		}
+	}
+	return nil
+}
+
+func count(sum *money.Amount, amount money.Amount, err error) error {
+	if err != nil {
+		return err
+	}
+	*sum, err = sum.Add(amount)
+	return err
+}
+
+// Check reports credits that were created or lost.
+func (t *Tally) Check() error {
+	held, err := money.Sum(t.Balances, t.Credits, t.Escrow)
+	if err != nil {
+		return err
+	}
+	outstanding, err := t.Issued.Sub(t.Redeemed)
+	if err != nil {
+		return fmt.Errorf("redeemed %v exceed the issued %v", t.Redeemed, t.Issued)
+	}
+	if held != outstanding {
+		return fmt.Errorf("credits are not conserved: issued %v − redeemed %v = %v, but balances %v + credits %v + escrow %v = %v",
+			t.Issued, t.Redeemed, outstanding, t.Balances, t.Credits, t.Escrow, held)
+	}
+	return nil
+}
