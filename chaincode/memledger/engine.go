@@ -51,9 +51,30 @@ func (e *Engine) between(start, end ledger.Key) []*Entry {
 // Commit validates a block and applies its valid transactions. On an error, which is always [ErrPeersHalt], nothing
 // was committed.
 func (e *Engine) Commit(block []Transaction) ([]Flag, error) {
-	flags, err := e.validateEndorsements(block)
+	flags, u, err := e.validate(block)
 	if err != nil {
 		return nil, err
+	}
+	e.state.apply(u)
+	for _, tx := range block {
+		if tx.ID != "" {
+			e.ids[tx.ID] = true
+		}
+	}
+	e.height++
+	return flags, nil
+}
+
+// Validate returns what [Engine.Commit] would, and commits nothing.
+func (e *Engine) Validate(block []Transaction) ([]Flag, error) {
+	flags, _, err := e.validate(block)
+	return flags, err
+}
+
+func (e *Engine) validate(block []Transaction) ([]Flag, updates, error) {
+	flags, err := e.validateEndorsements(block)
+	if err != nil {
+		return nil, nil, err
 	}
 	markDuplicates(block, flags)
 	u := updates{}
@@ -66,18 +87,11 @@ func (e *Engine) Commit(block []Transaction) ([]Flag, error) {
 		}
 		if flags[i] == Valid {
 			if err := e.stage(tx, Version{Block: e.height, Tx: uint64(i)}, u); err != nil {
-				return nil, fmt.Errorf("block %d, transaction %d: %w", e.height, i, err)
+				return nil, nil, fmt.Errorf("block %d, transaction %d: %w", e.height, i, err)
 			}
 		}
 	}
-	e.state.apply(u)
-	for _, tx := range block {
-		if tx.ID != "" {
-			e.ids[tx.ID] = true
-		}
-	}
-	e.height++
-	return flags, nil
+	return flags, u, nil
 }
 
 // validateEndorsements gives each transaction its first verdict: settled, duplicate of an earlier block, or what the

@@ -1,0 +1,176 @@
+package replay
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/hyperledger/fabric-lib-go/bccsp"
+	"github.com/hyperledger/fabric-lib-go/bccsp/factory"
+	"github.com/hyperledger/fabric-protos-go-apiv2/common"
+	mspprotos "github.com/hyperledger/fabric-protos-go-apiv2/msp"
+	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
+	"github.com/hyperledger/fabric-protos-go-apiv2/peer/lifecycle"
+	"github.com/hyperledger/fabric/common/channelconfig"
+	"github.com/hyperledger/fabric/common/policies"
+	"github.com/hyperledger/fabric/protoutil"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+)
+
+// channel is what the channel's configuration decides.
+type channel interface {
+	// configure takes a new configuration, a ConfigEnvelope.
+	configure(id string, config []byte) error
+	// endorsers returns the organisations whose peers' signatures are good, one for each identity.
+	endorsers(signatures []*protoutil.SignedData) ([]string, error)
+	// policy resolves the policy of a chaincode definition.
+	policy(p *peer.ApplicationPolicy) (*ledger.Policy, error)
+}
+
+// configuredChannel is the channel as its latest configuration block says, by Fabric's own packages.
+type configuredChannel struct {
+	provider bccsp.BCCSP
+	bundle   *channelconfig.Bundle
+}
+
+func (c *configuredChannel) configure(id string, config []byte) error {
+	envelope := &common.ConfigEnvelope{}
+	if err := proto.Unmarshal(config, envelope); err != nil {
+		return fmt.Errorf("decode channel configuration: %w", err)
+	}
+	if c.provider == nil {
+		c.provider = factory.GetDefault()
+	}
+	bundle, err := channelconfig.NewBundle(id, envelope.GetConfig(), c.provider)
+	if err != nil {
+		return fmt.Errorf("read channel configuration: %w", err)
+	}
+	c.bundle = bundle
+	return nil
+}
+
+func (c *configuredChannel) endorsers(signatures []*protoutil.SignedData) ([]string, error) {
+	if c.bundle == nil {
+		return nil, errors.New("no configuration before the first endorsed transaction")
+	}
+	var orgs []string
+	for _, id := range policies.SignatureSetToValidIdentities(signatures, c.bundle.MSPManager()) {
+		isPeer, err := peerPrincipal(id.GetMSPIdentifier())
+		if err != nil {
+			return nil, err
+		}
+		if id.SatisfiesPrincipal(isPeer) == nil {
+			orgs = append(orgs, id.GetMSPIdentifier())
+		}
+	}
+	return orgs, nil
+}
+
+func peerPrincipal(org string) (*mspprotos.MSPPrincipal, error) {
+	role, err := proto.Marshal(&mspprotos.MSPRole{MspIdentifier: org, Role: mspprotos.MSPRole_PEER})
+	if err != nil {
+		return nil, fmt.Errorf("encode peer role of %s: %w", org, err)
+	}
+	return &mspprotos.MSPPrincipal{PrincipalClassification: mspprotos.MSPPrincipal_ROLE, Principal: role}, nil
+}
+
+func (c *configuredChannel) policy(p *peer.ApplicationPolicy) (*ledger.Policy, error) {
+	if signature := p.GetSignaturePolicy(); signature != nil {
+		return signaturePolicy(signature)
+	}
+	if c.bundle == nil {
+		return nil, errors.New("no configuration to look it up in")
+	}
+	name := p.GetChannelConfigPolicyReference()
+	found, ok := c.bundle.PolicyManager().GetPolicy(name)
+	converter, convertible := found.(policies.Converter)
+	if !ok || !convertible {
+		return nil, fmt.Errorf("the channel has no policy %q that reads as a signature policy", name)
+	}
+	signature, err := converter.Convert()
+	if err != nil {
+		return nil, fmt.Errorf("convert policy %q: %w", name, err)
+	}
+	return signaturePolicy(signature)
+}
+
+const lifecycleNamespace = "_lifecycle"
+
+// setPolicy gives the engine the chaincode's policy as committed before this block: the definition names it, the
+// configuration may hold it.
+func (r *Replayer) setPolicy() error {
+	definition := r.engine.Get(inNamespace(lifecycleNamespace, "namespaces/fields/"+r.chaincode+"/ValidationInfo"))
+	if definition == nil {
+		return nil
+	}
+	data := &lifecycle.StateData{}
+	info := &lifecycle.ChaincodeValidationInfo{}
+	parameter := &peer.ApplicationPolicy{}
+	for _, part := range []struct {
+		into  proto.Message
+		bytes func() []byte
+	}{
+		{data, func() []byte { return definition.Value }},
+		{info, func() []byte { return data.GetBytes() }},
+		{parameter, func() []byte { return info.GetValidationParameter() }},
+	} {
+		if err := proto.Unmarshal(part.bytes(), part.into); err != nil {
+			return fmt.Errorf("decode the chaincode definition: %w", err)
+		}
+	}
+	policy, err := r.channel.policy(parameter)
+	if err != nil {
+		return err
+	}
+	r.engine.SetPolicy(*policy)
+	return nil
+}
+
+// maxPolicyDepth bounds how deeply a policy may nest.
+const maxPolicyDepth = 16
+
+// signaturePolicy reads a policy over organisations' peers. Fabric knows other principals; the chaincode and the
+// channel's endorsement policies use none.
+func signaturePolicy(envelope *common.SignaturePolicyEnvelope) (*ledger.Policy, error) {
+	var orgs []string
+	for i, principal := range envelope.GetIdentities() {
+		role := &mspprotos.MSPRole{}
+		if principal.GetPrincipalClassification() != mspprotos.MSPPrincipal_ROLE {
+			return nil, fmt.Errorf("principal %d is not a role", i)
+		}
+		if err := proto.Unmarshal(principal.GetPrincipal(), role); err != nil {
+			return nil, fmt.Errorf("principal %d: %w", i, err)
+		}
+		if role.GetRole() != mspprotos.MSPRole_PEER || role.GetMspIdentifier() == "" {
+			return nil, fmt.Errorf("principal %d is not the peer role of an organisation", i)
+		}
+		orgs = append(orgs, role.GetMspIdentifier())
+	}
+	p, err := rulePolicy(envelope.GetRule(), orgs, 0)
+	return &p, err
+}
+
+func rulePolicy(rule *common.SignaturePolicy, orgs []string, depth int) (ledger.Policy, error) {
+	if depth > maxPolicyDepth {
+		return ledger.Policy{}, fmt.Errorf("policy nested more than %d deep", maxPolicyDepth)
+	}
+	switch t := rule.GetType().(type) {
+	case *common.SignaturePolicy_SignedBy:
+		if t.SignedBy < 0 || int(t.SignedBy) >= len(orgs) {
+			return ledger.Policy{}, fmt.Errorf("policy names principal %d of %d", t.SignedBy, len(orgs))
+		}
+		return ledger.PeerOf(orgs[t.SignedBy]), nil
+	case *common.SignaturePolicy_NOutOf_:
+		p := ledger.OutOf(int(t.NOutOf.GetN()))
+		for _, part := range t.NOutOf.GetRules() {
+			of, err := rulePolicy(part, orgs, depth+1)
+			if err != nil {
+				return ledger.Policy{}, err
+			}
+			p.Of = append(p.Of, of)
+		}
+		return p, nil
+	}
+	return ledger.Policy{}, errors.New("policy without a rule")
+}

@@ -1,0 +1,151 @@
+package replay
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/hyperledger/fabric-protos-go-apiv2/common"
+	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/memledger"
+)
+
+// Difference is a transaction on which the engine and the peers disagree.
+type Difference struct {
+	Block, Tx uint64
+	ID        string
+	Peers     memledger.Flag
+	Engine    memledger.Flag
+}
+
+func (d Difference) String() string {
+	return fmt.Sprintf("block %d, transaction %d (%s): peers say %s, engine says %s", d.Block, d.Tx, d.ID, d.Peers, d.Engine)
+}
+
+// Report is what a replay found.
+type Report struct {
+	Blocks      uint64
+	Judged      map[memledger.Flag]int // transactions whose flag the engine computed, by the peers' flag
+	Followed    map[memledger.Flag]int // transactions whose flag was taken as given
+	Differences []Difference
+}
+
+// Replay replays a channel's blocks, from block 0 and without a gap, and compares the verdicts on one chaincode's
+// transactions. The error is that of the blocks, or names a block that cannot be replayed; the report then covers
+// those before it. Blocks must come from a peer: an orderer's have no flags.
+func Replay(chaincode string, blocks iter.Seq2[*common.Block, error]) (Report, error) {
+	r := New(chaincode)
+	for block, err := range blocks {
+		if err != nil {
+			return r.report, err
+		}
+		if err := r.Block(block); err != nil {
+			return r.report, err
+		}
+	}
+	return r.report, nil
+}
+
+// Replayer replays block by block.
+type Replayer struct {
+	chaincode string
+	channel   channel
+	engine    *memledger.Engine
+	report    Report
+}
+
+// New begins before block 0.
+func New(chaincode string) *Replayer {
+	return &Replayer{
+		chaincode: chaincode,
+		channel:   &configuredChannel{},
+		engine:    memledger.NewEngine(ledger.Policy{}),
+		report:    Report{Judged: map[memledger.Flag]int{}, Followed: map[memledger.Flag]int{}},
+	}
+}
+
+// Report is what was found so far.
+func (r *Replayer) Report() Report { return r.report }
+
+// State returns the chaincode's committed state, by key.
+func (r *Replayer) State() []memledger.Entry {
+	prefix := inNamespace(r.chaincode, "")
+	var entries []memledger.Entry
+	for _, entry := range r.engine.State() {
+		if strings.HasPrefix(string(entry.Key), string(prefix)) {
+			own := *entry
+			own.Key = own.Key[len(prefix):]
+			entries = append(entries, own)
+		}
+	}
+	return entries
+}
+
+// judged are the flags that the engine computes.
+var judged = map[memledger.Flag]bool{
+	memledger.Valid: true, memledger.DuplicateTxID: true, memledger.EndorsementPolicyFailure: true,
+	memledger.MVCCReadConflict: true, memledger.PhantomReadConflict: true,
+}
+
+// Block replays the next block.
+func (r *Replayer) Block(block *common.Block) error {
+	number := block.GetHeader().GetNumber()
+	if number != r.engine.Height() {
+		return fmt.Errorf("block %d where block %d is due", number, r.engine.Height())
+	}
+	flags, err := validationFlags(block)
+	if err != nil {
+		return fmt.Errorf("block %d: %w", number, err)
+	}
+	if err := r.setPolicy(); err != nil {
+		return fmt.Errorf("chaincode policy at block %d: %w", number, err)
+	}
+	transactions := make([]memledger.Transaction, len(flags))
+	for i, data := range block.GetData().GetData() {
+		if transactions[i], err = r.transaction(data, flags[i]); err != nil {
+			return fmt.Errorf("block %d, transaction %d: %w", number, i, err)
+		}
+	}
+	verdicts, err := r.engine.Validate(transactions)
+	if err != nil {
+		return err
+	}
+	for i := range transactions {
+		tx := &transactions[i]
+		if tx.Settled != "" {
+			r.report.Followed[flags[i]]++
+			continue
+		}
+		r.report.Judged[flags[i]]++
+		if verdicts[i] != flags[i] {
+			r.report.Differences = append(r.report.Differences,
+				Difference{Block: number, Tx: uint64(i), ID: tx.ID, Peers: flags[i], Engine: verdicts[i]})
+			tx.Settled = flags[i]
+		}
+	}
+	if _, err := r.engine.Commit(transactions); err != nil {
+		return err
+	}
+	r.report.Blocks++
+	return nil
+}
+
+// validationFlags reads the peers' verdicts from the block's metadata.
+func validationFlags(block *common.Block) ([]memledger.Flag, error) {
+	metadata := block.GetMetadata().GetMetadata()
+	count := len(block.GetData().GetData())
+	if len(metadata) <= int(common.BlockMetadataIndex_TRANSACTIONS_FILTER) {
+		return nil, fmt.Errorf("no validation flags; was it read from an orderer?")
+	}
+	filter := metadata[common.BlockMetadataIndex_TRANSACTIONS_FILTER]
+	if len(filter) != count {
+		return nil, fmt.Errorf("%d validation flags for %d transactions; was it read from an orderer?", len(filter), count)
+	}
+	flags := make([]memledger.Flag, count)
+	for i, code := range filter {
+		flags[i] = memledger.Flag(peer.TxValidationCode(code).String())
+	}
+	return flags, nil
+}

@@ -1,0 +1,210 @@
+package replay
+
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/hyperledger/fabric-protos-go-apiv2/common"
+	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
+	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
+	"github.com/hyperledger/fabric/core/ledger/kvledger/txmgmt/rwsetutil"
+	"github.com/hyperledger/fabric/protoutil"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/memledger"
+)
+
+// inNamespace is a key of the engine, which knows no namespaces, for a key of a chaincode.
+func inNamespace(namespace, key string) ledger.Key { return ledger.Key(namespace + "\x00" + key) }
+
+// transaction turns an envelope of a block into what the engine works from. One that does not parse has only its
+// flag.
+func (r *Replayer) transaction(data []byte, flag memledger.Flag) (memledger.Transaction, error) {
+	settled := memledger.Transaction{Settled: flag}
+	envelope, err := protoutil.GetEnvelopeFromBlock(data)
+	if err != nil {
+		return settled, nil
+	}
+	payload, err := protoutil.UnmarshalPayload(envelope.GetPayload())
+	if err != nil {
+		return settled, nil
+	}
+	header, err := protoutil.UnmarshalChannelHeader(payload.GetHeader().GetChannelHeader())
+	if err != nil {
+		return settled, nil
+	}
+	settled.ID = header.GetTxId()
+	switch common.HeaderType(header.GetType()) {
+	case common.HeaderType_CONFIG:
+		if flag == memledger.Valid {
+			err = r.channel.configure(header.GetChannelId(), payload.GetData())
+		}
+		return settled, err
+	case common.HeaderType_ENDORSER_TRANSACTION:
+	default:
+		return settled, nil
+	}
+	action, err := parseAction(payload.GetData())
+	if err != nil {
+		return settled, nil
+	}
+	tx, err := writeSet(action.rwset, r.chaincode)
+	if err != nil {
+		return tx, err
+	}
+	tx.ID = header.GetTxId()
+	if action.chaincode != r.chaincode || !judged[flag] || writesElsewhere(action.rwset, r.chaincode) {
+		tx.Settled = flag
+		return tx, nil
+	}
+	if err := addReads(&tx, action.rwset); err != nil {
+		return tx, err
+	}
+	tx.Endorsers, err = r.channel.endorsers(action.signatures)
+	return tx, err
+}
+
+// action is the part of an endorsed transaction that its endorsers signed, and their signatures.
+type action struct {
+	chaincode  string
+	rwset      *rwsetutil.TxRwSet
+	signatures []*protoutil.SignedData
+}
+
+func parseAction(data []byte) (*action, error) {
+	tx, err := protoutil.UnmarshalTransaction(data)
+	if err != nil {
+		return nil, err
+	}
+	if len(tx.GetActions()) != 1 {
+		return nil, fmt.Errorf("transaction with %d actions", len(tx.GetActions()))
+	}
+	payload, response, err := protoutil.GetPayloads(tx.GetActions()[0])
+	if err != nil {
+		return nil, err
+	}
+	a := &action{chaincode: response.GetChaincodeId().GetName(), rwset: &rwsetutil.TxRwSet{}}
+	if err := a.rwset.FromProtoBytes(response.GetResults()); err != nil {
+		return nil, err
+	}
+	signed := payload.GetAction().GetProposalResponsePayload()
+	for _, e := range payload.GetAction().GetEndorsements() {
+		data := append(append(make([]byte, 0, len(signed)+len(e.GetEndorser())), signed...), e.GetEndorser()...)
+		a.signatures = append(a.signatures, &protoutil.SignedData{Data: data, Identity: e.GetEndorser(), Signature: e.GetSignature()})
+	}
+	return a, nil
+}
+
+// writeSet takes the writes of all namespaces. Of another chaincode's key policies only the new version matters.
+func writeSet(set *rwsetutil.TxRwSet, chaincode string) (memledger.Transaction, error) {
+	var tx memledger.Transaction
+	for _, ns := range set.NsRwSets {
+		if ns.NameSpace == chaincode && len(ns.CollHashedRwSets) > 0 {
+			return tx, fmt.Errorf("namespace %s uses private data, which replay does not support", ns.NameSpace)
+		}
+		for _, w := range ns.KvRwSet.GetWrites() {
+			tx.Writes = append(tx.Writes, memledger.Write{Key: inNamespace(ns.NameSpace, w.GetKey()), Value: w.GetValue(), Delete: w.GetIsDelete()})
+		}
+		for _, w := range ns.KvRwSet.GetMetadataWrites() {
+			p := memledger.PolicyWrite{Key: inNamespace(ns.NameSpace, w.GetKey())}
+			if ns.NameSpace == chaincode {
+				var err error
+				if p.Policy, err = keyPolicy(w); err != nil {
+					return tx, fmt.Errorf("policy of key %q: %w", w.GetKey(), err)
+				}
+			}
+			tx.Policies = append(tx.Policies, p)
+		}
+	}
+	return tx, nil
+}
+
+func writesElsewhere(set *rwsetutil.TxRwSet, chaincode string) bool {
+	for _, ns := range set.NsRwSets {
+		written := len(ns.KvRwSet.GetWrites()) + len(ns.KvRwSet.GetMetadataWrites()) + len(ns.CollHashedRwSets)
+		if ns.NameSpace != chaincode && written > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// addReads flattens the reads of all namespaces. Fabric checks the reads of one namespace, then its ranges, then the
+// next namespace; so ranges anywhere but in the last one would need another order.
+func addReads(tx *memledger.Transaction, set *rwsetutil.TxRwSet) error {
+	for i, ns := range set.NsRwSets {
+		for _, read := range ns.KvRwSet.GetReads() {
+			tx.Reads = append(tx.Reads, keyRead(ns.NameSpace, read))
+		}
+		ranges := ns.KvRwSet.GetRangeQueriesInfo()
+		if len(ranges) > 0 && i != len(set.NsRwSets)-1 {
+			return fmt.Errorf("namespace %s reads ranges before another namespace, which replay does not support", ns.NameSpace)
+		}
+		for _, info := range ranges {
+			tx.Ranges = append(tx.Ranges, rangeRead(ns.NameSpace, info))
+		}
+	}
+	return nil
+}
+
+func keyRead(namespace string, read *kvrwset.KVRead) memledger.Read {
+	r := memledger.Read{Key: inNamespace(namespace, read.GetKey())}
+	if v := read.GetVersion(); v != nil {
+		r.Version = &memledger.Version{Block: v.GetBlockNum(), Tx: v.GetTxNum()}
+	}
+	return r
+}
+
+func rangeRead(namespace string, info *kvrwset.RangeQueryInfo) memledger.RangeRead {
+	r := memledger.RangeRead{
+		Start: inNamespace(namespace, info.GetStartKey()), End: inNamespace(namespace, info.GetEndKey()),
+		Exhausted: info.GetItrExhausted(),
+	}
+	if info.GetEndKey() == "" { // to the end of the namespace
+		r.End = ledger.Key(namespace + "\x01")
+	}
+	for _, read := range info.GetRawReads().GetKvReads() {
+		r.Results = append(r.Results, keyRead(namespace, read))
+	}
+	if summary := info.GetReadsMerkleHashes(); summary != nil {
+		r.Same = func(now []memledger.Read) bool { return sameSummary(summary, namespace, now) }
+	}
+	return r
+}
+
+// sameSummary tells whether results give the digest that stands in the read-write set for a long range.
+func sameSummary(want *kvrwset.QueryReadsMerkleSummary, namespace string, now []memledger.Read) bool {
+	hash := func(data []byte) ([]byte, error) { sum := sha256.Sum256(data); return sum[:], nil }
+	helper, err := rwsetutil.NewRangeQueryResultsHelper(true, want.GetMaxDegree(), hash)
+	if err != nil {
+		return false
+	}
+	for _, read := range now {
+		result := &kvrwset.KVRead{
+			Key:     string(read.Key[len(inNamespace(namespace, "")):]),
+			Version: &kvrwset.Version{BlockNum: read.Version.Block, TxNum: read.Version.Tx},
+		}
+		if err := helper.AddResult(result); err != nil {
+			return false
+		}
+	}
+	_, got, err := helper.Done()
+	return err == nil && got != nil && proto.Equal(got, want)
+}
+
+// keyPolicy reads the endorsement policy in a key's metadata, nil when there is none: metadata replaces all that
+// the key had.
+func keyPolicy(w *kvrwset.KVMetadataWrite) (*ledger.Policy, error) {
+	for _, entry := range w.GetEntries() {
+		if entry.GetName() != peer.MetaDataKeys_VALIDATION_PARAMETER.String() || len(entry.GetValue()) == 0 {
+			continue
+		}
+		envelope := &common.SignaturePolicyEnvelope{}
+		if err := proto.Unmarshal(entry.GetValue(), envelope); err != nil {
+			return nil, fmt.Errorf("not a signature policy: %w", err)
+		}
+		return signaturePolicy(envelope)
+	}
+	return nil, nil
+}
