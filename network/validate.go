@@ -56,6 +56,14 @@ func (t *Topology) ValidateNew(org Organization) error {
 	return joined.Validate()
 }
 
+// Validate reports what is wrong with a user of a member, who need not be in a
+// topology.
+func (u User) Validate() error {
+	v := &validation{}
+	v.user("user", u, false)
+	return errors.Join(v.faults...)
+}
+
 type validation struct{ faults []error }
 
 func (v *validation) fault(path, format string, args ...any) {
