@@ -26,23 +26,34 @@ const (
 )
 
 // writeFile puts the content in place at once or not at all, so that a full
-// disk or a crash leaves no half certificate behind.
+// disk or a crash leaves no half certificate behind. A file that a crash left
+// beside it is overwritten by the next run.
 func writeFile(path string, content []byte, mode fs.FileMode) error {
-	if err := os.MkdirAll(filepath.Dir(path), folderMode); err != nil {
-		return fmt.Errorf("make folder of %s: %w", path, err)
+	err := replaceFile(path, content, mode)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(filepath.Dir(path), folderMode); err == nil {
+			err = replaceFile(path, content, mode)
+		}
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(content)
-	err = errors.Join(err, tmp.Chmod(mode), tmp.Close())
+	return nil
+}
+
+func replaceFile(path string, content []byte, mode fs.FileMode) error {
+	beside := path + ".new"
+	file, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	err = errors.Join(err, file.Close())
 	if err == nil {
-		err = os.Rename(tmp.Name(), path)
+		err = os.Rename(beside, path)
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return errors.Join(err, os.Remove(beside))
 	}
 	return nil
 }

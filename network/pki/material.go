@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	mspproto "github.com/hyperledger/fabric-protos-go-apiv2/msp"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/datanet-consortium/datanet/network"
 )
@@ -16,19 +17,27 @@ type Material struct {
 
 // Ensure makes what is missing under dir for the topology.
 func Ensure(dir string, t *network.Topology) (*Material, error) {
-	m := &Material{organizations: map[string]*Organization{}}
-	for _, org := range t.Organizations() {
-		o, err := EnsureOrganization(dir, org)
-		if err != nil {
-			return nil, err
-		}
-		m.Add(o)
+	organizations, operators := t.Organizations(), t.Ordering.Operators
+	made := make([]*Organization, len(organizations)+len(operators))
+	// Several hundred small files: organisations are made side by side.
+	var work errgroup.Group
+	for i, org := range organizations {
+		work.Go(func() (err error) {
+			made[i], err = EnsureOrganization(dir, org)
+			return err
+		})
 	}
-	for i := range t.Ordering.Operators {
-		o, err := EnsureOperator(dir, &t.Ordering.Operators[i])
-		if err != nil {
-			return nil, err
-		}
+	for i := range operators {
+		work.Go(func() (err error) {
+			made[len(organizations)+i], err = EnsureOperator(dir, &operators[i])
+			return err
+		})
+	}
+	if err := work.Wait(); err != nil {
+		return nil, err
+	}
+	m := &Material{organizations: map[string]*Organization{}}
+	for _, o := range made {
 		m.Add(o)
 	}
 	return m, nil
