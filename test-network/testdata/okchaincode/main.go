@@ -1,8 +1,9 @@
 // Command okchaincode is a small chaincode with which the tests of the local network see that transactions go through.
-// Its functions are put KEY VALUE, get KEY and version.
+// Its functions are "put", which takes {"key":…,"value":…}, "get", which takes {"key":…}, and "version".
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 
@@ -19,19 +20,29 @@ func (chaincode) Init(shim.ChaincodeStubInterface) *peer.Response { return shim.
 
 func (chaincode) Invoke(stub shim.ChaincodeStubInterface) *peer.Response {
 	function, arguments := stub.GetFunctionAndParameters()
-	switch {
-	case function == "put" && len(arguments) == 2:
-		if err := stub.PutState(arguments[0], []byte(arguments[1])); err != nil {
+	var request struct {
+		Key   string `json:"key"`
+		Value string `json:"value"`
+	}
+	if len(arguments) != 1 {
+		return shim.Error("give one JSON document")
+	}
+	if err := json.Unmarshal([]byte(arguments[0]), &request); err != nil {
+		return shim.Error(err.Error())
+	}
+	switch function {
+	case "put":
+		if err := stub.PutState(request.Key, []byte(request.Value)); err != nil {
 			return shim.Error(err.Error())
 		}
-		return shim.Success([]byte(version))
-	case function == "get" && len(arguments) == 1:
-		value, err := stub.GetState(arguments[0])
+		return shim.Success(nil)
+	case "get":
+		value, err := stub.GetState(request.Key)
 		if err != nil {
 			return shim.Error(err.Error())
 		}
 		return shim.Success(value)
-	case function == "version":
+	case "version":
 		return shim.Success([]byte(version))
 	default:
 		return shim.Error("unknown function " + function)
