@@ -116,6 +116,12 @@ func makeFolder(dir string) (folder, error) {
 	return f, nil
 }
 
+// Prepare makes the state folder dir, which must be absent, empty or a state folder already.
+func Prepare(dir string) error {
+	_, err := makeFolder(dir)
+	return err
+}
+
 // NoNetworkError says that a folder holds no network.
 type NoNetworkError struct{ Dir string }
 

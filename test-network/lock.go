@@ -1,8 +1,11 @@
 package testnetwork
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -24,8 +27,11 @@ func (e *RunningError) Error() string {
 // nothing is left behind by a process that was killed.
 func (f folder) take() (*flock.Flock, error) {
 	lock := flock.New(f.lock(), flock.SetPermissions(0o600))
-	taken, err := lock.TryLock()
-	if err != nil {
+	// Somebody who only looks whether the network runs holds the lock for a moment.
+	ctx, cancel := context.WithTimeout(context.Background(), 5*retryEvery)
+	defer cancel()
+	taken, err := lock.TryLockContext(ctx, retryEvery)
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, explainDisk(fmt.Errorf("lock the state folder: %w", err))
 	}
 	if !taken {
@@ -49,4 +55,34 @@ func (f folder) holder() int {
 		return 0
 	}
 	return id
+}
+
+// AwaitStopped waits until no process runs the network in the folder dir.
+func AwaitStopped(ctx context.Context, dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return fmt.Errorf("find the state folder: %w", err)
+	}
+	lock := flock.New(folder(dir).lock(), flock.SetPermissions(0o600))
+	if _, err := lock.TryLockContext(ctx, retryEvery); err != nil {
+		return fmt.Errorf("process %d goes on running the network in %s: %w", folder(dir).holder(), dir, err)
+	}
+	return lock.Unlock()
+}
+
+// Holder is the process id of the process that runs the network in the folder dir, or 0 if none does.
+func Holder(dir string) (int, error) {
+	f, err := openFolder(dir)
+	if err != nil {
+		return 0, err
+	}
+	lock := flock.New(f.lock(), flock.SetPermissions(0o600))
+	free, err := lock.TryLock()
+	if err != nil {
+		return 0, fmt.Errorf("look at the lock of the state folder: %w", err)
+	}
+	if free {
+		return 0, lock.Unlock()
+	}
+	return f.holder(), nil
 }

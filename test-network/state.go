@@ -161,16 +161,37 @@ func (f folder) found(topology *network.Topology) (*network.Topology, error) {
 		return nil, err
 	}
 	if topology != nil {
-		content, err := topology.Marshal()
-		if err != nil {
+		if err := f.matches(topology, old); err != nil {
 			return nil, err
-		}
-		if !bytes.Equal(old, content) {
-			return nil, fmt.Errorf("the network in %s was founded with another topology (%s): resume it without naming one, "+
-				"choose another folder, or remove it with \"datanet network down --clean\"", string(f), f.founded())
 		}
 	}
 	return network.Load(f.current())
+}
+
+// matches fails unless a topology is the one that the network was founded with.
+func (f folder) matches(topology *network.Topology, founded []byte) error {
+	content, err := topology.Marshal()
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(founded, content) {
+		return fmt.Errorf("the network in %s was founded with another topology (%s): resume it without naming one, "+
+			"choose another folder, or remove it with \"datanet network down --clean\"", string(f), f.founded())
+	}
+	return nil
+}
+
+// Check fails unless the network in the folder dir was founded with the topology.
+func Check(dir string, topology *network.Topology) error {
+	f, err := openFolder(dir)
+	if err != nil {
+		return err
+	}
+	founded, err := readFile(f.founded())
+	if err != nil {
+		return err
+	}
+	return f.matches(topology, founded)
 }
 
 // keep makes a topology the current one. Ports that were chosen are not part of it.

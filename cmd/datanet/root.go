@@ -1,0 +1,73 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// newRoot is the command tree. Each branch has a file of its own.
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "datanet",
+		Short: "Pool data, train on it, and pay those it came from, with every step provable",
+		Long: `datanet works with a Datanet network: a consortium that pools data, trains models on
+it, and pays the contributors of the data whenever a model is used.
+
+Exit codes: 0 success, 1 failure, 2 wrong usage or topology, 3 no network there or
+not running, 4 the network runs but needs attention.`,
+		Version:       version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.PersistentFlags().Bool("json", false, "print results as JSON, for programs")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(newNetwork())
+	return root
+}
+
+// version is that of the module, or of the commit that the program was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			return "development, commit " + setting.Value
+		}
+	}
+	return "development"
+}
+
+// arguments turns the errors of an argument check into usage errors.
+func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(command *cobra.Command, args []string) error {
+		if err := check(command, args); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}
+
+// wantsJSON tells whether results are for programs.
+func wantsJSON(command *cobra.Command) bool {
+	wanted, err := command.Flags().GetBool("json")
+	return err == nil && wanted
+}
+
+// printJSON prints a result for programs.
+func printJSON(out io.Writer, result any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(result); err != nil {
+		return fmt.Errorf("print the result: %w", err)
+	}
+	return nil
+}
