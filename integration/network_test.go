@@ -1,0 +1,48 @@
+package integration_test
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/datanet-consortium/datanet/config"
+	"github.com/datanet-consortium/datanet/integration/story"
+)
+
+// TestRealNetwork is everything that is shown on one real network, in the order in which its parts build on each other.
+func TestRealNetwork(t *testing.T) {
+	c := start(t, config.BFT)
+	t.Run("stories", func(t *testing.T) { tellStories(t, c) })
+	t.Run("forgeries", func(t *testing.T) { tryForgeries(t, c) })
+	t.Run("concurrent clients", func(t *testing.T) { competeForCredits(t, c) })
+	t.Run("replay", func(t *testing.T) { compareReplay(t, c) })
+	t.Run("raw state", func(t *testing.T) { sumRawState(t, c) })
+}
+
+// tellStories runs every story; the same ones run on the in-memory ledger in package story.
+func tellStories(t *testing.T, c *consortium) {
+	paths, err := filepath.Glob("story/testdata/*.txt")
+	require.NoError(t, err)
+	require.NotEmpty(t, paths)
+	for _, path := range paths {
+		file, err := os.Open(path)
+		require.NoError(t, err)
+		defer file.Close()
+		script, err := story.Parse(filepath.Base(path), file)
+		require.NoError(t, err)
+		t.Run(script.Name, func(t *testing.T) {
+			require.NoError(t, script.Run(t.Context(), c, story.Setting{Members: members, Seed: freshID()}))
+		})
+	}
+}
+
+// freshID is 16 random bytes in hex.
+func freshID() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return hex.EncodeToString(id[:])
+}
