@@ -48,15 +48,6 @@ func ConfigOf(block *common.Block) (config *common.Config, channel string, err e
 	return content.GetConfig(), header.GetChannelId(), nil
 }
 
-// MembersOf is Members of the configuration in a block.
-func MembersOf(block *common.Block) ([]string, error) {
-	config, _, err := ConfigOf(block)
-	if err != nil {
-		return nil, err
-	}
-	return Members(config)
-}
-
 // Members lists the MSP IDs of the channel's members, sorted: those whose
 // peers the policy /Channel/Application/Endorsement counts. It is an error if
 // the policy is anything but a majority of them, since then the list would

@@ -81,21 +81,6 @@ func unknown(config *common.Config, org *network.Organization) error {
 	return nil
 }
 
-// Organizations lists the MSP IDs of the channel's application organisations,
-// members and regulator alike, sorted.
-func Organizations(config *common.Config) ([]string, error) {
-	var ids []string
-	for name, sub := range config.GetChannelGroup().GetGroups()[groupApplication].GetGroups() {
-		id, err := mspIDOf(sub)
-		if err != nil {
-			return nil, fmt.Errorf("read MSP of %s: %w", name, err)
-		}
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids, nil
-}
-
 func mspIDOf(organization *common.ConfigGroup) (string, error) {
 	value, ok := organization.GetValues()["MSP"]
 	if !ok {

@@ -102,16 +102,6 @@ func (p *Peer) Committed(ctx context.Context, channelName, name string) (d Defin
 	return d, false, nil
 }
 
-// Approvals says which organisations have approved the definition, by MSP ID,
-// as the peer knows it. It is an error once the definition is committed.
-func (p *Peer) Approvals(ctx context.Context, d Definition) (map[string]bool, error) {
-	result, err := chaincode.NewGateway(p.conn, p.id).CheckCommitReadiness(ctx, d.forAdmin(""))
-	if err != nil {
-		return nil, fmt.Errorf("%s: ask who approved %s: %w", p.id.MspID(), d, err)
-	}
-	return result.GetApprovals(), nil
-}
-
 // permanent marks an error that trying again cannot cure.
 type permanent struct{ error }
 

@@ -77,19 +77,6 @@ type Node struct {
 	TLS    TLS
 }
 
-// Load opens the material of an organisation that was made before.
-func Load(dir, name, mspID string) (*Organization, error) {
-	o := &Organization{Name: name, MSPID: mspID, Dir: filepath.Join(dir, name)}
-	var err error
-	if o.CA, err = loadAuthority(filepath.Join(o.Dir, caDir)); err != nil {
-		return nil, fmt.Errorf("load identity authority of %s: %w", name, err)
-	}
-	if o.TLSCA, err = loadAuthority(filepath.Join(o.Dir, tlscaDir)); err != nil {
-		return nil, fmt.Errorf("load TLS authority of %s: %w", name, err)
-	}
-	return o, nil
-}
-
 // EnsureOrganization makes what is missing of a member's or the regulator's
 // material under dir.
 func EnsureOrganization(dir string, org *network.Organization) (*Organization, error) {

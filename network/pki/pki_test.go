@@ -423,15 +423,3 @@ func TestBadMaterialIsRefusedWithASentence(t *testing.T) {
 		})
 	}
 }
-
-func TestLoadOpensWhatEnsureMade(t *testing.T) {
-	dir := t.TempDir()
-	n := topology(t)
-	made, err := pki.EnsureOrganization(dir, &n.Regulator)
-	require.NoError(t, err)
-	loaded, err := pki.Load(dir, "regulator", "RegulatorMSP")
-	require.NoError(t, err)
-	require.Equal(t, made.CA.PEM, loaded.CA.PEM)
-	_, err = pki.Load(dir, "nobody", "NobodyMSP")
-	require.ErrorIs(t, err, fs.ErrNotExist)
-}
