@@ -7,11 +7,17 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
 
-// ErrPeersHalt is a block on which Fabric's peers do not answer at all. Two orders of transactions do that: a write of
-// a key whose policy an earlier transaction of the block would have set, had its id not been a duplicate (the validator
-// waits for a verdict that never comes); and a policy set blindly on a key that an earlier transaction of the block
-// deleted (the peer panics). A rule that can produce them must not be written: let a transaction that sets a policy
-// read the key or write its value.
+// ErrPeersHalt is a block on which Fabric's peers do not answer at all, and which halts them again after a restart.
+// Two orders of transactions do that.
+//
+// A write of a key whose policy an earlier transaction of the block would have set, had it not been dropped before its
+// endorsements were looked at, as a duplicate of an earlier block is, or one that is malformed: the validator waits for
+// a verdict on it that never comes.
+//
+// A policy set without reading the key, where an earlier transaction of the block deleted it: the peer panics.
+//
+// Rules avoid the second: a transaction that sets a policy reads the key or writes its value. The first is open to
+// anyone who may send transactions to the orderers.
 var ErrPeersHalt = errors.New("Fabric's peers halt on this block")
 
 // Engine is the ledger of one chaincode. It is not safe for concurrent use.
@@ -131,10 +137,11 @@ func (e *Engine) validateEndorsement(tx Transaction, earlier []Flag, setters map
 	for _, key := range keys {
 		for _, setter := range setters[key] {
 			switch earlier[setter] {
-			case Valid: // its endorsements were good; whether its reads hold makes no difference
+			case EndorsementPolicyFailure:
+			case Valid, MVCCReadConflict, PhantomReadConflict: // its endorsements were good; its reads make no difference
 				return EndorsementPolicyFailure, nil
-			case DuplicateTxID:
-				return "", fmt.Errorf("%s: its policy is set by transaction %d, a duplicate: %w", key, setter, ErrPeersHalt)
+			default:
+				return "", fmt.Errorf("%s: its policy is set by transaction %d, %s: %w", key, setter, earlier[setter], ErrPeersHalt)
 			}
 		}
 		switch entry := e.state.entries[key]; {

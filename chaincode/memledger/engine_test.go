@@ -248,6 +248,15 @@ func TestBlocksOnWhichPeersHalt(t *testing.T) {
 		require.Equal(t, before, describe(engine.State()), "nothing is committed")
 		require.EqualValues(t, 1, engine.Height())
 	})
+	t.Run("a write of a key whose policy a malformed transaction of the block would set", func(t *testing.T) {
+		malformed := slot.transaction()
+		malformed.Settled = "BAD_PROPOSAL_TXID"
+		_, err := NewEngine(majority).Commit([]Transaction{malformed, step{writes: put("slot", "yes")}.transaction()})
+		require.ErrorIs(t, err, ErrPeersHalt)
+		flags, err := NewEngine(majority).Commit([]Transaction{malformed, step{writes: put("other", "yes")}.transaction()})
+		require.NoError(t, err, "another key's writer does not wait")
+		require.Equal(t, []Flag{"BAD_PROPOSAL_TXID", Valid}, flags)
+	})
 	t.Run("a policy set blindly on a key that the block deleted", func(t *testing.T) {
 		engine := NewEngine(majority)
 		_, err := engine.Commit([]Transaction{step{writes: put("k", "1")}.transaction()})
