@@ -25,28 +25,35 @@ func newUp() *cobra.Command {
 was stopped goes on with its ledgers; of one that runs, processes that have ended are
 started again.`,
 		Args: arguments(cobra.NoArgs),
-		RunE: func(command *cobra.Command, _ []string) error { return up(command, p) },
+		RunE: func(command *cobra.Command, _ []string) error {
+			client, err := up(command, p)
+			if err != nil {
+				return err
+			}
+			return printStatus(command, client)
+		},
 	}
 	p.flags(command)
 	return command
 }
 
-func up(command *cobra.Command, p plan) error {
+// up starts, resumes or heals the network and returns its supervisor.
+func up(command *cobra.Command, p plan) (*supervisor.Client, error) {
 	client, dir, err := supervisorOf(command)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := p.complete(); err != nil {
-		return err
+		return nil, err
 	}
 	topology, err := p.topology()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ctx := command.Context()
 	if p.fabric != "" {
 		if _, err := binaries.Use(ctx, p.fabric); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	holder, err := testnetwork.Holder(dir)
@@ -61,26 +68,26 @@ func up(command *cobra.Command, p plan) error {
 		p.ordering = string(network.ConsensusBFT)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	show := &progress{out: command.ErrOrStderr()}
 	if holder != 0 {
-		return attach(command, client, dir, topology, show)
+		return client, attach(command.Context(), client, dir, topology, show)
 	}
 
 	own, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
+		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	arguments := append([]string{"network", "supervise", "--dir", dir}, p.arguments()...)
 	begun := time.Now()
 	err = supervisor.Spawn(ctx, dir, own, arguments, show.show)
 	show.finish()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	fmt.Fprintf(command.ErrOrStderr(), "the network is up after %.1f s\n", time.Since(begun).Seconds())
-	return printStatus(command, client)
+	return client, nil
 }
 
 // founded tells whether a network was founded in a state folder; the folder of a start that failed early has none.
@@ -91,13 +98,13 @@ func founded(dir string) bool {
 }
 
 // attach waits for a network that another process runs, and starts what has ended of it.
-func attach(command *cobra.Command, client *supervisor.Client, dir string, topology *network.Topology, show *progress) error {
+func attach(ctx context.Context, client *supervisor.Client, dir string, topology *network.Topology, show *progress) error {
 	if topology != nil {
 		if err := testnetwork.Check(dir, topology); err != nil {
 			return err
 		}
 	}
-	healed, err := awaitSupervisor(command.Context(), client, dir)
+	healed, err := awaitSupervisor(ctx, client, dir)
 	if err != nil {
 		return err
 	}
@@ -106,7 +113,7 @@ func attach(command *cobra.Command, client *supervisor.Client, dir string, topol
 		text = "started again: " + strings.Join(healed.Processes, ", ")
 	}
 	show.show(supervisor.Event{Progress: text})
-	return printStatus(command, client)
+	return nil
 }
 
 // awaitSupervisor heals a network as soon as its supervisor takes commands.

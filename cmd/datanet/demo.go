@@ -1,0 +1,99 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/datanet-consortium/datanet/cmd/datanet/internal/corpus"
+	"github.com/datanet-consortium/datanet/cmd/datanet/internal/demo"
+	"github.com/datanet-consortium/datanet/cmd/datanet/internal/narration"
+	"github.com/datanet-consortium/datanet/examples"
+	testnetwork "github.com/datanet-consortium/datanet/test-network"
+)
+
+// sampleSubject is what the shipped corpus is about.
+const sampleSubject = "persian-poetry"
+
+func newDemo() *cobra.Command {
+	var p plan
+	var folder string
+	var seed uint64
+	command := &cobra.Command{
+		Use:   "demo",
+		Short: "Tell the whole story once on a real network: contribute, validate, train, answer, pay",
+		Long: `Starts the network unless it runs, and does the main job on it from end to end:
+contributors bring poems, other organisations validate them, a developer trains a small
+model, a consumer pays for its answers, and exactly the poets whose lines stand in the
+answers are paid. What must not be possible is tried too. Each telling makes a datanet
+of its own; accounts stay. The network stays up.
+
+Exit code 0 means that every check held.`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(command *cobra.Command, _ []string) error {
+			return runDemo(command, p, folder, seed)
+		},
+	}
+	command.Flags().String("dir", ".datanet", "state folder of the network")
+	command.Flags().StringVar(&folder, "corpus", "", "folder with a file or sub-folder for each contributor (default: poems of eight Persian poets)")
+	command.Flags().Uint64Var(&seed, "seed", 1, "what the model answers depends on it")
+	p.flags(command)
+	return command
+}
+
+func runDemo(command *cobra.Command, p plan, folder string, seed uint64) error {
+	begun := time.Now()
+	if wantsJSON(command) {
+		return usageError{errors.New("demo prints for people and has no --json")}
+	}
+	var texts fs.FS = examples.PersianPoetry()
+	subject := sampleSubject
+	if folder != "" {
+		texts, subject = os.DirFS(folder), subjectOf(folder)
+	}
+	contributors, err := corpus.Read(texts)
+	if err != nil {
+		return usageError{err}
+	}
+	if _, err := up(command, p); err != nil {
+		return err
+	}
+	dir, err := stateDir(command)
+	if err != nil {
+		return err
+	}
+	state, err := testnetwork.Open(dir)
+	if err != nil {
+		return err
+	}
+	out := command.OutOrStdout()
+	terminal := isTerminal(out)
+	narrator := narration.New(out, terminal, terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb")
+	err = demo.Tell(command.Context(), demo.Options{Network: state, Folder: filepath.Join(dir, "demo"), Subject: subject,
+		Corpus: contributors, Seed: seed, Out: narrator})
+	if err != nil {
+		return fmt.Errorf("%w\nThe network is still up: \"datanet network status --dir %s\" shows it", err, dir)
+	}
+	fmt.Fprintf(out, "\nEvery check held, after %.1f s. The network is still up, its state lies in %s.\n"+
+		"  datanet network status --dir %[2]s    shows it\n"+
+		"  datanet network down --dir %[2]s      ends it; with --clean it removes the folder\n", time.Since(begun).Seconds(), dir)
+	return nil
+}
+
+var notInSubjects = regexp.MustCompile(`[^a-z0-9]+`)
+
+// subjectOf names a datanet after a folder.
+func subjectOf(folder string) string {
+	name := strings.Trim(notInSubjects.ReplaceAllString(strings.ToLower(filepath.Base(filepath.Clean(folder))), "-"), "-")
+	if name == "" {
+		return "texts"
+	}
+	return name[:min(len(name), 40)]
+}

@@ -1,0 +1,143 @@
+package demo
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/hyperledger/fabric/protoutil"
+
+	"github.com/datanet-consortium/datanet/chaincode/account"
+	"github.com/datanet-consortium/datanet/chaincode/datanet"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/member"
+	"github.com/datanet-consortium/datanet/chaincode/money"
+	"github.com/datanet-consortium/datanet/chaincode/token"
+	"github.com/datanet-consortium/datanet/gateway/fabric"
+)
+
+// patience is how long a peer may take to receive a block that another one has.
+const patience = 30 * time.Second
+
+// everywhere waits until every peer has all blocks with transactions of the story, so that whoever acts next sees them.
+func (s *Story) everywhere(ctx context.Context) error {
+	witnesses := s.witnesses()
+	return atOnce(ctx, len(witnesses), func(ctx context.Context, i int) error {
+		_, err := s.blockHash(ctx, witnesses[i])
+		return err
+	})
+}
+
+// blockHash waits for the story's last block on a witness' own peer, and returns the hash of its header.
+func (s *Story) blockHash(ctx context.Context, witness *person) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	blocks, err := witness.client.Blocks(ctx, s.block)
+	if err != nil {
+		return "", fmt.Errorf("blocks of the peer of %s: %w", witness.account.MSP(), err)
+	}
+	block, ok := <-blocks
+	if !ok {
+		return "", fmt.Errorf("the peer of %s did not show block %d within %v: see its log with \"datanet network logs\"",
+			witness.account.MSP(), s.block, patience)
+	}
+	return hex.EncodeToString(protoutil.BlockHeaderHash(block.GetHeader())), nil
+}
+
+// books is what the whole ledger holds, as one peer tells it.
+type books struct {
+	minted, accounts, pools, escrowed, redeemed money.Amount
+	holders                                     int
+}
+
+// conserve adds up the ledger of every peer, the regulator's too, and compares them.
+func (s *Story) conserve(ctx context.Context) error {
+	if err := s.everywhere(ctx); err != nil {
+		return err
+	}
+	rows := [][]string{{"peer of", "issued", "accounts", "pools", "in escrow", "redeemed", fmt.Sprintf("hash of block %d", s.block)}}
+	var first books
+	var firstHash string
+	for i, witness := range s.witnesses() {
+		b, err := s.audit(ctx, witness)
+		if err != nil {
+			return err
+		}
+		hash, err := s.blockHash(ctx, witness)
+		if err != nil {
+			return err
+		}
+		held, err := money.Sum(b.accounts, b.pools, b.escrowed, b.redeemed)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, []string{witness.account.MSP(), amount(b.minted), amount(b.accounts), amount(b.pools), amount(b.escrowed), amount(b.redeemed), hash[:16] + "…"})
+		if held != b.minted {
+			s.Out.Table(rows)
+			return fmt.Errorf("the peer of %s holds %s and %s were issued", witness.account.MSP(), credits(held), credits(b.minted))
+		}
+		if i == 0 {
+			first, firstHash = b, hash
+		}
+		if b != first || hash != firstHash {
+			s.Out.Table(rows)
+			return fmt.Errorf("the peer of %s holds another ledger than that of %s", witness.account.MSP(), s.members[0])
+		}
+	}
+	s.Out.Table(rows)
+	s.Out.Held("On each of %d peers: issued = accounts + pools + escrow + redeemed, over all %s and every pool. All have the same block %d.",
+		len(rows)-1, plural(first.holders, "account", "accounts"), s.block)
+	return nil
+}
+
+// audit adds up everything on the peer of a witness.
+func (s *Story) audit(ctx context.Context, witness *person) (b books, err error) {
+	own := witness.account.MSP()
+	add := func(to *money.Amount, more money.Amount) (err error) { *to, err = to.Add(more); return err }
+	plainly := func(page ledger.PageRequest) any { return page }
+
+	err = pages(ctx, witness, "token:Mints", plainly, func(m token.Minted) error { return add(&b.minted, m.Amount) })
+	if err != nil {
+		return b, err
+	}
+	members, err := fabric.Query[member.Members](ctx, witness.client, own, "member:List", ledger.Nothing{})
+	if err != nil {
+		return b, err
+	}
+	for _, msp := range members.Members {
+		err := pages(ctx, witness, "account:List", func(page ledger.PageRequest) any { return account.Listing{MSP: msp, PageRequest: page} },
+			func(a account.Account) error {
+				held, err := s.holding(ctx, witness, a.Account)
+				if err != nil {
+					return err
+				}
+				b.holders++
+				return add(&b.accounts, held)
+			})
+		if err != nil {
+			return b, err
+		}
+	}
+	err = pages(ctx, witness, "datanet:List", plainly, func(d datanet.Datanet) error {
+		held, err := s.holding(ctx, witness, ledger.PoolAccount(d.Name))
+		if err != nil {
+			return err
+		}
+		return add(&b.pools, held)
+	})
+	if err != nil {
+		return b, err
+	}
+	err = pages(ctx, witness, "token:Redemptions", func(page ledger.PageRequest) any { return token.RedemptionListing{PageRequest: page} },
+		func(r token.Redemption) error {
+			switch r.State {
+			case token.Escrowed:
+				return add(&b.escrowed, r.Amount)
+			case token.Paid:
+				return add(&b.redeemed, r.Amount)
+			}
+			return nil // returned: the credits are in the account again
+		})
+	return b, err
+}

@@ -1,0 +1,33 @@
+package demo
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/datanet-consortium/datanet/chaincode/money"
+)
+
+// credits is an amount as people read it.
+func credits(a money.Amount) string { return amount(a) + " credits" }
+
+// amount is the same in a table.
+func amount(a money.Amount) string { return fmt.Sprintf("%d.%06d", a/credit, a%credit) }
+
+func percent(ppm int) string {
+	return strings.TrimRight(strings.TrimRight(fmt.Sprintf("%d.%04d", ppm/10_000, ppm%10_000), "0"), ".") + " %"
+}
+
+// sentence joins names as a sentence does.
+func sentence(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
