@@ -72,11 +72,10 @@ func operate(ctx context.Context, client *fabric.Client, random *rand.Rand, user
 		}
 		_, err = client.Submit(ctx, fabric.Call{Function: function, Request: request})
 		var fault *ledger.Fault
-		var invalid *fabric.InvalidError
 		switch {
 		case err == nil:
 			return lost, nil
-		case errors.As(err, &invalid) && invalid.Conflict():
+		case fabric.Again(err):
 			lost++
 		case errors.As(err, &fault) && (fault.Code == ledger.CodeNotFound || fault.Code == ledger.CodeInsufficient):
 			lost++ // the other client of this account has spent it meanwhile

@@ -211,7 +211,22 @@ func (c *consortium) Release(ctx context.Context, held story.Held) (story.Outcom
 		outcome.TxID = endorsed.TxID()
 		return outcome, err
 	}
-	return story.Outcome{TxID: endorsed.TxID(), Response: endorsed.Response()}, nil
+	return story.Outcome{TxID: endorsed.TxID(), Response: endorsed.Response()}, c.awaitEverywhere(ctx, endorsed.TxID())
+}
+
+// awaitEverywhere waits until every member's peer has committed a transaction, so that the next step of a story is
+// endorsed on top of this one wherever it goes.
+func (c *consortium) awaitEverywhere(ctx context.Context, txID string) error {
+	for _, msp := range members {
+		client, err := c.client(story.User{Name: somebody[msp], MSP: msp})
+		if err != nil {
+			return err
+		}
+		if err := client.Status(ctx, txID); err != nil {
+			return fmt.Errorf("at the peer of %s: %w", msp, err)
+		}
+	}
+	return nil
 }
 
 // outcomeOf tells what became of a call that failed. A failure that none of the kinds of package fabric explains is a

@@ -4,6 +4,7 @@
 //   - *[ledger.Fault]: the rules refused; change the request.
 //   - *[InvalidError]: ordered, but invalid at commit. On a conflict (see [InvalidError.Conflict]) the same request
 //     may be sent again; every function is safe to repeat.
+//   - *[DisagreementError]: the endorsers' answers differ, mostly because a peer lags behind; send it again.
 //   - *[RefusedError]: the ordering service would not take it.
 //   - *[UnknownError]: the outcome is not known; ask [Client.Status] by transaction id, or repeat the request.
 //   - anything else: nothing was submitted.
@@ -32,6 +33,9 @@ import (
 
 // maxMessage bounds a message from a peer, in bytes: a block may hold a transaction of 10 MB.
 const maxMessage = 100 << 20
+
+// doubt is how long to wait for the outcome of a transaction whose submission seemed to fail.
+const doubt = 20 * time.Second
 
 // Identity signs for an account of an organisation. Sign takes the whole message.
 type Identity interface {
@@ -154,6 +158,9 @@ func (e *Endorsed) Submit(ctx context.Context) (*Committed, error) {
 		if commit, err = e.client.commit(e.TxID()); err != nil {
 			return nil, err
 		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, doubt)
+		defer cancel()
 	}
 	return e.await(ctx, commit)
 }

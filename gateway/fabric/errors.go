@@ -29,6 +29,22 @@ func (e *InvalidError) Conflict() bool {
 	return e.Code == peer.TxValidationCode_MVCC_READ_CONFLICT || e.Code == peer.TxValidationCode_PHANTOM_READ_CONFLICT
 }
 
+// DisagreementError: the endorsers' answers differ. Mostly one peer has not caught up with a block that another one has,
+// so the same request may be sent again.
+type DisagreementError struct{ Cause error }
+
+func (e *DisagreementError) Error() string {
+	return fmt.Sprintf("the endorsers' answers differ (a peer may lag behind): %v", e.Cause)
+}
+func (e *DisagreementError) Unwrap() error { return e.Cause }
+
+// Again tells whether the failure is one of timing, so that the same request may be sent again.
+func Again(err error) bool {
+	var invalid *InvalidError
+	var disagreement *DisagreementError
+	return errors.As(err, &disagreement) || errors.As(err, &invalid) && invalid.Conflict()
+}
+
 // RefusedError: the ordering service refused the transaction because of who signed it. It will never be ordered from
 // this submission.
 type RefusedError struct {
@@ -58,6 +74,9 @@ func explain(function string, err error) error {
 	var rpc interface{ Details() []*gateway.ErrorDetail }
 	if errors.As(err, &rpc) {
 		for _, detail := range rpc.Details() {
+			if strings.Contains(detail.GetMessage(), "ProposalResponsePayloads do not match") {
+				return &DisagreementError{Cause: err}
+			}
 			if f := faultIn(detail.GetMessage()); f != nil {
 				return f
 			}

@@ -2,7 +2,6 @@ package fabric
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -13,16 +12,15 @@ import (
 // attempts bounds how often [Invoke] sends a request that lost against another transaction.
 const attempts = 8
 
-// Invoke submits a call and decodes its answer. A request that loses a conflict is sent again, a few times, after a
-// short random pause: every function is safe to repeat.
+// Invoke submits a call and decodes its answer. A request that fails for its timing (see [Again]) is sent again, a few
+// times, after a short random pause: every function is safe to repeat.
 func Invoke[Res any](ctx context.Context, c *Client, function string, request any) (response Res, err error) {
 	for attempt := 1; ; attempt++ {
 		committed, err := c.Submit(ctx, Call{Function: function, Request: request})
 		if err == nil {
 			return response, decode(function, committed.Response, &response)
 		}
-		var invalid *InvalidError
-		if !errors.As(err, &invalid) || !invalid.Conflict() || attempt == attempts {
+		if !Again(err) || attempt == attempts {
 			return response, err
 		}
 		pause := time.NewTimer(rand.N(time.Duration(attempt) * 50 * time.Millisecond))
