@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/gofrs/flock"
+
 	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
@@ -19,14 +21,30 @@ import (
 //	contributions/ID.json      a dossier
 //	models/NAME                the artifact of a model
 //	answers/ID.json            prompt, output and nonces of a receipt
-type archive struct{ folder string }
+//	lock                       held while the story is told
+type archive struct {
+	folder string
+	lock   *flock.Flock
+}
 
+// openArchive makes the folder if it is absent and keeps others from it: two tellings at once would mistake each
+// other's payments for their own.
 func openArchive(folder string) (archive, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return archive{}, fmt.Errorf("make the folder of the story: %w", err)
 	}
-	return archive{folder}, nil
+	a := archive{folder, flock.New(filepath.Join(folder, "lock"))}
+	taken, err := a.lock.TryLock()
+	if err != nil {
+		return archive{}, fmt.Errorf("take the folder of the story: %w", err)
+	}
+	if !taken {
+		return archive{}, fmt.Errorf("the story is being told on this network already: wait for its end")
+	}
+	return a, nil
 }
+
+func (a archive) close() error { return a.lock.Unlock() }
 
 // enrolled is where somebody has an account.
 type enrolled struct {

@@ -40,7 +40,7 @@ func (s *Story) train(ctx context.Context) error {
 	if err := s.everywhere(ctx); err != nil {
 		return err
 	}
-	texts, err := s.opened()
+	texts, err := s.opened(ctx)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (s *Story) train(ctx context.Context) error {
 
 // opened reads the snapshot's contributions from the archive, and checks that they are what its root stands for on
 // every peer.
-func (s *Story) opened() (attribution.Corpus, error) {
+func (s *Story) opened(ctx context.Context) (attribution.Corpus, error) {
 	var texts attribution.Corpus
 	var leaves []merkle.Hash
 	for _, id := range s.snapshot.Contributions {
@@ -93,7 +93,7 @@ func (s *Story) opened() (attribution.Corpus, error) {
 	}
 	root := attribution.SnapshotRoot(leaves).String()
 	for _, witness := range s.witnesses() {
-		held, err := fabric.Query[snapshot.Snapshot](context.Background(), witness.client, witness.account.MSP(), "snapshot:Get", s.snapshot.Named)
+		held, err := fabric.Query[snapshot.Snapshot](ctx, witness.client, witness.account.MSP(), "snapshot:Get", s.snapshot.Named)
 		if err != nil {
 			return nil, fmt.Errorf("snapshot on the peer of %s: %w", witness.account.MSP(), err)
 		}

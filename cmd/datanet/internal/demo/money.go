@@ -47,8 +47,8 @@ func (s *Story) fund(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.Out.Held("%s minted for %s: proposed by %s, approved by %s,", credits(minted), s.reader.account, done.Proposer, sentence(done.Approved))
-	s.Out.Say("each in a slot that no other organisation can fill, and executed once.")
+	s.Out.Held("%s minted for %s: proposed by %s,", credits(minted), s.reader.account, done.Proposer)
+	s.Out.Say("approved by %s, each in a slot that no other can fill, and executed once.", sentence(done.Approved))
 	return nil
 }
 

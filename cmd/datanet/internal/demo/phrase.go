@@ -13,8 +13,9 @@ func credits(a money.Amount) string { return amount(a) + " credits" }
 // amount is the same in a table.
 func amount(a money.Amount) string { return fmt.Sprintf("%d.%06d", a/credit, a%credit) }
 
+// percent is a part in ppm as people read it, rounded down to hundredths.
 func percent(ppm int) string {
-	return strings.TrimRight(strings.TrimRight(fmt.Sprintf("%d.%04d", ppm/10_000, ppm%10_000), "0"), ".") + " %"
+	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%d.%02d", ppm/10_000, ppm%10_000/100), "0"), ".") + " %"
 }
 
 // sentence joins names as a sentence does.

@@ -53,8 +53,8 @@ func (s *Story) contribute(ctx context.Context) error {
 	if err := s.everywhere(ctx); err != nil {
 		return err
 	}
-	s.Out.Say("%s is a new datanet. %s validate; %d equal votes of those who are not the contributor's decide.",
-		s.datanet, sentence(validators), quorum)
+	s.Out.Say("%s is a new datanet. %s validate;", s.datanet, sentence(validators))
+	s.Out.Say("%d equal votes of those who are not the contributor's decide.", quorum)
 
 	// One after another: whose text was registered first is its origin.
 	for i, poet := range s.poets {

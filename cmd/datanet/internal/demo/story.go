@@ -5,8 +5,9 @@
 // ledger must not allow is tried too, beside the same call in its right form. Every claim that the story prints was
 // checked; the first that does not hold ends it with an error.
 //
-// The files of a chapter hold its steps: cast.go (who acts), money.go, pool.go, model.go, use.go, regulator.go, and
-// conservation.go. Content, salts and the names of persons stay in the folder of the story and never reach the ledger.
+// The chapters, in order: cast.go (who acts), money.go, pool.go (contributions and votes), model.go, use.go (answers and
+// settlement), forgery.go (and the regulator), conservation.go. Content, salts and the names of persons stay in the
+// folder of the story, archive.go, and never reach the ledger.
 package demo
 
 import (
@@ -70,7 +71,7 @@ func Tell(ctx context.Context, options Options) (err error) {
 	if s.archive, err = openArchive(options.Folder); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.cast.close()) }()
+	defer func() { err = errors.Join(err, s.cast.close(), s.archive.close()) }()
 	for _, chapter := range []struct {
 		title string
 		tell  func(context.Context) error

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -120,55 +121,62 @@ func (a answer) check() error {
 	return nil
 }
 
-// show prints an answer with its spans, each marked by the account that gets most of it.
+// show prints an answer with its spans, each marked by the account that gets most of it; accounts are numbered by
+// their shares, the largest first.
 func (s *Story) show(a answer) {
 	s.Out.Say("The answer to «%s» in which most contributors stand:", a.Prompt)
+	shares := slices.SortedStableFunc(slices.Values(a.receipt.Shares), func(x, y receipt.Share) int { return cmp.Compare(y.PPM, x.PPM) })
 	number := map[string]int{}
-	for i, share := range a.receipt.Shares {
+	for i, share := range shares {
 		number[share.Account] = i + 1
 	}
-	s.Out.Verse(runs(a, number))
-	for _, share := range a.receipt.Shares {
-		s.Out.Say("%s  %s", s.Out.Mark(number[share.Account], s.named(ledger.Account(share.Account))), percent(int(share.PPM)))
+	s.Out.Verse(runs(a.Output, a.receipt.Spans, number))
+	for i, share := range shares {
+		s.Out.Say("%s  %s", s.Out.Mark(i+1, s.named(ledger.Account(share.Account))), percent(int(share.PPM)))
 	}
 }
 
-// runs cuts an output where the span changes to which its tokens belong: of the spans over a token the one with the most
-// information, of equal ones the leftmost.
-func runs(a answer, number map[string]int) (list []narration.Run) {
-	at := 0 // bytes that are in the list
+// runs cuts an output into pieces by whose number its tokens get. A token belongs to the span over it with the most
+// information, of equal ones to the leftmost. What stands between two tokens of one number goes with them.
+func runs(output string, spans []receipt.Span, number map[string]int) (list []narration.Run) {
+	end := 0
 	add := func(to, from int) {
-		if to > at {
-			list = append(list, narration.Run{Text: a.Output[at:to], From: from})
-			at = to
+		if to <= end {
+			return
 		}
+		if last := len(list) - 1; last >= 0 && list[last].From == from {
+			list[last].Text += output[end:to]
+		} else {
+			list = append(list, narration.Run{Text: output[end:to], From: from})
+		}
+		end = to
 	}
-	var before *receipt.Span
-	for i, t := range text1.Tokens([]byte(a.Output)) {
-		var best *receipt.Span
-		for k := range a.receipt.Spans {
-			span := &a.receipt.Spans[k]
-			if int(span.Start) <= i && i < int(span.End) && (best == nil || span.Information > best.Information) {
-				best = span
-			}
-		}
+	before := 0
+	for i, t := range text1.Tokens([]byte(output)) {
 		from := 0
-		if best != nil {
-			from = number[slices.MaxFunc(best.Payees, func(p, q receipt.Payee) int {
-				if p.Credit < q.Credit {
-					return -1
-				}
-				return 1
-			}).Account]
+		if s := owner(spans, i); s != nil {
+			most := slices.MaxFunc(s.Payees, func(p, q receipt.Payee) int { return cmp.Compare(p.Credit, q.Credit) })
+			from = number[most.Account]
 		}
-		if best != before {
-			add(t.Start, 0) // between two spans stands only what is nobody's
+		if from != before {
+			add(t.Start, 0)
 		}
 		add(t.End, from)
-		before = best
+		before = from
 	}
-	add(len(a.Output), 0)
+	add(len(output), 0)
 	return list
+}
+
+// owner is the span to which a token of the output belongs, nil if it belongs to none.
+func owner(spans []receipt.Span, token int) (best *receipt.Span) {
+	for i := range spans {
+		s := &spans[i]
+		if int(s.Start) <= token && token < int(s.End) && (best == nil || s.Information > best.Information) {
+			best = s
+		}
+	}
+	return best
 }
 
 // settle pays for all answers in one transaction, and checks that everyone received exactly what the receipts say.
