@@ -1,0 +1,265 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/money"
+	"github.com/datanet-consortium/datanet/chaincode/proposal"
+	"github.com/datanet-consortium/datanet/chaincode/token"
+	"github.com/datanet-consortium/datanet/config"
+	"github.com/datanet-consortium/datanet/gateway/fabric"
+	"github.com/datanet-consortium/datanet/network"
+	testnetwork "github.com/datanet-consortium/datanet/test-network"
+)
+
+// payeeCount is how many accounts a batch pays, and over how many the uniform cases spread.
+const payeeCount = 500
+
+// payersOfMember is how many accounts of each member pay. Together they are few, since peers remember only about a
+// hundred certificates and check all others again.
+const payersOfMember = 4
+
+// party is an account and the client that acts for it, over the one connection to its organisation's peer.
+type party struct {
+	account ledger.Account
+	*fabric.Client
+}
+
+// consortium is the running network and who acts on it.
+type consortium struct {
+	network  *testnetwork.Network
+	pids     map[int]testnetwork.Kind
+	conns    map[string]*grpc.ClientConn
+	payers   []*party
+	payees   []ledger.Account
+	merchant *party // who is the one hot payee, and the one hot payer
+	treasury *party // who was given the credits that all others have
+}
+
+// topologyOf is the consortium to measure.
+func topologyOf(s settings) (*network.Topology, error) {
+	source, err := config.BFT, error(nil)
+	switch {
+	case s.topology != "":
+		source, err = os.ReadFile(s.topology)
+	case s.ordering == "raft":
+		source = config.Raft
+	case s.ordering != "bft":
+		err = fmt.Errorf("--ordering is bft or raft, not %q", s.ordering)
+	}
+	if err != nil {
+		return nil, err
+	}
+	topology, err := network.Parse(bytes.NewReader(source), "topology")
+	if err != nil {
+		return nil, err
+	}
+	if s.keys != "" {
+		for _, org := range topology.Organizations() {
+			org.Keys = network.KeyAlgorithm(s.keys)
+		}
+	}
+	return topology, topology.Validate()
+}
+
+// start builds the programs and brings the network up.
+func start(ctx context.Context, dir string, topology *network.Topology, progress func(string)) (*consortium, error) {
+	progress("building the chaincode with the yardstick")
+	chaincode, builder := filepath.Join(dir, "bin", "chaincode"), filepath.Join(dir, "bin", "ccaas-builder")
+	for program, source := range map[string]string{chaincode: "bench/chaincode", builder: "cmd/ccaas-builder"} {
+		build := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/datanet-consortium/datanet/"+source)
+		if output, err := build.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("build %s: %w: %s", source, err, output)
+		}
+	}
+	n, err := testnetwork.Start(ctx, testnetwork.Options{
+		Dir: filepath.Join(dir, "network"), Topology: topology, Chaincode: chaincode, Builder: builder, Progress: progress,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c := &consortium{network: n, pids: map[int]testnetwork.Kind{}, conns: map[string]*grpc.ClientConn{}}
+	if err := c.prepare(ctx, progress); err != nil {
+		return nil, errors.Join(err, c.stop())
+	}
+	return c, nil
+}
+
+func (c *consortium) stop() error {
+	var faults []error
+	for _, conn := range c.conns {
+		faults = append(faults, conn.Close())
+	}
+	return errors.Join(append(faults, c.network.Stop())...)
+}
+
+// prepare founds the ledger, opens all accounts and mints the treasury's credits.
+func (c *consortium) prepare(ctx context.Context, progress func(string)) error {
+	status, err := c.network.Status(ctx)
+	if err != nil {
+		return err
+	}
+	for _, node := range status.Nodes {
+		c.pids[node.PID] = node.Kind
+	}
+	members := c.network.State().Topology().MemberMSPIDs()
+	for _, msp := range members {
+		_, material, err := c.network.State().Organization(msp)
+		if err != nil {
+			return err
+		}
+		org, _ := c.network.State().Topology().Organization(msp)
+		if c.conns[msp], err = fabric.Dial(org.PeerAddress(), material.TLSCA.PEM); err != nil {
+			return err
+		}
+	}
+	operators := map[string][2]*party{}
+	for _, msp := range members {
+		var pair [2]*party
+		for i := range pair {
+			var err error
+			if pair[i], err = c.enrol(msp, fmt.Sprintf("operator%d", i+1), network.OperatorRole); err != nil {
+				return err
+			}
+		}
+		operators[msp] = pair
+	}
+	if err := foundSoon(ctx, operators[members[0]][0]); err != nil {
+		return err
+	}
+	progress(fmt.Sprintf("opening %d accounts", payeeCount+len(members)*payersOfMember+2))
+	if err := c.openAccounts(ctx, members); err != nil {
+		return err
+	}
+	progress("minting credits")
+	return c.mint(ctx, members, operators)
+}
+
+// enrol gives a member's account a client, and a certificate if it has none.
+func (c *consortium) enrol(msp, name string, roles ...network.Role) (*party, error) {
+	org, material, err := c.network.State().Organization(msp)
+	if err != nil {
+		return nil, err
+	}
+	id, err := material.Enrol(network.User{Name: name, Roles: roles}, org.Keys)
+	if err != nil {
+		return nil, err
+	}
+	topology := c.network.State().Topology()
+	client, err := fabric.Connect(c.conns[msp], id, topology.Channel, topology.Chaincode.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &party{account: ledger.NewAccount(msp, name), Client: client}, nil
+}
+
+// foundSoon writes the founding members to the ledger. Peers need a moment to learn from each other what they can
+// endorse, so it is tried until it succeeds.
+func foundSoon(ctx context.Context, operator *party) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		_, err := operator.Submit(ctx, fabric.Call{Function: "member:Found", Request: ledger.Nothing{}})
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("found the consortium: %w", err)
+		}
+	}
+}
+
+func (c *consortium) openAccounts(ctx context.Context, members []string) (err error) {
+	var all []*party
+	open := func(msp, name string) *party {
+		p, failed := c.enrol(msp, name, network.Consumer)
+		err = errors.Join(err, failed)
+		all = append(all, p)
+		return p
+	}
+	c.merchant = open(members[0], "merchant1")
+	c.treasury = open(members[0], "treasury1")
+	for i := range payersOfMember {
+		for _, msp := range members {
+			c.payers = append(c.payers, open(msp, fmt.Sprintf("payer%d", i+1)))
+		}
+	}
+	for i := range payeeCount {
+		if p := open(members[i%len(members)], fmt.Sprintf("payee%d", i+1)); p != nil {
+			c.payees = append(c.payees, p.account)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return inParallel(ctx, all, func(ctx context.Context, p *party) error {
+		_, err := fabric.Invoke[any](ctx, p.Client, "account:Open", ledger.Nothing{})
+		return err
+	})
+}
+
+// supply is what the treasury gets, in micro-credits.
+const supply money.Amount = 1 << 60
+
+// mint brings the supply to the treasury by a proposal that two members approve.
+func (c *consortium) mint(ctx context.Context, members []string, operators map[string][2]*party) error {
+	params, err := ledger.Encode(token.Mint{To: c.treasury.account, Amount: supply})
+	if err != nil {
+		return err
+	}
+	content := proposal.Content{ID: newID(), Kind: "token.mint", Params: params,
+		Expires: time.Now().UTC().Truncate(time.Second).Add(2 * proposal.MinTerm)}
+	digest, err := content.Digest()
+	if err != nil {
+		return err
+	}
+	proposer := operators[members[0]][0].Client
+	if _, err := fabric.Invoke[any](ctx, proposer, "proposal:Propose", content); err != nil {
+		return err
+	}
+	for _, msp := range members[:network.Majority(len(members))] {
+		if _, err := fabric.Invoke[any](ctx, operators[msp][1].Client, "proposal:Approve", proposal.Approval{ID: content.ID, Digest: digest}); err != nil {
+			return err
+		}
+	}
+	executed, err := proposer.Submit(ctx, fabric.Call{Function: "proposal:Execute", Request: proposal.Named{ID: content.ID}})
+	if err != nil {
+		return err
+	}
+	_, err = fabric.Invoke[any](ctx, c.treasury.Client, "token:Fold", token.Fold{ID: newID(), Credits: []string{executed.TxID}})
+	return err
+}
+
+// inParallel does something for all parties, a few dozen at once.
+func inParallel(ctx context.Context, all []*party, do func(context.Context, *party) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(64)
+	for _, p := range all {
+		group.Go(func() error { return do(ctx, p) })
+	}
+	return group.Wait()
+}
+
+// newID is the random id of a request.
+func newID() string {
+	id := make([]byte, 16)
+	rand.Read(id)
+	return hex.EncodeToString(id)
+}

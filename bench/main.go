@@ -1,0 +1,65 @@
+// Command bench measures what the ledger's transactions cost on a real local network.
+//
+// It starts a network of its own in a temporary folder, whose chaincode serves the ledger's rules together with the
+// yardstick, and prints one table. All rows come from the same network in the same run: bursts of all cases follow each
+// other, several times over, and each figure is the median of a case's bursts. What counts is the ratio to the first
+// row, a transaction that does nothing, since a burst keeps the whole machine busy.
+//
+//	go run ./bench [--ordering bft|raft] [--keys ed25519|ecdsa-p256] [--repetitions N] [--transactions N] [--json FILE]
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/hyperledger/fabric-lib-go/common/flogging"
+	"github.com/spf13/cobra"
+)
+
+// settings are the command's flags.
+type settings struct {
+	ordering     string
+	topology     string
+	keys         string
+	repetitions  int
+	transactions int
+	inFlight     int
+	json         string
+	dir          string
+	only         []string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// Fabric's libraries would report every connection.
+	flogging.ActivateSpec("error")
+	if err := command().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func command() *cobra.Command {
+	var s settings
+	c := &cobra.Command{
+		Use: "bench", Short: "Measure what the ledger's transactions cost on a local network",
+		Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
+		RunE: func(c *cobra.Command, _ []string) error { return run(c.Context(), s, c.OutOrStdout(), c.ErrOrStderr()) },
+	}
+	f := c.Flags()
+	f.StringVar(&s.ordering, "ordering", "bft", "ordering service of the local network: bft or raft")
+	f.StringVar(&s.topology, "topology", "", "measure the consortium of this file instead of the local network's")
+	f.StringVar(&s.keys, "keys", "", "keys of all members' identities: ed25519 or ecdsa-p256 (the topology's if empty)")
+	f.IntVar(&s.repetitions, "repetitions", 3, "bursts of each case")
+	f.IntVar(&s.transactions, "transactions", 800, "transactions of a burst")
+	f.IntVar(&s.inFlight, "in-flight", 300, "transactions under way at once")
+	f.StringVar(&s.json, "json", "", "also write the figures to this file, as JSON rows")
+	f.StringVar(&s.dir, "dir", "", "keep the network's folder, with its logs, here")
+	f.StringSliceVar(&s.only, "only", nil, "measure only the no-op and the cases of these names")
+	return c
+}
