@@ -52,9 +52,13 @@ func (n *Network) launch(ctx context.Context) (err error) {
 			return err
 		}
 		// The state may now be that of the new definition.
-		return n.agree(ctx, n.State())
+		if err := n.agree(ctx, n.State()); err != nil {
+			return err
+		}
+	} else if err := n.agreeAs(ctx, state, parties); err != nil {
+		return err
 	}
-	return n.agreeAs(ctx, state, parties)
+	return because(ctx, state.awaitLeader(ctx))
 }
 
 // failing is a context that ends, with the reason, when a process of the network ends by itself.

@@ -89,10 +89,15 @@ func TestLifeOfABFTNetwork(t *testing.T) {
 			require.Len(t, status.Nodes, 12)
 			require.True(t, status.Agreement.Agree)
 			require.Len(t, status.Agreement.Hashes, 4)
+			leaders := 0
 			for _, node := range status.Nodes {
+				if node.Leader {
+					leaders++
+				}
 				require.NotZero(t, node.PID)
 				require.Equal(t, node.Kind != testnetwork.Chaincode, node.Height > 0, node.Name)
 			}
+			require.Equal(t, 1, leaders)
 		}},
 		{"a peer that dies is reported with the end of its log, and healed", func(t *testing.T) {
 			require.NoError(t, syscall.Kill(find(t, n, "peer.ailab").PID, syscall.SIGKILL))

@@ -2,18 +2,14 @@ package testnetwork
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/datanet-consortium/datanet/network"
-	"github.com/datanet-consortium/datanet/network/pki"
 	"github.com/datanet-consortium/datanet/test-network/process"
 	"github.com/datanet-consortium/datanet/test-network/settings"
 )
@@ -134,35 +130,6 @@ func (s *State) chaincodeNode(org *network.Organization, packageID string, optio
 	}}, nil
 }
 
-// healthCheck asks a peer or orderer for its health and then for the listener that it opens last: the health service
-// answers before the others do.
-func (s *State) healthCheck(own settings.Node, last string) (func(context.Context) error, error) {
-	material, err := s.material.Organization(own.MSPID)
-	if err != nil {
-		return nil, err
-	}
-	configuration, err := clientTLS(material.AdminTLS())
-	if err != nil {
-		return nil, fmt.Errorf("prepare the health check of %s: %w", own.Name, err)
-	}
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: configuration, DisableKeepAlives: true}}
-	return func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+own.Operations+"/healthz", nil)
-		if err != nil {
-			return fmt.Errorf("ask for health: %w", err)
-		}
-		answer, err := client.Do(request)
-		if err != nil {
-			return fmt.Errorf("ask for health: %w", err)
-		}
-		answer.Body.Close()
-		if answer.StatusCode != http.StatusOK {
-			return fmt.Errorf("health is %s", answer.Status)
-		}
-		return accepts(ctx, last)
-	}, nil
-}
-
 // accepts fails unless something accepts connections at the address.
 func accepts(ctx context.Context, address string) error {
 	connection, err := new(net.Dialer).DialContext(ctx, "tcp", address)
@@ -170,21 +137,4 @@ func accepts(ctx context.Context, address string) error {
 		return err
 	}
 	return connection.Close()
-}
-
-// clientTLS is the client side of a connection to a listener of the same organisation that asks for a certificate.
-func clientTLS(files pki.TLS) (*tls.Config, error) {
-	certificate, err := files.Certificate()
-	if err != nil {
-		return nil, fmt.Errorf("load the TLS client certificate: %w", err)
-	}
-	authority, err := readFile(files.CAFile)
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(authority) {
-		return nil, fmt.Errorf("%s holds no certificate", files.CAFile)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{certificate}, RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
 }

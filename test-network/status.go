@@ -57,6 +57,8 @@ type NodeStatus struct {
 	Started time.Time `json:"started,omitzero"`
 	// Height is the number of blocks that a peer or orderer has, 0 if that is not known.
 	Height uint64 `json:"height,omitempty"`
+	// Leader is true for the orderer that leads the others.
+	Leader bool   `json:"leader,omitempty"`
 	Log    string `json:"log"`
 	// Problem says what is wrong with the process: the question that it does not answer, or how it ended, with the end
 	// of its log.
@@ -139,9 +141,7 @@ func (n *Network) Status(ctx context.Context) (*Status, error) {
 			continue
 		}
 		asking.Go(func() {
-			height, err := state.height(ctx, node)
-			node.Height = height
-			if err != nil {
+			if err := state.ask(ctx, node); err != nil {
 				node.Problem = err.Error()
 			}
 		})
@@ -186,31 +186,42 @@ func (s *NodeStatus) describe(p *process.Process, started time.Time) {
 	}
 }
 
-// height asks a node for its number of blocks, and a chaincode process only whether it accepts connections.
-func (s *State) height(ctx context.Context, node *NodeStatus) (uint64, error) {
+// ask asks a node for its number of blocks, and a chaincode process only whether it accepts connections.
+func (s *State) ask(ctx context.Context, node *NodeStatus) (err error) {
 	switch node.Kind {
 	case Orderer:
-		for i := range s.topology.Ordering.Operators {
-			if operator := &s.topology.Ordering.Operators[i]; operator.OrdererNode() == node.Name {
-				info, err := s.ordererChannel(ctx, operator)
-				return info.Height, err
-			}
-		}
-		return 0, fmt.Errorf("%s has no operator", node.Name)
+		return s.askOrderer(ctx, node)
 	case Peer:
 		p, err := s.party(node.MSPID)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		defer p.conn.Close()
-		height, _, err := p.peer.Height(ctx, s.topology.Channel)
-		return height, err
+		node.Height, _, err = p.peer.Height(ctx, s.topology.Channel)
+		return err
 	default:
 		if err := accepts(ctx, node.Address); err != nil {
-			return 0, fmt.Errorf("%s does not accept connections: %w", node.Name, err)
+			return fmt.Errorf("%s does not accept connections: %w", node.Name, err)
 		}
-		return 0, nil
+		return nil
 	}
+}
+
+func (s *State) askOrderer(ctx context.Context, node *NodeStatus) error {
+	for i := range s.topology.Ordering.Operators {
+		operator := &s.topology.Ordering.Operators[i]
+		if operator.OrdererNode() != node.Name {
+			continue
+		}
+		info, err := s.ordererChannel(ctx, operator)
+		if err != nil {
+			return err
+		}
+		node.Height = info.Height
+		node.Leader, err = s.leads(ctx, operator)
+		return err
+	}
+	return fmt.Errorf("%s has no operator", node.Name)
 }
 
 // agreement compares the last block that all peers have.

@@ -74,7 +74,11 @@ func writeStatus(out io.Writer, status *testnetwork.Status) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "PROCESS\tORGANISATION\tSTATE\tPID\tADDRESS\tHEIGHT\tSINCE")
 	for _, node := range status.Nodes {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", node.Name, node.MSPID, node.State,
+		name := node.Name
+		if node.Leader {
+			name += " (leads)"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, node.MSPID, node.State,
 			number(uint64(node.PID)), node.Address, number(node.Height), since(node.Started))
 	}
 	if err := table.Flush(); err != nil {

@@ -33,6 +33,8 @@ var changed = map[string]any{
 	"peer.tls.enabled":                              true,
 	"operations.tls.enabled":                        true,
 	"operations.tls.clientAuthRequired":             true,
+	"metrics.provider":                              "prometheus",
+	"Metrics.Provider":                              "prometheus",
 	"vm.endpoint":                                   nil,
 	"General.Profile.Address":                       "127.0.0.1:0",
 	"General.TLS.Enabled":                           true,
