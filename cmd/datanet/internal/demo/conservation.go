@@ -51,6 +51,15 @@ type books struct {
 	holders                                     int
 }
 
+// balanced reports credits that were made or lost.
+func (b books) balanced() error {
+	held, err := money.Sum(b.accounts, b.pools, b.escrowed, b.redeemed)
+	if err == nil && held != b.minted {
+		err = fmt.Errorf("%s were issued, and %s are held or redeemed", credits(b.minted), credits(held))
+	}
+	return err
+}
+
 // conserve adds up the ledger of every peer, the regulator's too, and compares them.
 func (s *Story) conserve(ctx context.Context) error {
 	if err := s.everywhere(ctx); err != nil {
@@ -68,14 +77,10 @@ func (s *Story) conserve(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		held, err := money.Sum(b.accounts, b.pools, b.escrowed, b.redeemed)
-		if err != nil {
-			return err
-		}
 		rows = append(rows, []string{witness.account.MSP(), amount(b.minted), amount(b.accounts), amount(b.pools), amount(b.escrowed), amount(b.redeemed), hash[:16] + "…"})
-		if held != b.minted {
+		if err := b.balanced(); err != nil {
 			s.Out.Table(rows)
-			return fmt.Errorf("the peer of %s holds %s and %s were issued", witness.account.MSP(), credits(held), credits(b.minted))
+			return fmt.Errorf("peer of %s: %w", witness.account.MSP(), err)
 		}
 		if i == 0 {
 			first, firstHash = b, hash
