@@ -95,5 +95,5 @@ func subjectOf(folder string) string {
 	if name == "" {
 		return "texts"
 	}
-	return name[:min(len(name), 40)]
+	return strings.Trim(name[:min(len(name), 40)], "-")
 }
