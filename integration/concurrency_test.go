@@ -36,7 +36,7 @@ func competeForCredits(t *testing.T, c *consortium) {
 		must[any](t, c, user, "account:Open", ledger.Nothing{})
 	}
 	for _, user := range users[:4] {
-		grant(t, c, account(user), 1_000_000)
+		grant(t, c, accountOf(user), 1_000_000)
 	}
 	var done, conflicts atomic.Int64
 	group, ctx := errgroup.WithContext(t.Context())
@@ -86,7 +86,7 @@ func operate(ctx context.Context, client *fabric.Client, random *rand.Rand, user
 }
 
 func draw(ctx context.Context, client *fabric.Client, random *rand.Rand, user story.User, users []story.User) (string, any, error) {
-	me := account(user)
+	me := accountOf(user)
 	page, err := fabric.Query[ledger.Page[token.Credit]](ctx, client, "", "token:Credits",
 		token.Listing{Account: me, PageRequest: ledger.PageRequest{Limit: 20}})
 	if err != nil {
@@ -118,7 +118,7 @@ func draw(ctx context.Context, client *fabric.Client, random *rand.Rand, user st
 		return "token:Fold", token.Fold{ID: freshID(), Credits: source.Credits}, nil
 	}
 	return "token:Transfer", token.Transfer{ID: freshID(), Source: source,
-		Payment: token.Payment{To: account(payee), Amount: 1 + money.Amount(random.Int64N(int64(have)))}}, nil
+		Payment: token.Payment{To: accountOf(payee), Amount: 1 + money.Amount(random.Int64N(int64(have)))}}, nil
 }
 
 // grant mints credits for an account.
@@ -132,4 +132,4 @@ func grant(t *testing.T, c *consortium, to ledger.Account, amount money.Amount) 
 	must[any](t, c, operator(1, poets), "proposal:Execute", named(content.ID))
 }
 
-func account(user story.User) ledger.Account { return ledger.NewAccount(user.MSP, user.Name) }
+func accountOf(user story.User) ledger.Account { return ledger.NewAccount(user.MSP, user.Name) }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/fabric"
 	"github.com/datanet-consortium/datanet/integration/story"
 	"github.com/datanet-consortium/datanet/network"
+	"github.com/datanet-consortium/datanet/network/pki"
 	testnetwork "github.com/datanet-consortium/datanet/test-network"
 )
 
@@ -48,6 +50,8 @@ type consortium struct {
 	programs string
 	shift    time.Duration // how far the stories' clock is ahead of the machine's
 
+	certified map[story.User]*pki.Identity // whom certify has certified
+
 	mutex   sync.Mutex
 	conns   map[string]*grpc.ClientConn
 	clients map[story.User]*fabric.Client
@@ -67,7 +71,8 @@ func start(t *testing.T, topology []byte) *consortium {
 	}
 	parsed, err := parse(topology)
 	require.NoError(t, err)
-	c := &consortium{programs: filepath.Join(dir, "bin"), conns: map[string]*grpc.ClientConn{}, clients: map[story.User]*fabric.Client{}}
+	c := &consortium{programs: filepath.Join(dir, "bin"), conns: map[string]*grpc.ClientConn{}, clients: map[story.User]*fabric.Client{},
+		certified: map[story.User]*pki.Identity{}}
 	c.Network, err = testnetwork.Start(t.Context(), testnetwork.Options{
 		Dir: filepath.Join(dir, "network"), Topology: parsed, TimeWindow: 10 * 365 * 24 * time.Hour,
 		Chaincode: filepath.Join(c.programs, "chaincode"), Builder: filepath.Join(c.programs, "ccaas-builder"),
@@ -76,6 +81,16 @@ func start(t *testing.T, topology []byte) *consortium {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.stop()) })
 	c.topology = c.State().Topology()
+	cells, err := parse(topology)
+	require.NoError(t, err)
+	withCells(cells)
+	for _, org := range append(cells.Members, cells.Regulator) {
+		for _, user := range org.Users {
+			if strings.HasPrefix(user.Name, cell("")) {
+				c.certify(t, org.MSPID, user)
+			}
+		}
+	}
 	outcome, err := c.Submit(t.Context(), story.Call{User: story.User{Name: "operator1", MSP: poets}, Function: "member:Found", Document: []byte("{}")})
 	require.NoError(t, err)
 	require.Equal(t, "success", outcome.String())
@@ -127,10 +142,12 @@ func (c *consortium) client(user story.User) (*fabric.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	identity := fabric.Identity(nil)
-	if user.Name == admin {
+	identity, certified := c.certified[user]
+	switch {
+	case certified:
+	case user.Name == admin:
 		identity, err = c.State().Admin(user.MSP)
-	} else {
+	default:
 		identity, err = c.State().User(user.MSP, user.Name)
 	}
 	if err != nil {
@@ -151,8 +168,8 @@ func (c *consortium) Now() time.Time { return time.Now().Add(c.shift) }
 // Advance puts the stories' clock ahead.
 func (c *consortium) Advance(d time.Duration) { c.shift += d }
 
-// patience bounds one call.
-const patience = 60 * time.Second
+// patience bounds one call, also one that waits for peers which discover each other only some time after a start.
+const patience = 30 * time.Second
 
 func (c *consortium) call(call story.Call) fabric.Call {
 	out := fabric.Call{Function: call.Function, Request: call.Document, Endorsers: call.Endorsers}
@@ -195,6 +212,10 @@ func (c *consortium) Hold(ctx context.Context, call story.Call) (story.Held, sto
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	endorsed, err := client.Endorse(ctx, c.call(call))
+	var unavailable *fabric.UnavailableError
+	for again := time.NewTicker(200 * time.Millisecond); errors.As(err, &unavailable) && ctx.Err() == nil; <-again.C {
+		endorsed, err = client.Endorse(ctx, c.call(call))
+	}
 	if err != nil {
 		outcome, err := outcomeOf(err, story.AtEndorsement)
 		return nil, outcome, err
@@ -214,10 +235,10 @@ func (c *consortium) Release(ctx context.Context, held story.Held) (story.Outcom
 	return story.Outcome{TxID: endorsed.TxID(), Response: endorsed.Response()}, c.awaitEverywhere(ctx, endorsed.TxID())
 }
 
-// awaitEverywhere waits until every member's peer has committed a transaction, so that the next step of a story is
+// awaitEverywhere waits until every peer has committed a transaction, so that the next step of a story is
 // endorsed on top of this one wherever it goes.
 func (c *consortium) awaitEverywhere(ctx context.Context, txID string) error {
-	for _, msp := range members {
+	for _, msp := range append([]string{regulator}, members...) {
 		client, err := c.client(story.User{Name: somebody[msp], MSP: msp})
 		if err != nil {
 			return err

@@ -28,7 +28,7 @@ const policyFailure = "flag ENDORSEMENT_POLICY_FAILURE"
 func tryForgeries(t *testing.T, c *consortium) {
 	consumer := story.User{Name: "consumer1", MSP: lab}
 	must[any](t, c, consumer, "account:Open", ledger.Nothing{})
-	owner := account(consumer)
+	owner := accountOf(consumer)
 	content, digest := mintOf(t, c, owner, 5)
 	must[any](t, c, operator(1, poets), "proposal:Propose", content)
 	fill := func(msp string) []forged {

@@ -17,6 +17,7 @@ import (
 func TestRealNetwork(t *testing.T) {
 	c := start(t, config.BFT)
 	t.Run("stories", func(t *testing.T) { tellStories(t, c) })
+	t.Run("access", func(t *testing.T) { tryEveryCell(t, c) })
 	t.Run("forgeries", func(t *testing.T) { tryForgeries(t, c) })
 	t.Run("concurrent clients", func(t *testing.T) { competeForCredits(t, c) })
 	t.Run("replay", func(t *testing.T) { compareReplay(t, c) })

@@ -43,12 +43,12 @@ func Functions(founders []string) []*ledger.Function {
 }
 
 func found(tx ledger.Tx, founders []string) (Members, error) {
+	if !slices.Contains(founders, tx.Caller().MSP) {
+		return Members{}, ledger.Refuse(ledger.CodeForbidden, "%s is not a founding member", tx.Caller().MSP)
+	}
 	m, exists, err := ledger.Load[Members](tx, listKey)
 	if err != nil || exists {
 		return m, err
-	}
-	if !slices.Contains(founders, tx.Caller().MSP) {
-		return m, ledger.Refuse(ledger.CodeForbidden, "%s is not a founding member", tx.Caller().MSP)
 	}
 	m = Members{Members: slices.Sorted(slices.Values(founders))}
 	tx.Emit("member.founded/1", m)

@@ -5,6 +5,7 @@
 //   - *[InvalidError]: ordered, but invalid at commit. On a conflict (see [InvalidError.Conflict]) the same request
 //     may be sent again; every function is safe to repeat.
 //   - *[DisagreementError]: the endorsers' answers differ, mostly because a peer lags behind; send it again.
+//   - *[UnavailableError]: nothing was submitted, since somebody could not be reached; send it again.
 //   - *[RefusedError]: the ordering service would not take it.
 //   - *[UnknownError]: the outcome is not known; ask [Client.Status] by transaction id, or repeat the request.
 //   - anything else: nothing was submitted.

@@ -9,6 +9,8 @@ import (
 	"github.com/hyperledger/fabric-protos-go-apiv2/gateway"
 	"github.com/hyperledger/fabric-protos-go-apiv2/msp"
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
@@ -38,11 +40,19 @@ func (e *DisagreementError) Error() string {
 }
 func (e *DisagreementError) Unwrap() error { return e.Cause }
 
+// UnavailableError: no endorsement came, since a peer or an organisation could not be reached just now. Nothing was
+// submitted.
+type UnavailableError struct{ Cause error }
+
+func (e *UnavailableError) Error() string { return fmt.Sprintf("not available now: %v", e.Cause) }
+func (e *UnavailableError) Unwrap() error { return e.Cause }
+
 // Again tells whether the failure is one of timing, so that the same request may be sent again.
 func Again(err error) bool {
 	var invalid *InvalidError
 	var disagreement *DisagreementError
-	return errors.As(err, &disagreement) || errors.As(err, &invalid) && invalid.Conflict()
+	var unavailable *UnavailableError
+	return errors.As(err, &disagreement) || errors.As(err, &unavailable) || errors.As(err, &invalid) && invalid.Conflict()
 }
 
 // RefusedError: the ordering service refused the transaction because of who signed it. It will never be ordered from
@@ -85,7 +95,11 @@ func explain(function string, err error) error {
 	if f := faultIn(err.Error()); f != nil {
 		return f
 	}
-	return fmt.Errorf("%s: %w", function, err)
+	err = fmt.Errorf("%s: %w", function, err)
+	if status.Code(err) == codes.Unavailable {
+		return &UnavailableError{Cause: err}
+	}
+	return err
 }
 
 func faultIn(message string) *ledger.Fault {

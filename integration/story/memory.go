@@ -39,6 +39,7 @@ func NewMemory(t *network.Topology) (*Memory, error) {
 func (m *Memory) enrol(msp string, users []network.User) {
 	for _, user := range users {
 		name := User{Name: user.Name, MSP: msp}
+		m.roles[name] = []ledger.Role{}
 		for _, role := range user.Roles {
 			m.roles[name] = append(m.roles[name], ledger.Role(role))
 		}

@@ -1,0 +1,240 @@
+package integration_test
+
+import (
+	"bufio"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/datanet-consortium/datanet/chaincode/account"
+	"github.com/datanet-consortium/datanet/chaincode/approval"
+	"github.com/datanet-consortium/datanet/chaincode/contribution"
+	"github.com/datanet-consortium/datanet/chaincode/datanet"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/model"
+	"github.com/datanet-consortium/datanet/chaincode/proposal"
+	"github.com/datanet-consortium/datanet/chaincode/rules"
+	"github.com/datanet-consortium/datanet/chaincode/schedule"
+	"github.com/datanet-consortium/datanet/chaincode/settlement"
+	"github.com/datanet-consortium/datanet/chaincode/snapshot"
+	"github.com/datanet-consortium/datanet/chaincode/token"
+	"github.com/datanet-consortium/datanet/config"
+	"github.com/datanet-consortium/datanet/integration/story"
+	"github.com/datanet-consortium/datanet/network"
+)
+
+// noRole is the role of users whose certificate has none.
+const noRole ledger.Role = "none"
+
+// withCells adds to every organisation, the regulator too, one user for each role and one without: any CA can issue
+// itself any role.
+func withCells(t *network.Topology) {
+	add := func(org *network.Organization) {
+		for _, role := range ledger.Roles {
+			org.Users = append(org.Users, network.User{Name: cell(role), Roles: []network.Role{network.Role(role)}})
+		}
+		org.Users = append(org.Users, network.User{Name: cell(noRole)})
+	}
+	for i := range t.Members {
+		add(&t.Members[i])
+	}
+	add(&t.Regulator)
+}
+
+func cell(role ledger.Role) string { return "cell-" + string(role) }
+
+func TestAccessOnMemledger(t *testing.T) {
+	topology, err := parse(config.BFT)
+	require.NoError(t, err)
+	withCells(topology)
+	m, err := story.NewMemory(topology)
+	require.NoError(t, err)
+	tryEveryCell(t, m)
+}
+
+// tryEveryCell calls every function as every role of every kind of organisation, and compares with the table.
+func tryEveryCell(t *testing.T, b story.Backend) {
+	requests := prepareCells(t, b)
+	table := accessTable(t)
+	for _, f := range rules.New(nil).Functions() {
+		row, ok := table[f.Name]
+		require.True(t, ok, "%s has no row in the table", f.Name)
+		require.Contains(t, requests, f.Name)
+		document, err := ledger.Encode(requests[f.Name])
+		require.NoError(t, err)
+		for column, msp := range []string{poets, library, regulator} {
+			for _, role := range append(slices.Clone(ledger.Roles), noRole) {
+				outcome, err := b.Evaluate(t.Context(), story.Call{User: story.User{Name: cell(role), MSP: msp}, Function: f.Name, Document: document})
+				require.NoError(t, err)
+				got := "ok"
+				if outcome.Fault != nil {
+					got = string(outcome.Fault.Code)
+				} else if outcome.Refused != "" {
+					got = outcome.String()
+				}
+				want := string(ledger.CodeForbidden)
+				if admits(row[column], role) {
+					want = row[3]
+				}
+				require.Equal(t, want, got, "%s by %s of %s: %s", f.Name, role, msp, outcome)
+			}
+		}
+		delete(table, f.Name)
+	}
+	require.Empty(t, table, "rows of functions that do not exist")
+}
+
+func admits(cell string, role ledger.Role) bool {
+	switch cell {
+	case "all":
+		return true
+	case "any":
+		return role != noRole
+	}
+	return slices.Contains(strings.Split(cell, ","), string(role))
+}
+
+func accessTable(t *testing.T) map[string][]string {
+	file, err := os.Open("testdata/access.txt")
+	require.NoError(t, err)
+	defer file.Close()
+	table := map[string][]string{}
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		if len(fields) == 0 || fields[0] == "#" || strings.HasPrefix(fields[0], "#") {
+			continue
+		}
+		require.Len(t, fields, 5, "%q", lines.Text())
+		table[fields[0]] = fields[1:]
+	}
+	return table
+}
+
+// prepareCells brings the ledger into a state in which the right caller of each function succeeds, and returns the
+// request that it would send.
+func prepareCells(t *testing.T, b story.Backend) map[string]any {
+	submit := func(user story.User, function string, request any) {
+		t.Helper()
+		document, err := ledger.Encode(request)
+		require.NoError(t, err)
+		outcome, err := b.Submit(t.Context(), story.Call{User: user, Function: function, Document: document})
+		require.NoError(t, err)
+		require.Equal(t, "success", outcome.String(), "%s by %s", function, user)
+	}
+	expires := b.Now().Add(48 * time.Hour).UTC().Truncate(time.Second)
+	propose := func(by story.User, kind string, params any) (proposal.Content, proposal.Approval) {
+		t.Helper()
+		raw, err := ledger.Encode(params)
+		require.NoError(t, err)
+		content := proposal.Content{ID: freshID(), Kind: kind, Params: raw, Expires: expires}
+		digest, err := content.Digest()
+		require.NoError(t, err)
+		submit(by, "proposal:Propose", content)
+		return content, proposal.Approval{ID: content.ID, Digest: digest}
+	}
+	approve := func(approval proposal.Approval) {
+		t.Helper()
+		submit(operator(2, lab), "proposal:Approve", approval)
+		submit(operator(2, poets), "proposal:Approve", approval)
+	}
+	poet := func(role ledger.Role) story.User { return story.User{Name: cell(role), MSP: poets} }
+	payee := story.User{Name: "consumer1", MSP: lab}
+
+	submit(operator(1, lab), "member:Found", ledger.Nothing{})
+	for _, msp := range []string{poets, library} {
+		for _, role := range ledger.Roles {
+			submit(story.User{Name: cell(role), MSP: msp}, "account:Open", ledger.Nothing{})
+		}
+	}
+	submit(payee, "account:Open", ledger.Nothing{})
+	decide := func(kind string, params any) {
+		t.Helper()
+		content, approval := propose(operator(1, lab), kind, params)
+		approve(approval)
+		submit(operator(1, lab), "proposal:Execute", proposal.Named{ID: content.ID})
+	}
+	fees := schedule.Schedule{Platform: accountOf(poet(ledger.Operator)), PlatformPpm: 50_000, Issuer: accountOf(poet(ledger.Operator))}
+	decide("schedule.set", fees)
+	mint := token.Mint{To: accountOf(payee), Amount: 1000}
+	decide("token.mint", mint)
+	rawMint, err := ledger.Encode(mint)
+	require.NoError(t, err)
+	credits, err := b.Evaluate(t.Context(), story.Call{User: payee, Function: "token:Credits",
+		Document: []byte(`{"account":"` + string(accountOf(payee)) + `"}`)})
+	require.NoError(t, err)
+	var page ledger.Page[token.Credit]
+	require.NoError(t, ledger.DecodeAnswer(credits.Response, &page))
+	source := token.Source{Credits: []string{page.Items[0].ID}}
+	redeemed := token.RedemptionName{Account: accountOf(payee), ID: freshID()}
+	submit(payee, "token:Redeem", token.Redeem{ID: redeemed.ID, Amount: 10, Source: source})
+
+	_, open := propose(operator(1, lab), "token.mint", mint)
+	own, _ := propose(poet(ledger.Operator), "token.mint", mint)
+	ready, approval := propose(operator(1, lab), "token.mint", mint)
+	approve(approval)
+
+	pool := datanet.Create{Name: poets + "/verse-" + freshID()[:8], Title: "Verse", Policy: datanet.Policy{
+		Validators: []string{lab, library, poets}, Quorum: 2, Tau: 12, DataPpm: 600_000, ValidatorsPpm: 100_000}}
+	submit(poet(ledger.Curator), "datanet:Create", pool)
+	hash := strings.Repeat("ab", 32)
+	pending := contribution.Submit{Datanet: pool.Name, ID: freshID(), Commitment: hash, Descriptor: hash, Records: 1, Tokens: 4}
+	submit(poet(ledger.Contributor), "contribution:Submit", pending)
+	approved := pending
+	approved.ID = freshID()
+	submit(poet(ledger.Contributor), "contribution:Submit", approved)
+	approvedName := contribution.Named{Datanet: pool.Name, ID: approved.ID}
+	for _, msp := range []string{lab, library} {
+		submit(story.User{Name: "validator1", MSP: msp}, "approval:Vote", voteOn(approvedName))
+	}
+	submit(payee, "approval:Finalise", approvedName)
+	first := snapshot.Named{Datanet: pool.Name, Number: 1}
+	seal := snapshot.Seal{Named: first, Contributions: []string{approved.ID}}
+	submit(poet(ledger.Curator), "snapshot:Seal", seal)
+	trained := model.Register{Named: model.Named{Name: poets + "/chain-" + freshID()[:8], Version: "1"}, Artifact: hash, Snapshots: []snapshot.Named{first}}
+	submit(poet(ledger.Trainer), "model:Register", trained)
+
+	someID, again := freshID(), expires
+	payment := token.Payment{To: accountOf(payee), Amount: 1_000_000}
+	return map[string]any{
+		"member:Found": ledger.Nothing{}, "member:List": ledger.Nothing{},
+		"account:Open": ledger.Nothing{}, "account:Get": account.Named{Account: accountOf(payee)}, "account:List": account.Listing{MSP: poets},
+		"schedule:Get":        ledger.Nothing{},
+		"proposal:Propose":    proposal.Content{ID: someID, Kind: "token.mint", Params: rawMint, Expires: again},
+		"proposal:Approve":    open,
+		"proposal:Withdraw":   named(own.ID),
+		"proposal:Execute":    named(ready.ID),
+		"proposal:Expire":     named(own.ID),
+		"proposal:Get":        named(own.ID),
+		"proposal:List":       ledger.PageRequest{Limit: 1},
+		"token:Transfer":      token.Transfer{ID: someID, Payment: payment},
+		"token:TransferBatch": token.Batch{ID: someID, Payments: []token.Payment{payment}},
+		"token:Fold":          token.Fold{ID: someID, Credits: []string{hash}},
+		"token:Redeem":        token.Redeem{ID: someID, Amount: 1},
+		"token:Acknowledge":   token.Acknowledgement{RedemptionName: redeemed, Reference: "R-1"},
+		"token:Return":        redeemed,
+		"token:Balance":       token.Owned{Account: accountOf(payee)},
+		"token:Credits":       token.Listing{Account: accountOf(payee)},
+		"token:Statement":     token.Listing{Account: accountOf(payee)},
+		"token:Redemptions":   token.RedemptionListing{},
+		"token:Mints":         ledger.PageRequest{},
+		"datanet:Create":      pool, "datanet:Get": datanet.Named{Name: pool.Name}, "datanet:List": ledger.PageRequest{},
+		"contribution:Submit": contribution.Submit{Datanet: pool.Name, ID: someID, Commitment: hash, Descriptor: hash, Records: 1, Tokens: 4},
+		"contribution:Get":    approvedName,
+		"contribution:List":   contribution.Listing{Datanet: pool.Name},
+		"approval:Vote":       voteOn(contribution.Named{Datanet: pool.Name, ID: pending.ID}),
+		"approval:Finalise":   contribution.Named{Datanet: pool.Name, ID: pending.ID},
+		"approval:Votes":      approvedName,
+		"snapshot:Seal":       seal, "snapshot:Get": first,
+		"model:Register": trained, "model:Get": trained.Named, "model:List": ledger.PageRequest{},
+		"settlement:Pay": settlement.Pay{ID: someID, Model: trained.Named, Answers: []settlement.Answer{{Receipt: "00", Fee: 1}}},
+		"settlement:Get": settlement.Named{Payer: accountOf(payee), ID: someID},
+	}
+}
+
+func voteOn(n contribution.Named) approval.Vote {
+	return approval.Vote{Named: n, Choice: approval.Approve, Score: 90, Reason: "sound"}
+}
