@@ -40,13 +40,15 @@ type party struct {
 
 // consortium is the running network and who acts on it.
 type consortium struct {
-	network  *testnetwork.Network
-	pids     map[int]testnetwork.Kind
-	conns    map[string]*grpc.ClientConn
-	payers   []*party
-	payees   []ledger.Account
-	merchant *party // who is the one hot payee, and the one hot payer
-	treasury *party // who was given the credits that all others have
+	network *testnetwork.Network
+	pids    map[int]testnetwork.Kind
+	conns   map[string]*grpc.ClientConn
+	// followers are connected to one peer each.
+	followers []*fabric.Client
+	payers    []*party
+	payees    []ledger.Account
+	merchant  *party // who is the one hot payee, and the one hot payer
+	treasury  *party // who was given the credits that all others have
 }
 
 // topologyOf is the consortium to measure.
@@ -115,16 +117,25 @@ func (c *consortium) prepare(ctx context.Context, progress func(string)) error {
 	for _, node := range status.Nodes {
 		c.pids[node.PID] = node.Kind
 	}
-	members := c.network.State().Topology().MemberMSPIDs()
-	for _, msp := range members {
-		_, material, err := c.network.State().Organization(msp)
+	topology := c.network.State().Topology()
+	members := topology.MemberMSPIDs()
+	for _, org := range topology.Organizations() {
+		_, material, err := c.network.State().Organization(org.MSPID)
 		if err != nil {
 			return err
 		}
-		org, _ := c.network.State().Topology().Organization(msp)
-		if c.conns[msp], err = fabric.Dial(org.PeerAddress(), material.TLSCA.PEM); err != nil {
+		if c.conns[org.MSPID], err = fabric.Dial(org.PeerAddress(), material.TLSCA.PEM); err != nil {
 			return err
 		}
+		admin, err := c.network.State().Admin(org.MSPID)
+		if err != nil {
+			return err
+		}
+		follower, err := fabric.Connect(c.conns[org.MSPID], admin, topology.Channel, topology.Chaincode.Name)
+		if err != nil {
+			return err
+		}
+		c.followers = append(c.followers, follower)
 	}
 	operators := map[string][2]*party{}
 	for _, msp := range members {

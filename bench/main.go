@@ -60,6 +60,6 @@ func command() *cobra.Command {
 	f.IntVar(&s.inFlight, "in-flight", 300, "transactions under way at once")
 	f.StringVar(&s.json, "json", "", "also write the figures to this file, as JSON rows")
 	f.StringVar(&s.dir, "dir", "", "keep the network's folder, with its logs, here")
-	f.StringSliceVar(&s.only, "only", nil, "measure only the no-op and the cases of these names")
+	f.StringArrayVar(&s.only, "only", nil, "measure only the no-op and this case; may be repeated")
 	return c
 }

@@ -62,7 +62,7 @@ func measure(ctx context.Context, c *consortium, s settings, say func(string)) (
 	if err != nil {
 		return nil, nil, err
 	}
-	generator, err := load.NewGenerator(ctx, c.payers[0].Client)
+	generator, err := load.NewGenerator(ctx, c.followers...)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,7 +1,8 @@
 // Package load sends calls to a network at a bounded number in flight and measures what becomes of them.
 //
 // It is a closed loop: the next call of a slot is made when the fate of the one before is known. Fates are read from
-// the blocks of one peer, as a client with much traffic does, not asked for one transaction at a time.
+// blocks, as a client with much traffic does, not asked for one transaction at a time, and are known when the blocks of
+// all peers have told them: so no peer lags behind unseen, and no burst leaves work for the next.
 package load
 
 import (
@@ -47,30 +48,40 @@ type Result struct {
 	Failure error
 	// Elapsed is from the first call until the last fate was known.
 	Elapsed time.Duration
-	// Latencies are those of valid transactions, from call to commit, in no order.
+	// Latencies are those of valid transactions, from call to commit by the last peer, in no order.
 	Latencies []time.Duration
 }
 
 // Generator fires bursts.
 type Generator struct {
+	peers   int
 	guard   sync.Mutex
-	waiting map[string]chan peer.TxValidationCode
+	waiting map[string]*wait
 	broken  chan struct{}
 }
 
-// NewGenerator follows the blocks of the client's peer, from the first on, until the context ends.
-func NewGenerator(ctx context.Context, follower *fabric.Client) (*Generator, error) {
-	blocks, err := follower.Outcomes(ctx, 0)
-	if err != nil {
-		return nil, err
-	}
-	g := &Generator{waiting: map[string]chan peer.TxValidationCode{}, broken: make(chan struct{})}
-	go func() {
-		defer close(g.broken)
-		for block := range blocks {
-			g.tell(block.Outcomes)
+// wait is for a transaction's fate, until the given number of peers have told it.
+type wait struct {
+	missing int
+	fate    chan peer.TxValidationCode
+}
+
+// NewGenerator follows the blocks of each follower's peer, from the first on, until the context ends.
+func NewGenerator(ctx context.Context, followers ...*fabric.Client) (*Generator, error) {
+	g := &Generator{peers: len(followers), waiting: map[string]*wait{}, broken: make(chan struct{})}
+	var once sync.Once
+	for _, follower := range followers {
+		blocks, err := follower.Outcomes(ctx, 0)
+		if err != nil {
+			return nil, err
 		}
-	}()
+		go func() {
+			for block := range blocks {
+				g.tell(block.Outcomes)
+			}
+			once.Do(func() { close(g.broken) })
+		}()
+	}
 	return g, nil
 }
 
@@ -78,19 +89,23 @@ func (g *Generator) tell(outcomes []fabric.Outcome) {
 	g.guard.Lock()
 	defer g.guard.Unlock()
 	for _, o := range outcomes {
-		if fate, ok := g.waiting[o.TxID]; ok {
-			fate <- o.Code
+		w, ok := g.waiting[o.TxID]
+		if !ok {
+			continue
+		}
+		if w.missing--; w.missing == 0 {
+			w.fate <- o.Code
 			delete(g.waiting, o.TxID)
 		}
 	}
 }
 
 func (g *Generator) expect(txID string) <-chan peer.TxValidationCode {
-	fate := make(chan peer.TxValidationCode, 1)
+	w := &wait{missing: g.peers, fate: make(chan peer.TxValidationCode, 1)}
 	g.guard.Lock()
 	defer g.guard.Unlock()
-	g.waiting[txID] = fate
-	return fate
+	g.waiting[txID] = w
+	return w.fate
 }
 
 // Fire makes the attempts of a burst and returns when the fate of each is known. Attempts that fail are counted; an
@@ -159,7 +174,7 @@ func (g *Generator) attempt(ctx context.Context, a Attempt) (txID string, err er
 	case <-timer.C:
 		return endorsed.TxID(), fmt.Errorf("transaction %s is in no block after %s", endorsed.TxID(), patience)
 	case <-g.broken:
-		return endorsed.TxID(), errors.New("the stream of blocks has ended")
+		return endorsed.TxID(), errors.New("a peer's stream of blocks has ended")
 	case <-ctx.Done():
 		return endorsed.TxID(), context.Cause(ctx)
 	}
