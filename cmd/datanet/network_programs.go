@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -31,7 +32,6 @@ func (p *plan) flags(command *cobra.Command) {
 	flags.StringVar(&p.chaincode, "chaincode", "", "chaincode program (default: \"chaincode\" beside this program)")
 	flags.StringVar(&p.builder, "builder", "", "external builder (default: \"ccaas-builder\" beside this program)")
 	flags.StringVar(&p.fabric, "fabric-bin", "", "folder with Fabric's own peer and orderer (default: build the pinned release, once)")
-	command.MarkFlagsMutuallyExclusive("config", "ordering")
 }
 
 // arguments are the flags again, for the supervisor, with paths that hold in any folder.
@@ -74,6 +74,8 @@ func (p *plan) topology() (*network.Topology, error) {
 	var found *network.Topology
 	var err error
 	switch {
+	case p.config != "" && p.ordering != "":
+		err = errors.New("give --config or --ordering, not both: the file says how blocks are ordered")
 	case p.config != "":
 		found, err = network.Load(p.config)
 	case p.ordering == "":
@@ -96,7 +98,7 @@ func (p *plan) options(ctx context.Context, dir string) (testnetwork.Options, er
 	if err != nil {
 		return testnetwork.Options{}, err
 	}
-	options := testnetwork.Options{Dir: dir, Topology: topology, Chaincode: p.chaincode, Builder: p.builder}
+	options := testnetwork.Options{Dir: dir, Topology: topology, Chaincode: p.chaincode, Builder: p.builder, JoinLedger: joinLedger}
 	if p.fabric != "" {
 		if options.Binaries, err = binaries.Use(ctx, p.fabric); err != nil {
 			return options, err
