@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"sync"
 
 	"github.com/datanet-consortium/datanet/attribution/merkle"
-	"github.com/datanet-consortium/datanet/attribution/text1"
 )
 
 // Salt hides the content of a contribution in its commitment: 32 random bytes, one salt for the records
@@ -62,13 +60,6 @@ func ErasedLeaf() merkle.Hash { return merkle.Leaf([]byte("erased")) }
 
 // SnapshotRoot returns the root of a snapshot revision over its leaves in the order of sealing.
 func SnapshotRoot(leaves []merkle.Hash) merkle.Hash { return merkle.Root(leaves) }
-
-// Spec returns the specification that a receipt names: the definition's parameters and the frozen table,
-// hashed as section 6 says.
-var Spec = sync.OnceValue(func() merkle.Hash {
-	table := sha256.Sum256([]byte(text1.Table()))
-	return sha256.Sum256(fmt.Appendf(nil, "ATTR/1 text/1 passage=5/12 min=3 echo=9 cap=24 frac=16 %x", table))
-})
 
 // CommitOutput returns com("output", nonce, output) of section 6.
 func CommitOutput(nonce Nonce, output []byte) merkle.Hash {

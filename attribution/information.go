@@ -3,10 +3,10 @@ package attribution
 import "math/bits"
 
 // Bit is one bit of information in Q16: all information is counted in units of 2⁻¹⁶ bit.
-const Bit = 1 << 16
+const Bit = 1 << FractionBits
 
 // MaxInformation is the most information that one token carries, in Q16.
-const MaxInformation = 24 * Bit
+const MaxInformation = MaxBits * Bit
 
 // Log is L(x) of section 3: the logarithm of x to base 2 in Q16, rounded down at sixteen bits. x is at
 // least 1, a smaller one panics.
@@ -17,7 +17,7 @@ func Log(x uint64) uint64 {
 	k := bits.Len64(x) - 1
 	m := x << (63 - k)
 	l := uint64(k)
-	for range 16 {
+	for range FractionBits {
 		hi, lo := bits.Mul64(m, m)
 		l <<= 1
 		if hi>>63 == 1 {

@@ -26,15 +26,12 @@ func passage(record []text1.Token, i int) (end int, ok bool) {
 	runes := 0
 	for j := i; j < len(record); j++ {
 		runes += record[j].Runes
-		if j+1-i >= 5 && runes >= 12 {
+		if j+1-i >= attribution.PassageTokens && runes >= attribution.PassageRunes {
 			return j + 1, true
 		}
 	}
 	return 0, false
 }
-
-// longestPassage is the largest number of tokens in a passage: each has a rune at least.
-const longestPassage = 12
 
 // A corpus is section 2: the records' tokens, how often each occurs and where, and where each passage is at home.
 type corpus struct {
@@ -82,7 +79,7 @@ func (c *corpus) count(t text1.Token) uint64 { return uint64(len(c.at[t.Text])) 
 func (c *corpus) origin(place attribution.Place) string {
 	record := c.records[place.Contribution][place.Record]
 	earliest := place.Contribution
-	for i := max(0, place.Token-longestPassage+1); i <= place.Token; i++ {
+	for i := max(0, place.Token-attribution.LongestPassage+1); i <= place.Token; i++ {
 		if end, ok := passage(record, i); ok && place.Token < end {
 			earliest = min(earliest, c.home[newRun(record[i:end])].Contribution)
 		}

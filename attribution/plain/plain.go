@@ -124,7 +124,7 @@ func quotes(output []text1.Token, prompt [][]text1.Token) []bool {
 
 // echo tells whether an output text1.Token equals one of the 9 before it.
 func echo(output []text1.Token, i int) bool {
-	return slices.ContainsFunc(output[max(0, i-9):i], func(t text1.Token) bool { return t.Text == output[i].Text })
+	return slices.ContainsFunc(output[max(0, i-attribution.EchoDistance):i], func(t text1.Token) bool { return t.Text == output[i].Text })
 }
 
 // maximal is step 2 of section 4: the spans [i, R(i)) with R(i) > R(i−1).
@@ -151,7 +151,7 @@ func (e *Engine) kept(maximal []span, w []uint64, tau uint8) []span {
 		for i := s.start; i < s.end; i++ {
 			s.sum += w[i]
 		}
-		if s.end-s.start >= 3 && s.sum >= threshold {
+		if s.end-s.start >= attribution.MinSpan && s.sum >= threshold {
 			kept = append(kept, s)
 		}
 	}

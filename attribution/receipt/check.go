@@ -57,9 +57,6 @@ func (r *Receipt) Check() error {
 	return nil
 }
 
-// minSpan is the least length of a span, in tokens.
-const minSpan = 3
-
 func (r *Receipt) checkSpan(s *Span) error {
 	length := uint64(s.End) - uint64(s.Start)
 	switch {
@@ -67,8 +64,8 @@ func (r *Receipt) checkSpan(s *Span) error {
 		return fmt.Errorf("tokens [%d, %d) are no range of an output of %d tokens", s.Start, s.End, r.OutputTokens)
 	case s.ByteStart >= s.ByteEnd || s.ByteEnd > r.OutputBytes:
 		return fmt.Errorf("bytes [%d, %d) are no range of an output of %d bytes", s.ByteStart, s.ByteEnd, r.OutputBytes)
-	case length < minSpan:
-		return fmt.Errorf("%d tokens are fewer than %d", length, minSpan)
+	case length < attribution.MinSpan:
+		return fmt.Errorf("%d tokens are fewer than %d", length, attribution.MinSpan)
 	case s.Information > attribution.MaxInformation*length:
 		return fmt.Errorf("information %d is more than %d tokens can have", s.Information, length)
 	case s.Credit == 0 || s.Credit > s.Information:
