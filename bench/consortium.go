@@ -142,7 +142,7 @@ func (c *consortium) prepare(ctx context.Context, progress func(string)) error {
 		var pair [2]*party
 		for i := range pair {
 			var err error
-			if pair[i], err = c.enrol(msp, fmt.Sprintf("operator%d", i+1), network.OperatorRole); err != nil {
+			if pair[i], err = c.enrol(msp, fmt.Sprintf("operator%d", i+1), ledger.Operator); err != nil {
 				return err
 			}
 		}
@@ -200,7 +200,7 @@ func foundSoon(ctx context.Context, operator *party) error {
 func (c *consortium) openAccounts(ctx context.Context, members []string) (err error) {
 	var all []*party
 	open := func(msp, name string) *party {
-		p, failed := c.enrol(msp, name, network.Consumer)
+		p, failed := c.enrol(msp, name, ledger.Consumer)
 		err = errors.Join(err, failed)
 		all = append(all, p)
 		return p

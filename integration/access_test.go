@@ -35,7 +35,7 @@ const noRole ledger.Role = "none"
 func withCells(t *network.Topology) {
 	add := func(org *network.Organization) {
 		for _, role := range ledger.Roles {
-			org.Users = append(org.Users, network.User{Name: cell(role), Roles: []network.Role{network.Role(role)}})
+			org.Users = append(org.Users, network.User{Name: cell(role), Roles: []network.Role{role}})
 		}
 		org.Users = append(org.Users, network.User{Name: cell(noRole)})
 	}

@@ -3,29 +3,14 @@ package network
 import (
 	"fmt"
 	"slices"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
 
-// Role is one value of the certificate attribute datanet.roles. A role is a
-// right within what the holder's organisation may do, never beyond it.
-type Role string
+// Role is one value of the certificate attribute datanet.roles, in the words of the ledger, which enforces it.
+type Role = ledger.Role
 
-const (
-	Contributor     Role = "contributor"
-	Validator       Role = "validator"
-	Curator         Role = "curator"
-	Trainer         Role = "trainer"
-	Host            Role = "host"
-	Consumer        Role = "consumer"
-	OperatorRole    Role = "operator"
-	RegulatorReader Role = "regulator"
-)
-
-// Roles lists every role.
-func Roles() []Role {
-	return []Role{Contributor, Validator, Curator, Trainer, Host, Consumer, OperatorRole, RegulatorReader}
-}
-
-func (r Role) known() bool { return slices.Contains(Roles(), r) }
+func known(r Role) bool { return slices.Contains(ledger.Roles, r) }
 
 // MemberUsers is who a member enrols if its topology names nobody: two
 // operators, since proposer and approver are never the same account, four
@@ -37,17 +22,17 @@ func MemberUsers() []User {
 			users = append(users, User{Name: fmt.Sprintf("%s%d", role, i), Roles: []Role{role}})
 		}
 	}
-	enrol(OperatorRole, 2)
-	enrol(Curator, 1)
-	enrol(Validator, 1)
-	enrol(Contributor, 4)
-	enrol(Trainer, 1)
-	enrol(Host, 1)
-	enrol(Consumer, 1)
+	enrol(ledger.Operator, 2)
+	enrol(ledger.Curator, 1)
+	enrol(ledger.Validator, 1)
+	enrol(ledger.Contributor, 4)
+	enrol(ledger.Trainer, 1)
+	enrol(ledger.Host, 1)
+	enrol(ledger.Consumer, 1)
 	return users
 }
 
 // RegulatorUsers is who the regulator enrols if its topology names nobody.
 func RegulatorUsers() []User {
-	return []User{{Name: "inspector1", Roles: []Role{RegulatorReader}}}
+	return []User{{Name: "inspector1", Roles: []Role{ledger.Regulator}}}
 }

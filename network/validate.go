@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
 
 // Limits of a topology. They keep what is derived from it (certificates,
@@ -127,12 +129,12 @@ func (v *validation) user(path string, u User, regulator bool) {
 	for i, r := range u.Roles {
 		at := fmt.Sprintf("%s.roles[%d]", path, i)
 		switch {
-		case !r.known():
+		case !known(r):
 			v.fault(at, "%q is not a role; the roles are %s", r, roleList())
 		case seen[r]:
 			v.fault(at, "%q is given twice", r)
-		case regulator != (r == RegulatorReader):
-			v.fault(at, "%q is not a role in this organisation: only the regulator's users, and all of them, are %s", r, RegulatorReader)
+		case regulator != (r == ledger.Regulator):
+			v.fault(at, "%q is not a role in this organisation: only the regulator's users, and all of them, are %s", r, ledger.Regulator)
 		}
 		seen[r] = true
 	}
@@ -253,8 +255,8 @@ func (v *validation) once(seen map[string]string, value, path, field string) {
 }
 
 func roleList() string {
-	names := make([]string, 0, len(Roles()))
-	for _, r := range Roles() {
+	names := make([]string, 0, len(ledger.Roles))
+	for _, r := range ledger.Roles {
 		names = append(names, string(r))
 	}
 	return strings.Join(names, ", ")

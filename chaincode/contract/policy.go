@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/msp"
@@ -59,6 +60,12 @@ func decodePolicy(data []byte) (ledger.Policy, error) {
 	if err := proto.Unmarshal(data, env); err != nil {
 		return ledger.Policy{}, fmt.Errorf("not a signature policy: %w", err)
 	}
+	return PeerPolicy(env)
+}
+
+// PeerPolicy reads a signature policy over the peers of organisations, such as key policies and the channel's
+// endorsement policy. Any other principal is an error.
+func PeerPolicy(env *common.SignaturePolicyEnvelope) (ledger.Policy, error) {
 	orgs, err := principals(env, msp.MSPRole_PEER)
 	if err != nil {
 		return ledger.Policy{}, err
@@ -66,7 +73,7 @@ func decodePolicy(data []byte) (ledger.Policy, error) {
 	return decodeRule(env.GetRule(), orgs, 0)
 }
 
-const maxPolicyDepth = 8
+const maxPolicyDepth = 16
 
 func decodeRule(rule *common.SignaturePolicy, orgs []string, depth int) (ledger.Policy, error) {
 	if depth > maxPolicyDepth {
@@ -103,8 +110,8 @@ func principals(env *common.SignaturePolicyEnvelope, want msp.MSPRole_MSPRoleTyp
 		if err := proto.Unmarshal(principal.GetPrincipal(), role); err != nil {
 			return nil, fmt.Errorf("principal %d of the policy: %w", i, err)
 		}
-		if role.GetRole() != want {
-			return nil, fmt.Errorf("principal %d of the policy is %s, not %s", i, role.GetRole(), want)
+		if role.GetRole() != want || role.GetMspIdentifier() == "" {
+			return nil, fmt.Errorf("principal %d of the policy is not the %s role of an organisation", i, strings.ToLower(want.String()))
 		}
 		orgs = append(orgs, role.GetMspIdentifier())
 	}

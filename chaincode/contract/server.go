@@ -3,12 +3,44 @@ package contract
 import (
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/hyperledger/fabric-chaincode-go/v2/shim"
 )
 
-// Server serves a chaincode to one peer over mutual TLS, with the settings of command chaincode.
-func Server(getenv func(string) string, cc shim.Chaincode) (*shim.ChaincodeServer, error) {
+// Serve serves a chaincode to one peer until the process gets SIGTERM or SIGINT, with the settings of command
+// chaincode. build makes it for the channel's founding members.
+func Serve(getenv func(string) string, build func(founders []string) (shim.Chaincode, error)) error {
+	genesis, err := readSetting(getenv, "DATANET_GENESIS_BLOCK")
+	if err != nil {
+		return err
+	}
+	founders, err := Founders(genesis)
+	if err != nil {
+		return err
+	}
+	cc, err := build(founders)
+	if err != nil {
+		return err
+	}
+	server, err := newServer(getenv, cc)
+	if err != nil {
+		return err
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	ended := make(chan error, 1)
+	go func() { ended <- server.Start() }()
+	select {
+	case <-stop:
+		return nil
+	case err := <-ended:
+		return err
+	}
+}
+
+func newServer(getenv func(string) string, cc shim.Chaincode) (*shim.ChaincodeServer, error) {
 	server := &shim.ChaincodeServer{CC: cc}
 	for name, text := range map[string]*string{
 		"CHAINCODE_ID":             &server.CCID,
@@ -23,7 +55,7 @@ func Server(getenv func(string) string, cc shim.Chaincode) (*shim.ChaincodeServe
 		"CHAINCODE_TLS_KEY":   &server.TLSProps.Key,
 		"CHAINCODE_CLIENT_CA": &server.TLSProps.ClientCACerts,
 	} {
-		data, err := ReadSetting(getenv, name)
+		data, err := readSetting(getenv, name)
 		if err != nil {
 			return nil, err
 		}
@@ -32,8 +64,8 @@ func Server(getenv func(string) string, cc shim.Chaincode) (*shim.ChaincodeServe
 	return server, nil
 }
 
-// ReadSetting reads the file that an environment variable names.
-func ReadSetting(getenv func(string) string, name string) ([]byte, error) {
+// readSetting reads the file that an environment variable names.
+func readSetting(getenv func(string) string, name string) ([]byte, error) {
 	path := getenv(name)
 	if path == "" {
 		return nil, fmt.Errorf("set %s to a file", name)

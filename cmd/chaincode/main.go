@@ -10,42 +10,19 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
+
+	"github.com/hyperledger/fabric-chaincode-go/v2/shim"
 
 	"github.com/datanet-consortium/datanet/chaincode/contract"
 	"github.com/datanet-consortium/datanet/chaincode/rules"
 )
 
 func main() {
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
-	failed := make(chan error, 1)
-	go func() { failed <- run(os.Getenv) }()
-	select {
-	case <-stop:
-	case err := <-failed:
+	err := contract.Serve(os.Getenv, func(founders []string) (shim.Chaincode, error) {
+		return contract.New(rules.New(founders))
+	})
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "chaincode:", err)
 		os.Exit(1)
 	}
-}
-
-func run(getenv func(string) string) error {
-	genesis, err := contract.ReadSetting(getenv, "DATANET_GENESIS_BLOCK")
-	if err != nil {
-		return err
-	}
-	founders, err := contract.Founders(genesis)
-	if err != nil {
-		return err
-	}
-	cc, err := contract.New(rules.New(founders))
-	if err != nil {
-		return err
-	}
-	server, err := contract.Server(getenv, cc)
-	if err != nil {
-		return err
-	}
-	return server.Start()
 }

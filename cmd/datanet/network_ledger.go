@@ -12,7 +12,6 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/member"
 	"github.com/datanet-consortium/datanet/chaincode/proposal"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
-	"github.com/datanet-consortium/datanet/network"
 	testnetwork "github.com/datanet-consortium/datanet/test-network"
 )
 
@@ -78,7 +77,7 @@ func (c *connections) operator(mspID string, place int) (*fabric.Client, error) 
 	}
 	var operators []string
 	for _, user := range org.Users {
-		if slices.Contains(user.Roles, network.Role(ledger.Operator)) {
+		if slices.Contains(user.Roles, ledger.Operator) {
 			operators = append(operators, user.Name)
 		}
 	}

@@ -6,8 +6,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -22,36 +20,14 @@ import (
 )
 
 func main() {
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
-	failed := make(chan error, 1)
-	go func() { failed <- run() }()
-	select {
-	case <-stop:
-	case err := <-failed:
+	err := contract.Serve(os.Getenv, func(founders []string) (shim.Chaincode, error) {
+		honest, err := contract.New(rules.New(founders))
+		return forger{honest}, err
+	})
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "tampered:", err)
 		os.Exit(1)
 	}
-}
-
-func run() error {
-	genesis, err := contract.ReadSetting(os.Getenv, "DATANET_GENESIS_BLOCK")
-	if err != nil {
-		return err
-	}
-	founders, err := contract.Founders(genesis)
-	if err != nil {
-		return err
-	}
-	honest, err := contract.New(rules.New(founders))
-	if err != nil {
-		return err
-	}
-	server, err := contract.Server(os.Getenv, forger{honest})
-	if err != nil {
-		return err
-	}
-	return server.Start()
 }
 
 // forger is the honest chaincode and forge:Write.

@@ -6,12 +6,9 @@ import (
 
 	"github.com/hyperledger/fabric-chaincode-go/v2/pkg/attrmgr"
 
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/network"
 )
-
-// RolesAttribute is the certificate attribute with the roles, separated by
-// commas.
-const RolesAttribute = "datanet.roles"
 
 const (
 	enrolmentAttribute   = "hf.EnrollmentID"
@@ -31,7 +28,7 @@ func addAttributes(template *x509.Certificate, enrolmentID, kind string, roles [
 		affiliationAttribute: "",
 	}}
 	if len(roles) > 0 {
-		attrs.Attrs[RolesAttribute] = joinRoles(roles)
+		attrs.Attrs[ledger.RolesAttribute] = joinRoles(roles)
 	}
 	holder := &x509.Certificate{}
 	if err := attrmgr.New().AddAttributesToCert(attrs, holder); err != nil {
@@ -47,7 +44,7 @@ func rolesOf(cert *x509.Certificate) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return attrs.Attrs[RolesAttribute], nil
+	return attrs.Attrs[ledger.RolesAttribute], nil
 }
 
 func joinRoles(roles []network.Role) string {

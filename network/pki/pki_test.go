@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/config"
 	"github.com/datanet-consortium/datanet/network"
 	"github.com/datanet-consortium/datanet/network/pki"
@@ -151,7 +152,7 @@ func TestAnotherOrganisationsAuthorityIsNotTrusted(t *testing.T) {
 
 func TestUsersCarryTheAttributesOfFabricCA(t *testing.T) {
 	n := topology(t)
-	n.Members[0].Users = []network.User{{Name: "p7", Roles: []network.Role{network.Curator, network.Validator}}}
+	n.Members[0].Users = []network.User{{Name: "p7", Roles: []network.Role{ledger.Curator, ledger.Validator}}}
 	material, err := pki.Ensure(t.TempDir(), n)
 	require.NoError(t, err)
 	o, err := material.Organization("PoetrySocietyMSP")
@@ -247,7 +248,7 @@ func TestCertificatesFollowTheTopologyWithTheSameKey(t *testing.T) {
 	server, err := first.Peer().TLS.Certificate()
 	require.NoError(t, err)
 
-	n.Members[0].Users[9].Roles = []network.Role{network.Host, network.Trainer}
+	n.Members[0].Users[9].Roles = []network.Role{ledger.Host, ledger.Trainer}
 	require.Equal(t, "host1", n.Members[0].Users[9].Name)
 	n.Members[0].Peer.Host = "10.1.2.3"
 	second, err := pki.EnsureOrganization(dir, &n.Members[0])

@@ -15,6 +15,7 @@ import (
 	"github.com/hyperledger/fabric/protoutil"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/datanet-consortium/datanet/chaincode/contract"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
 
@@ -127,50 +128,9 @@ func (r *Replayer) setPolicy() error {
 	return nil
 }
 
-// maxPolicyDepth bounds how deeply a policy may nest.
-const maxPolicyDepth = 16
-
 // signaturePolicy reads a policy over organisations' peers. Fabric knows other principals; the chaincode and the
 // channel's endorsement policies use none.
 func signaturePolicy(envelope *common.SignaturePolicyEnvelope) (*ledger.Policy, error) {
-	var orgs []string
-	for i, principal := range envelope.GetIdentities() {
-		role := &mspprotos.MSPRole{}
-		if principal.GetPrincipalClassification() != mspprotos.MSPPrincipal_ROLE {
-			return nil, fmt.Errorf("principal %d is not a role", i)
-		}
-		if err := proto.Unmarshal(principal.GetPrincipal(), role); err != nil {
-			return nil, fmt.Errorf("principal %d: %w", i, err)
-		}
-		if role.GetRole() != mspprotos.MSPRole_PEER || role.GetMspIdentifier() == "" {
-			return nil, fmt.Errorf("principal %d is not the peer role of an organisation", i)
-		}
-		orgs = append(orgs, role.GetMspIdentifier())
-	}
-	p, err := rulePolicy(envelope.GetRule(), orgs, 0)
+	p, err := contract.PeerPolicy(envelope)
 	return &p, err
-}
-
-func rulePolicy(rule *common.SignaturePolicy, orgs []string, depth int) (ledger.Policy, error) {
-	if depth > maxPolicyDepth {
-		return ledger.Policy{}, fmt.Errorf("policy nested more than %d deep", maxPolicyDepth)
-	}
-	switch t := rule.GetType().(type) {
-	case *common.SignaturePolicy_SignedBy:
-		if t.SignedBy < 0 || int(t.SignedBy) >= len(orgs) {
-			return ledger.Policy{}, fmt.Errorf("policy names principal %d of %d", t.SignedBy, len(orgs))
-		}
-		return ledger.PeerOf(orgs[t.SignedBy]), nil
-	case *common.SignaturePolicy_NOutOf_:
-		p := ledger.OutOf(int(t.NOutOf.GetN()))
-		for _, part := range t.NOutOf.GetRules() {
-			of, err := rulePolicy(part, orgs, depth+1)
-			if err != nil {
-				return ledger.Policy{}, err
-			}
-			p.Of = append(p.Of, of)
-		}
-		return p, nil
-	}
-	return ledger.Policy{}, errors.New("policy without a rule")
 }

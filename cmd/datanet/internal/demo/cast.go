@@ -144,7 +144,7 @@ func (s *Story) enrolPoets() error {
 		if err != nil {
 			return nil, err
 		}
-		id, err := material.Enrol(network.User{Name: known.Enrolment, Roles: []network.Role{network.Contributor}}, org.Keys)
+		id, err := material.Enrol(network.User{Name: known.Enrolment, Roles: []network.Role{ledger.Contributor}}, org.Keys)
 		if err != nil {
 			return nil, err
 		}
