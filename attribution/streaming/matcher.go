@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"sync"
+
+	"github.com/datanet-consortium/datanet/attribution"
 )
 
 // matches is the first pass: it returns for each position of a text of numbers the longest run ending with
@@ -107,7 +109,7 @@ func (s *stream) homes(ctx context.Context, t *trie, f *filter, limit int64) ([]
 	}
 	var lock sync.Mutex
 	var all [][]int64
-	err := s.scan(ctx, limit, 0, longestPassage-1, func() func(*window) {
+	err := s.scan(ctx, limit, 0, attribution.LongestPassage-1, func() func(*window) {
 		found := make([]int64, len(t.leaf))
 		lock.Lock()
 		all = append(all, found)

@@ -1,18 +1,13 @@
 package streaming
 
-// A passage is the shortest run of at least passageTokens tokens and passageRunes runes; none is the
-// beginning of another.
-const (
-	passageTokens  = 5
-	passageRunes   = 12
-	longestPassage = passageRunes // tokens, since each has a rune
-)
+import "github.com/datanet-consortium/datanet/attribution"
 
-// passageEnd returns where the passage that starts at a token ends, 0 when the tokens end before.
+// passageEnd returns where the passage that starts at a token ends, 0 when the tokens end before. No passage
+// is the beginning of another.
 func passageEnd(start, count int, runes func(int) int) int {
 	sum := 0
 	for i := start; i < count; i++ {
-		if sum += runes(i); i-start+1 >= passageTokens && sum >= passageRunes {
+		if sum += runes(i); i-start+1 >= attribution.PassageTokens && sum >= attribution.PassageRunes {
 			return i + 1
 		}
 	}

@@ -9,12 +9,6 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/text1"
 )
 
-// minSpan is the least length of a span in tokens, echoDistance how far back an echo may look.
-const (
-	minSpan      = 3
-	echoDistance = 9
-)
-
 // A question is what an answer asks of the corpus.
 type question struct {
 	tokens  []text1.Token
@@ -44,7 +38,7 @@ func (e *Engine) question(a attribution.Answer) question {
 	}
 	last := make([]int, len(known)) // the position after a word's last occurrence so far
 	for i, word := range words {
-		if last[word] > 0 && i-(last[word]-1) <= echoDistance {
+		if last[word] > 0 && i-(last[word]-1) <= attribution.EchoDistance {
 			q.weights[i] = 0
 		}
 		last[word] = i + 1

@@ -184,8 +184,8 @@ func (e *Engine) origins(ctx context.Context, spans []span) ([][]string, error) 
 func (e *Engine) neighbourhood(s *span, passages *trie) (neighbourhood, error) {
 	start, end := e.stream.bounds(e.stream.record(s.home))
 	first, last := s.home+int64(s.first-s.start), s.home+int64(s.last-s.start)
-	from := max(start, first-(longestPassage-1))
-	data, err := e.stream.read(from, min(end, last+longestPassage), nil)
+	from := max(start, first-(attribution.LongestPassage-1))
+	data, err := e.stream.read(from, min(end, last+attribution.LongestPassage), nil)
 	if err != nil {
 		return neighbourhood{}, err
 	}
@@ -211,7 +211,7 @@ func (e *Engine) neighbourhood(s *span, passages *trie) (neighbourhood, error) {
 func (n *neighbourhood) earliest(position int64, homes []int64) int64 {
 	earliest := position
 	at := int(position - n.from)
-	for i := max(0, at-(longestPassage-1)); i <= at; i++ {
+	for i := max(0, at-(attribution.LongestPassage-1)); i <= at; i++ {
 		if n.ends[i] > at {
 			earliest = min(earliest, homes[n.nodes[i]])
 		}

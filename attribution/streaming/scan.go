@@ -8,7 +8,12 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/datanet-consortium/datanet/attribution"
 )
+
+// minSpan is the least length of a span, in tokens.
+const minSpan = attribution.MinSpan
 
 // A window is the numbers at positions [start, end) with some before and after them, as they are in the file.
 type window struct {
