@@ -19,6 +19,9 @@ const (
 	batchesOf       = 25 // transactions of a burst for each batch
 )
 
+// noop is the row to which all others are compared.
+const noop = "no-op"
+
 // row is a case, which is a row of the table.
 type row struct {
 	name     string
@@ -29,32 +32,79 @@ type row struct {
 
 // workload makes the attempts of all cases.
 //
-// Payers spend named credits and get the change as a new one, to be spent later, so in the case of the hot payee the
-// payee is the only hot account. What the merchant received there it spends in the case of the hot payer.
+// Credits go round: the payers pay the merchant with whole credits, who pays them back from the same credits and keeps
+// the change. Each transaction consumes a credit of its own, so in the first case the payee is the only hot account,
+// and in the second the payer. In the uniform case payers pay anyone, and keep the change.
 type workload struct {
 	*consortium
-	random   *rand.Rand
-	turn     int
-	payments *purse // of the payers
-	takings  *purse // of the merchant
+	random *rand.Rand
+	turn   int
+	purse  *purse // of the payers
+	till   *purse // of the merchant
 }
 
-func newWorkload(ctx context.Context, c *consortium, s settings) (*workload, error) {
-	w := &workload{consortium: c, random: rand.New(rand.NewPCG(1, 2)), takings: &purse{}}
-	var err error
-	// Twice what is in flight, so that a credit rests between two spends.
-	if w.payments, err = c.fill(ctx, 2*s.inFlight); err != nil {
-		return nil, err
+func newWorkload(ctx context.Context, c *consortium, g *load.Generator, s settings) (*workload, error) {
+	w := &workload{consortium: c, random: rand.New(rand.NewPCG(1, 2)), purse: &purse{}, till: &purse{}}
+	// A burst takes that many out of the purse, and some remain, so that a credit rests between two spends.
+	if err := w.fill(ctx, g, s.transactions+2*s.inFlight); err != nil {
+		return nil, fmt.Errorf("give the payers credits: %w", err)
 	}
 	var accounts []string
 	for _, account := range c.payees {
 		accounts = append(accounts, string(account))
 	}
-	_, err = c.treasury.Submit(ctx, call(yardstick.Mint, yardstick.Grant{Accounts: accounts, Amount: 1 << 40}))
+	_, err := c.treasury.Submit(ctx, call(yardstick.Mint, yardstick.Grant{Accounts: accounts, Amount: 1 << 40}))
 	if err != nil {
 		return nil, fmt.Errorf("give the plain token's accounts balances: %w", err)
 	}
 	return w, nil
+}
+
+// Credits begin with coinOf micro-credits, which may be halved many times, those with which the payers make each
+// other's with more.
+const coinOf, bagOf money.Amount = 1 << 30, 1 << 50
+
+// fill brings as many credits into the payers' purse: the treasury pays each payer a few, from which they pay each
+// other at the same time.
+func (w *workload) fill(ctx context.Context, g *load.Generator, count int) error {
+	bags := &purse{}
+	var payments []token.Payment
+	for _, payer := range w.payers {
+		payments = append(payments, token.Payment{To: payer.account, Amount: bagOf})
+	}
+	for range 3 {
+		paid, err := w.treasury.Submit(ctx, call("token:TransferBatch", token.Batch{ID: newID(), Payments: payments}))
+		if err != nil {
+			return err
+		}
+		for _, payer := range w.payers {
+			bags.put(coin{owner: payer, id: paid.TxID, amount: bagOf})
+		}
+	}
+	others := len(w.payers) - 1
+	made, err := g.Fire(ctx, load.Burst{Attempts: (count + others - 1) / others, InFlight: len(w.payers), Next: func() (load.Attempt, error) {
+		bag, err := bags.take()
+		if err != nil {
+			return load.Attempt{}, err
+		}
+		var payments []token.Payment
+		for _, payer := range w.payers {
+			if payer != bag.owner {
+				payments = append(payments, token.Payment{To: payer.account, Amount: coinOf})
+			}
+		}
+		return bag.spend(bags, coinOf*money.Amount(others), batchOf(payments), func(txID string) {
+			for _, payer := range w.payers {
+				if payer != bag.owner {
+					w.purse.put(coin{owner: payer, id: txID, amount: coinOf})
+				}
+			}
+		})
+	}})
+	if err == nil && made.Failed+made.Conflicts > 0 {
+		err = made.Failure
+	}
+	return err
 }
 
 // rows are the cases, the no-op first.
@@ -65,7 +115,8 @@ func (w *workload) rows(s settings) []row {
 	batches := load.Burst{Attempts: max(1, s.transactions/batchesOf), InFlight: batchesInFlight, Next: w.batch}
 	uniform, hot := w.anyone, func() ledger.Account { return w.payees[0] }
 	return []row{
-		{name: "no-op", burst: burst(w.nothing)},
+		{name: noop, burst: burst(w.yardstick(yardstick.Nothing))},
+		{name: "one key written", burst: burst(w.yardstick(yardstick.Write))},
 		{name: "transfer, hot payee", payments: 1, burst: burst(w.toMerchant), expected: "≥ 90 % of no-op, 0 conflicts"},
 		{name: "transfer, hot payer", payments: 1, burst: burst(w.fromMerchant), expected: "≥ 70 % of no-op"},
 		{name: "transfer, uniform", payments: 1, burst: burst(w.toAnyone)},
@@ -76,44 +127,68 @@ func (w *workload) rows(s settings) []row {
 	}
 }
 
-func (w *workload) nothing() (load.Attempt, error) {
-	return load.Attempt{Client: w.nextPayer(), Call: call(yardstick.Nothing, ledger.Nothing{})}, nil
-}
-
-// takingsOf is what the merchant gets by each payment, enough for thousands of its own.
-const takingsOf money.Amount = 1 << 20
-
-func (w *workload) toMerchant() (load.Attempt, error) {
-	attempt, err := transfer(w.payments, w.merchant.account, takingsOf)
-	settle := attempt.Settle
-	attempt.Settle = func(txID string, valid bool) {
-		settle(txID, valid)
-		if valid {
-			w.takings.put(coin{owner: w.merchant, id: txID, amount: takingsOf})
-		}
+func (w *workload) yardstick(function string) func() (load.Attempt, error) {
+	return func() (load.Attempt, error) {
+		return load.Attempt{Client: w.nextPayer(), Call: call(function, ledger.Nothing{})}, nil
 	}
-	return attempt, err
 }
 
-func (w *workload) fromMerchant() (load.Attempt, error) { return transfer(w.takings, w.anyone(), 1) }
-
-func (w *workload) toAnyone() (load.Attempt, error) { return transfer(w.payments, w.anyone(), 1) }
-
-// transfer pays from a credit of the purse, into which the change goes.
-func transfer(from *purse, to ledger.Account, amount money.Amount) (load.Attempt, error) {
-	return from.spend(amount, func(source token.Source) fabric.Call {
-		return call("token:Transfer", token.Transfer{ID: newID(), Payment: token.Payment{To: to, Amount: amount}, Source: source})
+// toMerchant pays with a whole credit.
+func (w *workload) toMerchant() (load.Attempt, error) {
+	c, err := w.purse.take()
+	if err != nil {
+		return load.Attempt{}, err
+	}
+	return c.spend(w.purse, c.amount, transferOf(w.merchant.account, c.amount), func(txID string) {
+		w.till.put(coin{owner: w.merchant, id: txID, amount: c.amount})
 	})
 }
 
+// fromMerchant pays half of a credit to a payer.
+func (w *workload) fromMerchant() (load.Attempt, error) {
+	c, err := w.till.take()
+	if err != nil {
+		return load.Attempt{}, err
+	}
+	w.turn++
+	payee, half := w.payers[w.turn%len(w.payers)], c.amount/2
+	return c.spend(w.till, half, transferOf(payee.account, half), func(txID string) {
+		w.purse.put(coin{owner: payee, id: txID, amount: half})
+	})
+}
+
+// toAnyone pays a little out of a credit.
+func (w *workload) toAnyone() (load.Attempt, error) {
+	c, err := w.purse.take()
+	if err != nil {
+		return load.Attempt{}, err
+	}
+	return c.spend(w.purse, 1, transferOf(w.anyone(), 1), nil)
+}
+
+// batch pays all payees out of a credit.
 func (w *workload) batch() (load.Attempt, error) {
+	c, err := w.purse.take()
+	if err != nil {
+		return load.Attempt{}, err
+	}
 	var payments []token.Payment
 	for _, payee := range w.payees {
 		payments = append(payments, token.Payment{To: payee, Amount: 1})
 	}
-	return w.payments.spend(money.Amount(len(payments)), func(source token.Source) fabric.Call {
+	return c.spend(w.purse, money.Amount(len(payments)), batchOf(payments), nil)
+}
+
+func transferOf(to ledger.Account, amount money.Amount) func(token.Source) fabric.Call {
+	return func(source token.Source) fabric.Call {
+		return call("token:Transfer", token.Transfer{ID: newID(), Payment: token.Payment{To: to, Amount: amount}, Source: source})
+	}
+}
+
+func batchOf(payments []token.Payment) func(token.Source) fabric.Call {
+	return func(source token.Source) fabric.Call {
 		return call("token:TransferBatch", token.Batch{ID: newID(), Payments: payments, Source: source})
-	})
+	}
 }
 
 // plain transfers by the plain token.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -43,46 +42,24 @@ func (p *purse) take() (coin, error) {
 	return c, nil
 }
 
-// spend makes an attempt of a call that takes an amount out of one credit. The change returns to the purse when the
-// transaction is valid, otherwise the credit does.
-func (p *purse) spend(amount money.Amount, by func(token.Source) fabric.Call) (load.Attempt, error) {
-	c, err := p.take()
-	if err != nil {
-		return load.Attempt{}, err
-	}
+// spend makes an attempt of a call that takes an amount out of the credit. If the transaction is valid the change goes
+// into the purse and paid, unless nil, is told its id; otherwise the credit goes back.
+func (c coin) spend(from *purse, amount money.Amount, by func(token.Source) fabric.Call, paid func(txID string)) (load.Attempt, error) {
 	change, err := c.amount.Sub(amount)
 	if err != nil {
 		return load.Attempt{}, fmt.Errorf("pay %v from a credit of %v: %w", amount, c.amount, err)
 	}
 	return load.Attempt{Client: c.owner.Client, Call: by(token.Source{Credits: []string{c.id}, Apart: true}),
 		Settle: func(txID string, valid bool) {
-			switch {
-			case !valid:
-				p.put(c)
-			case change > 0:
-				p.put(coin{owner: c.owner, id: txID, amount: change})
+			if !valid {
+				from.put(c)
+				return
+			}
+			if change > 0 {
+				from.put(coin{owner: c.owner, id: txID, amount: change})
+			}
+			if paid != nil {
+				paid(txID)
 			}
 		}}, nil
-}
-
-// coinOf is the size of the credits that payers begin with, in micro-credits: enough for any run.
-const coinOf money.Amount = 1 << 40
-
-// fill gives the payers credits, as many each as it takes to have count in all, from the treasury's balance.
-func (c *consortium) fill(ctx context.Context, count int) (*purse, error) {
-	p := &purse{}
-	var payments []token.Payment
-	for _, payer := range c.payers {
-		payments = append(payments, token.Payment{To: payer.account, Amount: coinOf})
-	}
-	for len(p.coins) < count {
-		paid, err := c.treasury.Submit(ctx, call("token:TransferBatch", token.Batch{ID: newID(), Payments: payments}))
-		if err != nil {
-			return nil, fmt.Errorf("give the payers credits: %w", err)
-		}
-		for _, payer := range c.payers {
-			p.put(coin{owner: payer, id: paid.TxID, amount: coinOf})
-		}
-	}
-	return p, nil
 }

@@ -56,13 +56,13 @@ func run(ctx context.Context, s settings, out, progress io.Writer) (err error) {
 }
 
 // measure fires the bursts of all rows in turn. A first turn, which does not count, fills caches and the merchant's
-// purse.
+// till.
 func measure(ctx context.Context, c *consortium, s settings, say func(string)) ([][]sample, []row, error) {
-	w, err := newWorkload(ctx, c, s)
+	generator, err := load.NewGenerator(ctx, c.followers...)
 	if err != nil {
 		return nil, nil, err
 	}
-	generator, err := load.NewGenerator(ctx, c.followers...)
+	w, err := newWorkload(ctx, c, generator, s)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -93,7 +93,7 @@ func measure(ctx context.Context, c *consortium, s settings, say func(string)) (
 
 // measures tells whether a row is wanted. The hot payer spends what the hot payee got.
 func (s settings) measures(r row) bool {
-	return len(s.only) == 0 || r.name == "no-op" || slices.Contains(s.only, r.name)
+	return len(s.only) == 0 || r.name == noop || slices.Contains(s.only, r.name)
 }
 
 func (c *consortium) fire(ctx context.Context, g *load.Generator, b load.Burst) (sample, error) {
