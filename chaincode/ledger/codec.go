@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -63,6 +64,16 @@ func fieldPath(p jsontext.Pointer) string {
 		path += token
 	}
 	return path
+}
+
+// Same tells whether two documents are equal as the ledger writes them.
+func Same(a, b any) (bool, error) {
+	x, err := Encode(a)
+	if err != nil {
+		return false, err
+	}
+	y, err := Encode(b)
+	return bytes.Equal(x, y), err
 }
 
 // Load reads and decodes the value of a key; found is false when the key is absent. A value that does not decode is

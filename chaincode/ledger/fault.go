@@ -17,6 +17,7 @@ const (
 	CodeExists       Code = "exists"       // the name is taken by other content
 	CodeState        Code = "state"        // the thing exists but is not in a state that allows this
 	CodeInsufficient Code = "insufficient" // not enough credits
+	CodeLicence      Code = "licence"      // the terms of the data do not allow this; the message names every failure
 	CodeInternal     Code = "internal"     // a defect of the chaincode or of its ledger; never the caller's doing
 )
 

@@ -43,3 +43,14 @@ func Majority(n int) int { return n/2 + 1 }
 func (p Policy) Equal(q Policy) bool {
 	return p.MSP == q.MSP && p.N == q.N && slices.EqualFunc(p.Of, q.Of, Policy.Equal)
 }
+
+// MustBeGuarded reports a key that is not under exactly the [SlotPolicy] of its owner. Whoever trusts such a key checks
+// it: a majority that colludes can create one under a weaker policy, and an owner with a majority can weaken its own.
+// That the members are the right ones, only an audit of the blocks can tell.
+func MustBeGuarded(r Reader, key Key, owner string, members []string) error {
+	policy, ok, err := r.KeyPolicy(key)
+	if err == nil && (!ok || !policy.Equal(SlotPolicy(owner, members))) {
+		err = Refuse(CodeState, "%s is not guarded as what belongs to %s must be", key, owner)
+	}
+	return err
+}
