@@ -1,0 +1,293 @@
+package index
+
+import (
+	"slices"
+	"sort"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/datanet-consortium/datanet/attribution"
+	"github.com/datanet-consortium/datanet/attribution/index/internal/suffix"
+)
+
+// A Segment is the index of a run of contributions. It never changes and may be read concurrently. Ids of tokens
+// and positions mean something in one segment only: an id is 1 or more, a position counts the tokens of all
+// records, with one place between records that no token has.
+type Segment struct {
+	base          int // contributions before it in the view
+	contributions []contribution
+	records       []uint32 // where each record begins in text
+	dictionary    *dictionary
+	text          []uint32 // ids; a separator ends each record
+	suffixes      []uint32 // positions of tokens, ordered by the text that begins there
+	first         []uint32 // where the suffixes that begin with an id begin in suffixes; one entry more for the end
+	grams         filter   // of the text's 3-grams
+	minima        minima   // over suffixes
+	derivations   []derivation
+}
+
+// build makes the segment of a stream. The suffixes take one core, the filter and the origins another.
+func (s *stream) build(proceed func() error) (*Segment, error) {
+	g := &Segment{
+		contributions: s.contributions,
+		records:       s.records,
+		dictionary:    s.dictionary,
+		text:          unsigned(s.text),
+	}
+	tokens := len(s.text) - len(s.records)
+	var work errgroup.Group
+	work.Go(func() error {
+		sa, err := suffix.Array(s.text, s.dictionary.size(), proceed)
+		if err != nil {
+			return err
+		}
+		// Separators are smallest, so their suffixes stand in front.
+		g.suffixes = unsigned(sa[len(s.records):])
+		g.minima = newMinima(g.suffixes)
+		return nil
+	})
+	work.Go(func() error {
+		g.grams = newGrams(s.text, tokens)
+		g.first = s.firsts()
+		if err := proceed(); err != nil {
+			return err
+		}
+		var err error
+		g.derivations, err = s.derivations(proceed)
+		return err
+	})
+	if err := work.Wait(); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// firsts counts where the suffixes that begin with each id begin, the separator's left out.
+func (s *stream) firsts() []uint32 {
+	first := make([]uint32, s.dictionary.size()+1)
+	for _, id := range s.text {
+		if id != separator {
+			first[id+1]++
+		}
+	}
+	for id := 1; id < len(first); id++ {
+		first[id] += first[id-1]
+	}
+	return first
+}
+
+// Tokens is the number of tokens in the segment.
+func (g *Segment) Tokens() int { return len(g.suffixes) }
+
+// Size is the number of ids in use: they lie in [1, Size).
+func (g *Segment) Size() int { return g.dictionary.size() }
+
+// ID returns the id of a token, Unknown when the segment does not hold it.
+func (g *Segment) ID(t Token) uint32 {
+	if id := g.dictionary.id(t.Text, t.Hash); id != separator {
+		return id
+	}
+	return Unknown
+}
+
+// Token returns the token that an id stands for. Its text must not be changed.
+func (g *Segment) Token(id uint32) Token {
+	text := g.dictionary.token(id)
+	return Token{Text: text, Hash: Hash(text)}
+}
+
+// Runes is the length of a token in runes.
+func (g *Segment) Runes(id uint32) int { return int(g.dictionary.runes[id]) }
+
+// Count is how often a token occurs in the segment.
+func (g *Segment) Count(id uint32) int {
+	if id == Unknown {
+		return 0
+	}
+	return int(g.first[id+1] - g.first[id])
+}
+
+// At returns the id of the token at a position and whether there is one, and not the border of two records.
+func (g *Segment) At(position uint32) (id uint32, ok bool) {
+	if int(position) >= len(g.text) || g.text[position] == separator {
+		return 0, false
+	}
+	return g.text[position], true
+}
+
+// MayHold reports whether three tokens may occur in a row: false is certain, true is wrong for a few percent of
+// those that do not.
+func (g *Segment) MayHold(a, b, c uint32) bool { return g.grams.has(gramHash(a, b, c)) }
+
+// A Range is a range of ranks in the order of suffixes: places at which one run of tokens occurs.
+type Range struct{ Start, End uint32 }
+
+// Count is the number of places.
+func (r Range) Count() int { return int(r.End - r.Start) }
+
+// Position returns the position of the suffix at a rank.
+func (g *Segment) Position(rank uint32) uint32 { return g.suffixes[rank] }
+
+// First returns the smallest position in a range that is not empty.
+func (g *Segment) First(r Range) uint32 { return g.minima.over(g.suffixes, int(r.Start), int(r.End)) }
+
+// Places returns where a run of at least one token occurs.
+func (g *Segment) Places(run []uint32) Range {
+	if len(run) == 0 || run[0] == Unknown {
+		return Range{}
+	}
+	start, end := g.first[run[0]], g.first[run[0]+1]
+	lower := start + uint32(sort.Search(int(end-start), func(i int) bool {
+		return g.compare(g.suffixes[start+uint32(i)], run) >= 0
+	}))
+	upper := lower + uint32(sort.Search(int(end-lower), func(i int) bool {
+		return g.compare(g.suffixes[lower+uint32(i)], run) > 0
+	}))
+	return Range{lower, upper}
+}
+
+// compare compares the text at a position, cut to the run's length, with a run.
+func (g *Segment) compare(position uint32, run []uint32) int {
+	text := g.text[position:]
+	for i, id := range run {
+		if i == len(text) || text[i] < id {
+			return -1
+		}
+		if text[i] > id {
+			return 1
+		}
+	}
+	return 0
+}
+
+// Longest returns how many of the run's tokens at most, from its first one on, occur in the segment.
+func (g *Segment) Longest(run []uint32) int {
+	if len(run) == 0 || run[0] == Unknown {
+		return 0
+	}
+	lo, hi := g.first[run[0]], g.first[run[0]+1]
+	if lo == hi {
+		return 0
+	}
+	// The run agrees with the suffix before lo in below tokens and with that at hi in above. The suffixes
+	// between begin with the run's first token.
+	below, above := 0, 0
+	for lo < hi {
+		mid := lo + (hi-lo)/2
+		text := g.text[g.suffixes[mid]:]
+		n := max(1, min(below, above))
+		for n < len(run) && n < len(text) && text[n] == run[n] {
+			n++
+		}
+		if n == len(run) {
+			return n
+		}
+		if n < len(text) && text[n] > run[n] {
+			hi, above = mid, n
+		} else {
+			lo, below = mid+1, n
+		}
+	}
+	return max(below, above)
+}
+
+// Place returns where a position is in the corpus of the view.
+func (g *Segment) Place(position uint32) attribution.Place {
+	record := g.record(position)
+	local := sort.Search(len(g.contributions), func(i int) bool { return g.contributions[i].record > uint32(record) }) - 1
+	return attribution.Place{
+		Contribution: g.base + local,
+		Record:       record - int(g.contributions[local].record),
+		Token:        int(position - g.records[record]),
+	}
+}
+
+// earliest appends, for the tokens at [start, end), the contribution of the earliest home in this segment among
+// the passages that cover them, their own one where there is none.
+func (g *Segment) earliest(origins []int, start, end uint32) []int {
+	own := g.Place(start).Contribution
+	next := sort.Search(len(g.derivations), func(i int) bool { return g.derivations[i].end > start })
+	for position := start; position < end; position++ {
+		if next < len(g.derivations) && g.derivations[next].end <= position {
+			next++
+		}
+		if next < len(g.derivations) && g.derivations[next].start <= position {
+			origins = append(origins, g.base+int(g.derivations[next].contribution))
+		} else {
+			origins = append(origins, own)
+		}
+	}
+	return origins
+}
+
+// eachPassage calls visit with the passages that cover a token at [start, end), which lie in one record.
+func (g *Segment) eachPassage(start, end uint32, visit func(from, to uint32)) {
+	from := g.records[g.record(start)]
+	if start-from >= attribution.LongestPassage {
+		from = start - attribution.LongestPassage + 1
+	}
+	for ; from < end; from++ {
+		to, ok := g.passage(from)
+		if !ok {
+			return
+		}
+		if start < to {
+			visit(from, to)
+		}
+	}
+}
+
+// record returns the record that a position lies in.
+func (g *Segment) record(position uint32) int {
+	return sort.Search(len(g.records), func(i int) bool { return g.records[i] > position }) - 1
+}
+
+// passage returns the end of the passage that starts at a position; there is none when its record ends before.
+func (g *Segment) passage(start uint32) (end uint32, ok bool) {
+	runes := 0
+	for end := start; int(end) < len(g.text) && g.text[end] != separator; end++ {
+		runes += g.Runes(g.text[end])
+		if end+1-start >= attribution.PassageTokens && runes >= attribution.PassageRunes {
+			return end + 1, true
+		}
+	}
+	return 0, false
+}
+
+// minima answers for the smallest of a range of values. Each level holds the minima of groups of the level below.
+type minima [][]uint32
+
+const minimaGroup = 64
+
+func newMinima(values []uint32) minima {
+	var m minima
+	for level := values; len(level) > minimaGroup; {
+		above := make([]uint32, 0, (len(level)+minimaGroup-1)/minimaGroup)
+		for group := range slices.Chunk(level, minimaGroup) {
+			above = append(above, slices.Min(group))
+		}
+		m = append(m, above)
+		level = above
+	}
+	return m
+}
+
+// over returns the smallest of values[start:end], which is not empty.
+func (m minima) over(values []uint32, start, end int) uint32 {
+	smallest := values[start]
+	for level := 0; ; level++ {
+		up, down := (start+minimaGroup-1)/minimaGroup, end/minimaGroup
+		if level == len(m) || up >= down {
+			return min(smallest, minimum(values[start:end], smallest))
+		}
+		smallest = min(smallest, minimum(values[start:up*minimaGroup], smallest), minimum(values[down*minimaGroup:end], smallest))
+		values, start, end = m[level], up, down
+	}
+}
+
+func minimum(values []uint32, smallest uint32) uint32 {
+	for _, v := range values {
+		smallest = min(smallest, v)
+	}
+	return smallest
+}
