@@ -202,7 +202,9 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 	return map[string]any{
 		"member:Found": ledger.Nothing{}, "member:List": ledger.Nothing{},
 		"account:Open": ledger.Nothing{}, "account:Get": account.Named{Account: accountOf(payee)}, "account:List": account.Listing{MSP: poets},
+		"account:Refresh": ledger.Nothing{}, "account:Roles": account.History{Account: accountOf(payee)},
 		"schedule:Get":        ledger.Nothing{},
+		"schedule:Versions":   ledger.PageRequest{},
 		"proposal:Propose":    proposal.Content{ID: someID, Kind: "token.mint", Params: rawMint, Expires: again},
 		"proposal:Approve":    open,
 		"proposal:Withdraw":   named(own.ID),

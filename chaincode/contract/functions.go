@@ -38,8 +38,14 @@ type accountContract struct{ base }
 func (c *accountContract) Open(ctx context, request string) (string, error) {
 	return c.run(ctx, "Open", request)
 }
+func (c *accountContract) Refresh(ctx context, request string) (string, error) {
+	return c.run(ctx, "Refresh", request)
+}
 func (c *accountContract) Get(ctx context, request string) (string, error) {
 	return c.run(ctx, "Get", request)
+}
+func (c *accountContract) Roles(ctx context, request string) (string, error) {
+	return c.run(ctx, "Roles", request)
 }
 func (c *accountContract) List(ctx context, request string) (string, error) {
 	return c.run(ctx, "List", request)
@@ -47,6 +53,9 @@ func (c *accountContract) List(ctx context, request string) (string, error) {
 
 type scheduleContract struct{ base }
 
+func (c *scheduleContract) Versions(ctx context, request string) (string, error) {
+	return c.run(ctx, "Versions", request)
+}
 func (c *scheduleContract) Get(ctx context, request string) (string, error) {
 	return c.run(ctx, "Get", request)
 }

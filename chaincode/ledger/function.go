@@ -14,6 +14,8 @@ type Access struct {
 	Roles []Role
 	// Founding marks the one function that may be called before the members are on the ledger.
 	Founding bool
+	// Duty marks what a suspended member still owes the others, and may therefore do.
+	Duty bool
 }
 
 // Anyone may call; for a command this still means anyone of a member organisation.

@@ -6,8 +6,9 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
 
-// Gate admits callers by role and organisation and denies by default: commands are for callers of member
-// organisations that hold a role the function asks for; queries are for everyone whom the channel lets read.
+// Gate admits callers by role and organisation and denies by default: commands are for callers of member organisations
+// in good standing that hold a role the function asks for (a duty is also for those of suspended members); queries are
+// for everyone whom the channel lets read.
 type Gate struct{}
 
 // Reads names the member list.
@@ -21,8 +22,8 @@ func (Gate) Admit(r ledger.Reader, f *ledger.Function) error {
 		if err != nil {
 			return err
 		}
-		if !members.Has(caller.MSP) {
-			return ledger.Refuse(ledger.CodeForbidden, "%s is not a member: it may query, and write nothing", caller.MSP)
+		if err := members.MayAct(caller.MSP); err != nil && !(f.Access.Duty && members.Has(caller.MSP)) {
+			return err
 		}
 	}
 	if len(f.Access.Roles) > 0 && !caller.Has(f.Access.Roles...) {

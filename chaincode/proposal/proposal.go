@@ -158,7 +158,7 @@ func load(r ledger.Reader, id string) (Proposal, error) {
 	return p, err
 }
 
-// approvals returns the members whose slots hold an approval, each slot under exactly the policy that it must have.
+// approvals returns the active members whose slots hold an approval, each slot under exactly the policy that it must have.
 // A colluding majority could create a weaker slot: one is refused here and reported by the audit.
 func approvals(r ledger.Reader, p Proposal, members member.Members) ([]string, error) {
 	approved := []string{}
@@ -167,7 +167,7 @@ func approvals(r ledger.Reader, p Proposal, members member.Members) ([]string, e
 		if err != nil {
 			return nil, err
 		}
-		if !found || slot.Approver == "" || !members.Has(msp) {
+		if !found || slot.Approver == "" || !members.Active(msp) {
 			continue
 		}
 		policy, ok, err := r.KeyPolicy(slotKey(p.ID, msp))

@@ -40,8 +40,9 @@ func kinds() []proposal.Kind {
 	return []proposal.Kind{
 		proposal.NewKind("member.add", "Adds an organisation to the members.", member.CheckAddition,
 			func(tx ledger.Tx, _ string, add member.Addition) error { return member.Add(tx, add) }),
-		proposal.NewKind("schedule.set", "Sets the fee schedule.", schedule.Check,
-			func(tx ledger.Tx, _ string, s schedule.Schedule) error { return schedule.Set(tx, s) }),
+		proposal.NewKind("member.standing", "Suspends or reinstates a member.", member.CheckStanding,
+			func(tx ledger.Tx, _ string, set member.SetStanding) error { return member.Set(tx, set) }),
+		proposal.NewKind("schedule.set", "Sets the fee schedule.", schedule.Check, schedule.Set),
 		proposal.NewKind("token.mint", "Mints credits.", token.CheckMint, token.ExecuteMint),
 	}
 }
