@@ -62,11 +62,11 @@ func Functions() []*ledger.Function {
 		ledger.Query("token:Balance", "Shows what an account has.", ledger.Anyone, holding),
 		ledger.Query("token:Credits", "Lists an account's unspent credits.", ledger.Anyone,
 			func(r ledger.Lister, req Listing) (ledger.Page[Credit], error) {
-				return ledger.List(r, creditsOf(req.Account), req.PageRequest, ledger.Value[Credit])
+				return ledger.List(r, creditsOf(req.Account), req.PageRequest, creditAt)
 			}),
 		ledger.Query("token:Statement", "Lists what left an account, by the spends' ids.", ledger.Anyone,
 			func(r ledger.Lister, req Listing) (ledger.Page[Spend], error) {
-				return ledger.List(r, spendsOf(req.Account), req.PageRequest, ledger.Value[Spend])
+				return ledger.List(r, spendsOf(req.Account), req.PageRequest, spendAt)
 			}),
 		ledger.Query("token:Redemptions", "Lists redemptions, of one account or of all.", ledger.Anyone,
 			func(r ledger.Lister, req RedemptionListing) (ledger.Page[Redemption], error) {
@@ -91,7 +91,7 @@ func holding(r ledger.Lister, req Owned) (Holding, error) {
 	if err != nil {
 		return Holding{}, err
 	}
-	page, err := ledger.List(r, creditsOf(req.Account), ledger.PageRequest{Limit: ledger.MaxPage}, ledger.Value[Credit])
+	page, err := ledger.List(r, creditsOf(req.Account), ledger.PageRequest{Limit: ledger.MaxPage}, creditAt)
 	if err != nil {
 		return Holding{}, err
 	}

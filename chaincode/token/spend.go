@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/money"
@@ -25,8 +26,12 @@ func SpendReads(c ledger.Caller, id string, source Source) []ledger.Key {
 // Repeated looks for the record of an earlier spend under the same id. done: the same request has been carried out.
 // Another request under the id is an "exists" fault.
 func Repeated(r ledger.Reader, id, kind string, request any) (spend Spend, done bool, err error) {
-	spend, found, err := ledger.Load[Spend](r, spendKey(r.Caller().Account(), id))
-	if err != nil || !found {
+	key := spendKey(r.Caller().Account(), id)
+	value, err := r.Get(key)
+	if err != nil || value == nil {
+		return Spend{}, false, err
+	}
+	if spend, err = spendAt(key, value); err != nil {
 		return Spend{}, false, err
 	}
 	digest, err := digestOf(kind, request)
@@ -44,7 +49,7 @@ func Take(tx ledger.Tx, id, kind string, request any, amount money.Amount, payee
 	if err != nil {
 		return Spend{}, err
 	}
-	spend := Spend{ID: id, Account: me, Kind: kind, Digest: digest, Amount: amount, Payees: payees,
+	spend := Spend{Kind: kind, Digest: digest, Amount: amount, Payees: payees,
 		Consumed: []Consumed{}, Apart: source.Apart, Tx: tx.TxID()}
 	var have money.Amount
 	if !source.Apart {
@@ -85,12 +90,47 @@ func Take(tx ledger.Tx, id, kind string, request any, amount money.Amount, payee
 	if err != nil {
 		return Spend{}, err
 	}
-	return spend, ledger.Save(tx, spendKey(me, id), spend)
+	if err := ledger.Save(tx, spendKey(me, id), spend); err != nil {
+		return Spend{}, err
+	}
+	spend.ID, spend.Account = id, me
+	return spend, nil
 }
 
 // Pay writes a credit for a payee. A transaction pays an account at most once; amounts are positive.
 func Pay(tx ledger.Tx, to ledger.Account, amount money.Amount, kind, from string) error {
-	return ledger.Save(tx, creditKey(to, tx.TxID()), Credit{ID: tx.TxID(), Owner: to, Amount: amount, Kind: kind, From: from})
+	return ledger.Save(tx, creditKey(to, tx.TxID()), Credit{Amount: amount, Kind: kind, From: from})
+}
+
+// creditAt is the credit of a key.
+func creditAt(key ledger.Key, value []byte) (Credit, error) {
+	c, err := ledger.Value[Credit](key, value)
+	if err != nil {
+		return Credit{}, err
+	}
+	owner, id, err := ownedBy(key)
+	c.Owner, c.ID = owner, id
+	return c, err
+}
+
+// spendAt is the record of a key.
+func spendAt(key ledger.Key, value []byte) (Spend, error) {
+	s, err := ledger.Value[Spend](key, value)
+	if err != nil {
+		return Spend{}, err
+	}
+	owner, id, err := ownedBy(key)
+	s.Account, s.ID = owner, id
+	return s, err
+}
+
+// ownedBy reads a key of the form (account, id).
+func ownedBy(key ledger.Key) (ledger.Account, string, error) {
+	_, parts, ok := key.Split()
+	if !ok || len(parts) != 2 {
+		return "", "", fmt.Errorf("key %s does not name an account and an id", key)
+	}
+	return ledger.Account(parts[0]), parts[1], nil
 }
 
 func digestOf(kind string, request any) (string, error) {

@@ -40,8 +40,9 @@ type Balance struct {
 // Credit is an amount that an account received and has not spent yet. Its id is the transaction that made it; an
 // account gets at most one credit from a transaction.
 type Credit struct {
-	ID     string         `json:"id"`
-	Owner  ledger.Account `json:"owner"`
+	// ID and Owner are the key's, so the stored value does without them.
+	ID     string         `json:"id,omitzero"`
+	Owner  ledger.Account `json:"owner,omitzero"`
 	Amount money.Amount   `json:"amount"`
 	Kind   string         `json:"kind"` // transfer, change, mint, returned, …
 	From   string         `json:"from"` // the payer's account, or what else it came from
@@ -90,8 +91,9 @@ type Consumed struct {
 // Spend is the record of what left an account, kept for ever under (account, id): with the credits it names, an
 // account's whole history can be followed.
 type Spend struct {
-	ID       string         `json:"id"`
-	Account  ledger.Account `json:"account"`
+	// ID and Account are the key's, so the stored value does without them.
+	ID       string         `json:"id,omitzero"`
+	Account  ledger.Account `json:"account,omitzero"`
 	Kind     string         `json:"kind"`   // transfer, batch, fold, redeem, …
 	Digest   string         `json:"digest"` // of the request
 	Amount   money.Amount   `json:"amount"` // that left the account

@@ -92,10 +92,12 @@ func (f Fold) source() Source { return Source{Credits: f.Credits} }
 
 func (f Fold) Reads(c ledger.Caller) []ledger.Key { return SpendReads(c, f.ID, f.source()) }
 
-// Transferred is the event of a transfer or a batch.
+// Transferred is the event of a transfer or a batch. It names the record of the spend, which says the rest: bytes of an
+// event go through every node.
 type Transferred struct {
-	Spend    Spend     `json:"spend"`
-	Payments []Payment `json:"payments"`
+	Account  ledger.Account `json:"account"`
+	ID       string         `json:"id"`
+	Payments []Payment      `json:"payments"`
 }
 
 func transfer(tx ledger.Tx, req Transfer) (Spend, error) {
@@ -133,7 +135,7 @@ func pay(tx ledger.Tx, id, kind string, request any, payments []Payment, source 
 			return Spend{}, err
 		}
 	}
-	tx.Emit("token.transferred/1", Transferred{Spend: spend, Payments: payments})
+	tx.Emit("token.transferred/1", Transferred{Account: me, ID: id, Payments: payments})
 	return spend, nil
 }
 
