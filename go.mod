@@ -3,6 +3,7 @@ module github.com/datanet-consortium/datanet
 go 1.26
 
 require (
+	github.com/bluekeyes/go-gitdiff v0.8.1
 	github.com/go-json-experiment/json v1.27.2
 	github.com/go-viper/mapstructure/v2 v2.4.0
 	github.com/golang/protobuf v1.5.4

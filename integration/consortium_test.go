@@ -58,8 +58,8 @@ type consortium struct {
 }
 
 // start builds the programs and brings up a network whose peers accept proposals of any time, so that stories can let
-// time pass.
-func start(t *testing.T, topology []byte) *consortium {
+// time pass, unless an adjustment changes that.
+func start(t *testing.T, topology []byte, adjust ...func(*testnetwork.Options)) *consortium {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts a real network")
@@ -73,11 +73,15 @@ func start(t *testing.T, topology []byte) *consortium {
 	require.NoError(t, err)
 	c := &consortium{programs: filepath.Join(dir, "bin"), conns: map[string]*grpc.ClientConn{}, clients: map[story.User]*fabric.Client{},
 		certified: map[story.User]*pki.Identity{}}
-	c.Network, err = testnetwork.Start(t.Context(), testnetwork.Options{
+	options := testnetwork.Options{
 		Dir: filepath.Join(dir, "network"), Topology: parsed, TimeWindow: 10 * 365 * 24 * time.Hour,
 		Chaincode: filepath.Join(c.programs, "chaincode"), Builder: filepath.Join(c.programs, "ccaas-builder"),
 		Progress: func(s string) { t.Log(s) },
-	})
+	}
+	for _, change := range adjust {
+		change(&options)
+	}
+	c.Network, err = testnetwork.Start(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.stop()) })
 	c.topology = c.State().Topology()

@@ -24,24 +24,33 @@ import (
 
 //go:generate cp ../fabric/go.mod fabric.mod
 //go:generate cp ../fabric/go.sum fabric.sum
+//go:generate cp ../fabric/dropped.patch dropped.patch
 
-// pinnedMod and pinnedSum are copies of ../fabric/go.mod and go.sum, which cannot be embedded where they are because
-// they belong to another module.
+// pinnedMod, pinnedSum and patch are copies of files in ../fabric, which cannot be embedded where they are because they
+// belong to another module.
 var (
 	//go:embed fabric.mod
 	pinnedMod []byte
 	//go:embed fabric.sum
 	pinnedSum []byte
+	//go:embed dropped.patch
+	patch []byte
 )
 
 // programs are the import paths of what is built.
 var programs = []string{
-	"github.com/hyperledger/fabric/cmd/orderer",
-	"github.com/hyperledger/fabric/cmd/peer",
+	fabric + "/cmd/orderer",
+	fabric + "/cmd/peer",
 }
 
 // linkFlags stamp the version, which Fabric's own Makefile does the same way, and leave out debugging tables.
-const linkFlags = "-s -w -X github.com/hyperledger/fabric/common/metadata.Version=v" + Version
+const linkFlags = "-s -w -X " + fabric + "/common/metadata.Version=v" + patched
+
+// fabric is the path of Fabric's module, and the folder beside go.mod where its patched source lies.
+const (
+	fabric    = "github.com/hyperledger/fabric"
+	sourceDir = "fabric"
+)
 
 // Progress reports how far a build is.
 type Progress struct {
@@ -82,7 +91,7 @@ func Build(ctx context.Context, options BuildOptions) (*Set, error) {
 		return nil, err
 	}
 	target := filepath.Join(cache, "fabric-"+Version+"-"+fingerprint(toolchain))
-	set := &Set{Peer: filepath.Join(target, "peer"), Orderer: filepath.Join(target, "orderer"), Version: Version}
+	set := &Set{Peer: filepath.Join(target, "peer"), Orderer: filepath.Join(target, "orderer"), Version: patched}
 	if exists(target) {
 		return set, nil
 	}
@@ -117,8 +126,8 @@ func Build(ctx context.Context, options BuildOptions) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("check the Fabric programs just built: %w", err)
 	}
-	if built.Version != Version {
-		return nil, fmt.Errorf("the Fabric programs just built say %s, not %s", built.Version, Version)
+	if built.Version != patched {
+		return nil, fmt.Errorf("the Fabric programs just built say %s, not %s", built.Version, patched)
 	}
 	if err := os.Rename(filepath.Join(work, "bin"), target); err != nil {
 		return nil, fmt.Errorf("put the Fabric programs into the cache: %w", err)
@@ -135,10 +144,13 @@ func compile(ctx context.Context, work string, report func(Progress)) error {
 	}
 	report(Progress{Stage: "fetching the modules of Fabric " + Version})
 	var listed bytes.Buffer
-	list := goCommand(ctx, work, append([]string{"list", "-mod=readonly", "-deps"}, programs...)...)
+	list := goCommand(ctx, work, append([]string{"list", "-mod=readonly", "-deps", "-f", listFormat}, programs...)...)
 	list.Stdout = &listed
 	if err := run(list, nil); err != nil {
 		return err
+	}
+	if err := writeSource(work, listed.String()); err != nil {
+		return fmt.Errorf("patch the source: %w", err)
 	}
 
 	progress := Progress{Stage: "compiling Fabric " + Version, Total: bytes.Count(listed.Bytes(), []byte("\n"))}
@@ -206,7 +218,7 @@ func needGo(err error) error {
 
 // fingerprint names a build by all that goes into it.
 func fingerprint(toolchain string) string {
-	inputs := [][]byte{pinnedMod, pinnedSum, []byte(toolchain), []byte(linkFlags), []byte(runtime.GOOS), []byte(runtime.GOARCH)}
+	inputs := [][]byte{pinnedMod, pinnedSum, patch, []byte(toolchain), []byte(linkFlags), []byte(runtime.GOOS), []byte(runtime.GOARCH)}
 	sum := sha256.Sum256(slices.Concat(inputs...))
 	return hex.EncodeToString(sum[:6])
 }

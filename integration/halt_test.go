@@ -1,0 +1,337 @@
+package integration_test
+
+import (
+	"context"
+	"crypto/rand"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hyperledger/fabric-protos-go-apiv2/common"
+	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset"
+	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
+	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
+	"github.com/hyperledger/fabric/common/policydsl"
+	"github.com/hyperledger/fabric/protoutil"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/config"
+	"github.com/datanet-consortium/datanet/gateway/fabric"
+	"github.com/datanet-consortium/datanet/integration/story"
+	"github.com/datanet-consortium/datanet/network"
+	"github.com/datanet-consortium/datanet/network/lifecycle"
+	testnetwork "github.com/datanet-consortium/datanet/test-network"
+	"github.com/datanet-consortium/datanet/test-network/binaries"
+)
+
+var unmodified = flag.String("unmodified", "", "folder of Fabric's own programs, on which to show the halts that docs/fabric-limits.md describes")
+
+// dropped is a transaction that every peer drops before it looks at endorsements. No endorser has seen it.
+type dropped struct {
+	claim string
+	flag  peer.TxValidationCode
+	// make returns it, aimed at the approval of a proposal: proposed is the id of the transaction that made the
+	// proposal, and slot the key that the approval is about to write.
+	make func(t *testing.T, c *consortium, proposed string, slot ledger.Key) *common.Envelope
+}
+
+var droppedTransactions = []dropped{
+	{"the proposal again, sent by somebody who may only read", peer.TxValidationCode_DUPLICATE_TXID,
+		func(t *testing.T, c *consortium, proposed string, _ ledger.Key) *common.Envelope {
+			if c.topology.Ordering.Type == network.ConsensusBFT {
+				c.restart(t, testnetwork.Orderer) // they know the last thousand transactions until then
+			}
+			return c.envelope(t, story.User{Name: "inspector1", MSP: regulator}, proposed)
+		}},
+	{"a wrong transaction id over a policy for the slot", peer.TxValidationCode_BAD_PROPOSAL_TXID,
+		func(t *testing.T, c *consortium, _ string, slot ledger.Key) *common.Envelope {
+			return c.unendorsed(t, forgery{results: policyFor(t, "datanet", slot), id: "0123"})
+		}},
+	{"bytes that are no transaction", peer.TxValidationCode_INVALID_ENDORSER_TRANSACTION,
+		func(t *testing.T, c *consortium, _ string, slot ledger.Key) *common.Envelope {
+			return c.unendorsed(t, forgery{data: []byte("no transaction")})
+		}},
+	{"a transaction without an action", peer.TxValidationCode_INVALID_ENDORSER_TRANSACTION,
+		func(t *testing.T, c *consortium, _ string, slot ledger.Key) *common.Envelope {
+			return c.unendorsed(t, forgery{data: []byte{}})
+		}},
+	{"an action without content", peer.TxValidationCode_INVALID_ENDORSER_TRANSACTION,
+		func(t *testing.T, c *consortium, _ string, slot ledger.Key) *common.Envelope {
+			return c.unendorsed(t, forgery{empty: true})
+		}},
+	{"another chaincode named inside than outside, over a policy for the slot", peer.TxValidationCode_INVALID_CHAINCODE,
+		func(t *testing.T, c *consortium, _ string, slot ledger.Key) *common.Envelope {
+			return c.unendorsed(t, forgery{results: policyFor(t, "datanet", slot), inner: "other"})
+		}},
+	{"writes of many chaincodes that do not exist beside a policy for the slot", peer.TxValidationCode_INVALID_CHAINCODE,
+		func(t *testing.T, c *consortium, _ string, slot ledger.Key) *common.Envelope {
+			results := policyFor(t, "datanet", slot)
+			for i := range 40 { // unmodified Fabric looks at them in random order, up to the first that is wrong
+				results.NsRwset = append(results.NsRwset, policyFor(t, fmt.Sprintf("absent%d", i), "key").NsRwset...)
+			}
+			return c.unendorsed(t, forgery{results: results})
+		}},
+}
+
+// TestDroppedTransactionsHaltNobody puts each dropped transaction into one block with an honest one after it, which a
+// peer of unmodified Fabric never commits.
+func TestDroppedTransactionsHaltNobody(t *testing.T) {
+	c := start(t, config.BFT, inCompany)
+	for _, d := range droppedTransactions {
+		t.Run(d.claim, func(t *testing.T) {
+			bad, honest := c.together(t, d)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			require.NoError(t, c.awaitEverywhere(ctx, honest.TxID()), "the honest transaction is valid on every peer")
+			c.requireVerdicts(t, bad, d.flag, honest.TxID())
+		})
+	}
+}
+
+// TestDroppedTransactionsHaltUnmodifiedPeers shows the same blocks on Fabric's own programs, a network for each.
+func TestDroppedTransactionsHaltUnmodifiedPeers(t *testing.T) {
+	if *unmodified == "" {
+		t.Skip("needs -args -unmodified FOLDER")
+	}
+	for name, topology := range map[string][]byte{"bft": config.BFT, "raft": config.Raft} {
+		for _, d := range droppedTransactions {
+			t.Run(name+"/"+d.claim, func(t *testing.T) {
+				c := start(t, topology, inCompany, func(o *testnetwork.Options) {
+					var err error
+					o.Binaries, err = binaries.Use(t.Context(), *unmodified)
+					require.NoError(t, err)
+				})
+				_, honest := c.together(t, d)
+				c.requireHalted(t, honest)
+				c.restart(t, testnetwork.Peer)
+				c.requireHalted(t, honest)
+			})
+		}
+	}
+}
+
+// inCompany has the orderers wait long enough for transactions that are sent one after the other to share a block.
+func inCompany(o *testnetwork.Options) {
+	const wait = 500 * time.Millisecond
+	o.Topology.Ordering.BFT.RequestBatchMaxInterval, o.Topology.Ordering.Batch.Timeout = wait, wait
+}
+
+// restart restarts all nodes of a kind. A peer of unmodified Fabric may not come up again, which is logged.
+func (c *consortium) restart(t *testing.T, kind testnetwork.Kind) {
+	t.Helper()
+	for _, node := range c.nodes(t, kind) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		if err := c.RestartNode(ctx, node.Name); err != nil {
+			summary, _, _ := strings.Cut(err.Error(), "\n")
+			t.Logf("restart %s: %s", node.Name, summary)
+		}
+		cancel()
+	}
+}
+
+// together has a dropped transaction and then an honest approval ordered in quick succession.
+func (c *consortium) together(t *testing.T, d dropped) (*common.Envelope, *fabric.Endorsed) {
+	t.Helper()
+	content, digest := mintOf(t, c, ledger.NewAccount(lab, "consumer1"), 5)
+	must[any](t, c, story.User{Name: "consumer1", MSP: lab}, "account:Open", ledger.Nothing{})
+	document, err := ledger.Encode(content)
+	require.NoError(t, err)
+	proposed, err := c.Submit(t.Context(), story.Call{User: operator(1, poets), Function: "proposal:Propose", Document: document})
+	require.NoError(t, err)
+	require.Equal(t, "success", proposed.String())
+
+	approver, err := c.client(operator(2, lab))
+	require.NoError(t, err)
+	honest, err := approver.Endorse(t.Context(), fabric.Call{Function: "proposal:Approve", Request: approvalOf(content.ID, digest)})
+	require.NoError(t, err)
+	bad := d.make(t, c, proposed.TxID, ledger.NewKey("proposal-slot", content.ID, lab))
+	c.order(t, bad)
+	if err := honest.Order(t.Context()); err != nil {
+		t.Logf("order the honest transaction: %v", err)
+	}
+	return bad, honest
+}
+
+// order sends an envelope to the leading orderer, or to all where followers wait before they pass it on.
+func (c *consortium) order(t *testing.T, envelope *common.Envelope) {
+	t.Helper()
+	accepted := 0
+	for _, node := range c.nodes(t, testnetwork.Orderer) {
+		if !node.Leader && c.topology.Ordering.Type == network.ConsensusRaft {
+			continue
+		}
+		material, err := c.State().Material().Organization(node.MSPID)
+		require.NoError(t, err)
+		conn, err := lifecycle.Dial(node.Address, material.TLSCA.PEM)
+		require.NoError(t, err)
+		defer conn.Close()
+		if err := lifecycle.Broadcast(t.Context(), []grpc.ClientConnInterface{conn}, envelope); err != nil {
+			t.Logf("%s: %v", node.Name, err)
+			continue
+		}
+		accepted++
+	}
+	require.Positive(t, accepted, "no orderer takes the transaction")
+}
+
+// requireHalted checks that no peer commits the honest transaction, nor any block that the orderers have with it.
+func (c *consortium) requireHalted(t *testing.T, honest *fabric.Endorsed) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	client, err := c.client(story.User{Name: somebody[lab], MSP: lab})
+	require.NoError(t, err)
+	require.Error(t, client.Status(ctx, honest.TxID()))
+	orderers := c.nodes(t, testnetwork.Orderer)
+	for _, node := range c.nodes(t, testnetwork.Peer) {
+		t.Logf("%s %s, height %d, orderers' %d", node.Name, node.State, node.Height, orderers[0].Height)
+		require.Less(t, node.Height, orderers[0].Height)
+	}
+}
+
+func (c *consortium) nodes(t *testing.T, kind testnetwork.Kind) (nodes []testnetwork.NodeStatus) {
+	t.Helper()
+	status, err := c.Status(t.Context())
+	require.NoError(t, err)
+	for _, node := range status.Nodes {
+		if node.Kind == kind {
+			nodes = append(nodes, node)
+		}
+	}
+	return nodes
+}
+
+// requireVerdicts checks that every peer holds one block with both transactions, the dropped one first, and that their
+// verdicts and commit hashes are equal.
+func (c *consortium) requireVerdicts(t *testing.T, bad *common.Envelope, flag peer.TxValidationCode, honest string) {
+	t.Helper()
+	data, err := proto.Marshal(bad)
+	require.NoError(t, err)
+	var hashes []string
+	for _, msp := range append([]string{regulator}, members...) {
+		block := c.blockWith(t, story.User{Name: somebody[msp], MSP: msp}, func(envelope []byte) bool { return txIDOf(t, envelope) == honest })
+		at := slices.IndexFunc(block.Data.Data, func(d []byte) bool { return string(d) == string(data) })
+		require.GreaterOrEqual(t, at, 0, "block %d holds %d transactions, but not the dropped one", block.Header.Number, len(block.Data.Data))
+		require.Less(t, at, slices.IndexFunc(block.Data.Data, func(d []byte) bool { return txIDOf(t, d) == honest && string(d) != string(data) }))
+		flags := block.Metadata.Metadata[common.BlockMetadataIndex_TRANSACTIONS_FILTER]
+		require.Equal(t, flag, peer.TxValidationCode(flags[at]), "at the peer of %s", msp)
+		hashes = append(hashes, string(block.Metadata.Metadata[common.BlockMetadataIndex_COMMIT_HASH]))
+	}
+	require.Len(t, slices.Compact(hashes), 1, "every peer has the same commit hash")
+}
+
+// envelope finds a committed transaction as it was sent.
+func (c *consortium) envelope(t *testing.T, reader story.User, txID string) *common.Envelope {
+	t.Helper()
+	block := c.blockWith(t, reader, func(envelope []byte) bool { return txIDOf(t, envelope) == txID })
+	at := slices.IndexFunc(block.Data.Data, func(d []byte) bool { return txIDOf(t, d) == txID })
+	envelope, err := protoutil.GetEnvelopeFromBlock(block.Data.Data[at])
+	require.NoError(t, err)
+	return envelope
+}
+
+func (c *consortium) blockWith(t *testing.T, reader story.User, wanted func(envelope []byte) bool) *common.Block {
+	t.Helper()
+	client, err := c.client(reader)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	blocks, err := client.Blocks(ctx, 0)
+	require.NoError(t, err)
+	for block := range blocks {
+		if slices.ContainsFunc(block.Data.Data, wanted) {
+			return block
+		}
+	}
+	require.NoError(t, ctx.Err(), "no block holds the transaction")
+	return nil
+}
+
+func txIDOf(t *testing.T, data []byte) string {
+	t.Helper()
+	envelope, err := protoutil.GetEnvelopeFromBlock(data)
+	require.NoError(t, err)
+	header, err := protoutil.ChannelHeader(envelope)
+	require.NoError(t, err)
+	return header.TxId
+}
+
+// forgery says how an unendorsed transaction differs from a well-formed one.
+type forgery struct {
+	results *rwset.TxReadWriteSet
+	id      string // transaction id in place of the right one
+	inner   string // chaincode named in the result in place of the right one
+	data    []byte // in place of the transaction
+	empty   bool   // one action, without content
+}
+
+// unendorsed makes a transaction that no peer has seen, signed by an ordinary client of one organisation.
+func (c *consortium) unendorsed(t *testing.T, f forgery) *common.Envelope {
+	t.Helper()
+	client, err := c.State().User(library, "consumer1")
+	require.NoError(t, err)
+	creator, err := client.Serialize()
+	require.NoError(t, err)
+	nonce := make([]byte, 24)
+	_, _ = rand.Read(nonce) // never fails
+	if f.id == "" {
+		f.id = protoutil.ComputeTxID(nonce, creator)
+	}
+	chaincode := &peer.ChaincodeID{Name: c.topology.Chaincode.Name, Version: c.topology.Chaincode.Version}
+	header := &common.Header{
+		ChannelHeader: marshal(t, &common.ChannelHeader{Type: int32(common.HeaderType_ENDORSER_TRANSACTION), ChannelId: c.topology.Channel,
+			TxId: f.id, Extension: marshal(t, &peer.ChaincodeHeaderExtension{ChaincodeId: chaincode})}),
+		SignatureHeader: marshal(t, &common.SignatureHeader{Creator: creator, Nonce: nonce}),
+	}
+	if f.data == nil {
+		f.data = marshal(t, &peer.Transaction{Actions: []*peer.TransactionAction{{Header: header.SignatureHeader, Payload: f.action(t, header, chaincode)}}})
+	}
+	payload := marshal(t, &common.Payload{Header: header, Data: f.data})
+	signature, err := client.Sign(payload)
+	require.NoError(t, err)
+	return &common.Envelope{Payload: payload, Signature: signature}
+}
+
+func (f forgery) action(t *testing.T, header *common.Header, chaincode *peer.ChaincodeID) []byte {
+	t.Helper()
+	if f.empty {
+		return nil
+	}
+	proposal := marshal(t, &peer.ChaincodeProposalPayload{Input: []byte("nothing")})
+	hash, err := protoutil.GetProposalHash2(header, proposal)
+	require.NoError(t, err)
+	inner := proto.CloneOf(chaincode)
+	if f.inner != "" {
+		inner.Name = f.inner
+	}
+	result := marshal(t, &peer.ChaincodeAction{Results: marshal(t, f.results), Response: &peer.Response{Status: 200}, ChaincodeId: inner})
+	return marshal(t, &peer.ChaincodeActionPayload{
+		ChaincodeProposalPayload: proposal,
+		Action: &peer.ChaincodeEndorsedAction{
+			ProposalResponsePayload: marshal(t, &peer.ProposalResponsePayload{ProposalHash: hash, Extension: result}),
+		},
+	})
+}
+
+// policyFor is a write set that makes one organisation the master of a key.
+func policyFor(t *testing.T, chaincode string, key ledger.Key) *rwset.TxReadWriteSet {
+	t.Helper()
+	policy, err := policydsl.FromString("OR('" + library + ".peer')")
+	require.NoError(t, err)
+	writes := &kvrwset.KVRWSet{MetadataWrites: []*kvrwset.KVMetadataWrite{{Key: string(key), Entries: []*kvrwset.KVMetadataEntry{
+		{Name: peer.MetaDataKeys_VALIDATION_PARAMETER.String(), Value: marshal(t, policy)}}}}}
+	return &rwset.TxReadWriteSet{NsRwset: []*rwset.NsReadWriteSet{{Namespace: chaincode, Rwset: marshal(t, writes)}}}
+}
+
+func marshal(t *testing.T, m proto.Message) []byte {
+	t.Helper()
+	data, err := proto.Marshal(m)
+	require.NoError(t, err)
+	return data
+}
