@@ -69,7 +69,7 @@ func copyPackage(to, from string) error {
 	return nil
 }
 
-// applyPatch changes files below root by a unified diff whose names begin with a/ and b/. Every part must fit exactly.
+// applyPatch changes files below root by a diff in the format of git. Every part must fit exactly.
 func applyPatch(root string, diff []byte) error {
 	files, _, err := gitdiff.Parse(bytes.NewReader(diff))
 	if err != nil {
