@@ -57,6 +57,15 @@ func Examples() ([]Example, error) {
 	return examples, nil
 }
 
+// Cases returns the cases as JSON Lines, as programs of others read them.
+func Cases() ([]byte, error) {
+	all, err := lines(cases)
+	if err != nil {
+		return nil, fmt.Errorf("read the examples' cases: %w", err)
+	}
+	return bytes.Join(append(all, nil), []byte("\n")), nil
+}
+
 // maxUnpacked bounds what the embedded files may grow to.
 const maxUnpacked = 16 << 20
 

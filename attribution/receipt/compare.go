@@ -9,8 +9,9 @@ import (
 // A Mismatch is the first field, in the order of the encoding, in which a claimed receipt differs from the
 // one that was recomputed.
 type Mismatch struct {
-	Field             string
-	Claimed, Computed string
+	Field    string `json:"field"`
+	Claimed  string `json:"claimed"`
+	Computed string `json:"computed"`
 }
 
 func (m *Mismatch) Error() string {

@@ -1,143 +1,123 @@
-// Package corpus reads what the contributors of the demonstration bring: a folder with one file or sub-folder for each
-// of them.
+// Package corpus reads a folder of contributors, with one file or sub-folder for each of them, as a corpus: a
+// contribution for each, named after it, in the order of their names.
 package corpus
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"path"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
-	"github.com/datanet-consortium/datanet/attribution/text1"
+	"github.com/datanet-consortium/datanet/attribution/index"
+	"github.com/datanet-consortium/datanet/attribution/ingest"
 )
 
-const (
-	// MaxContributors bounds a corpus: each of them gets an account.
-	MaxContributors = 100
-	// MaxBytes bounds a corpus. Receipts are made by an engine without an index, which is meant for some megabytes.
-	MaxBytes = 16 << 20
+// Folder is a folder of contributors. What is a record follows from the rules.
+type Folder struct {
+	Contributors []ingest.Contributor
 
-	// A shorter record holds no passage that could be told apart, so anyone could claim it.
-	minTokens, minRunes = 5, 12
-)
-
-// Contributor is one contributor's name, which never reaches the ledger, and texts in the order of their files' names.
-type Contributor struct {
-	Name    string
-	Records [][]byte
+	files  fs.FS
+	rules  ingest.Rules
+	limits ingest.Limits
 }
 
-// Read takes every file of the folder as a contributor with one record, and every sub-folder as a contributor with one
-// record for each file in it. Hidden files and files named README are left out. Contributors come in the order of
-// their names.
-func Read(folder fs.FS) ([]Contributor, error) {
-	entries, err := list(folder, ".")
+// Open lists a folder's contributors. Its files are read when they are needed, each contribution within the limits.
+func Open(files fs.FS, rules ingest.Rules, limits ingest.Limits) (*Folder, error) {
+	contributors, err := ingest.Contributors(files)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read corpus: %w", err)
 	}
-	r := reader{folder: folder, left: MaxBytes}
-	var all []Contributor
-	for _, entry := range entries {
-		c := Contributor{Name: strings.TrimSuffix(entry, path.Ext(entry))}
+	for _, c := range contributors {
 		if strings.ContainsFunc(c.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			return nil, fmt.Errorf("read corpus: the name %q cannot be printed: rename it", entry)
-		}
-		if slices.ContainsFunc(all, func(other Contributor) bool { return other.Name == c.Name }) {
-			return nil, fmt.Errorf("read corpus: %s is there twice, as a file and as a folder or with two endings", c.Name)
-		}
-		if c.Records, err = r.records(entry); err != nil {
-			return nil, err
-		}
-		if len(c.Records) > 0 {
-			all = append(all, c)
+			return nil, fmt.Errorf("read corpus: the name %q cannot be printed: rename it", c.Name)
 		}
 	}
-	switch {
-	case len(all) == 0:
-		return nil, fmt.Errorf("read corpus: the folder is empty: it needs a file or sub-folder for each contributor")
-	case len(all) > MaxContributors:
-		return nil, fmt.Errorf("read corpus: %d contributors exceed the limit of %d", len(all), MaxContributors)
-	}
-	return all, nil
+	return &Folder{Contributors: contributors, files: files, rules: rules, limits: limits}, nil
 }
 
-func list(folder fs.FS, name string) ([]string, error) {
-	entries, err := fs.ReadDir(folder, name)
+// OpenFile takes a file, or a folder with all that is in it, as the one contribution of a contributor.
+func OpenFile(name string, rules ingest.Rules, limits ingest.Limits) (*Folder, error) {
+	info, err := os.Stat(name)
 	if err != nil {
-		return nil, fmt.Errorf("read corpus: %w", err)
+		return nil, fmt.Errorf("read contribution: %w", err)
 	}
-	var names []string
-	for _, entry := range entries {
-		base, _, _ := strings.Cut(entry.Name(), ".")
-		if base != "" && base != "README" {
-			names = append(names, entry.Name())
-		}
-	}
-	return names, nil
-}
-
-type reader struct {
-	folder fs.FS
-	left   int64 // how many bytes may still be read
-}
-
-func (r *reader) records(name string) ([][]byte, error) {
-	info, err := fs.Stat(r.folder, name)
-	if err != nil {
-		return nil, fmt.Errorf("read corpus: %w", err)
-	}
+	base := filepath.Base(filepath.Clean(name))
 	if !info.IsDir() {
-		record, err := r.record(name)
-		return [][]byte{record}, err
+		c := ingest.Contributor{Name: base, Files: []string{base}}
+		return &Folder{Contributors: []ingest.Contributor{c}, files: os.DirFS(filepath.Dir(name)), rules: rules, limits: limits}, nil
 	}
-	names, err := list(r.folder, name)
+	f, err := Open(os.DirFS(name), rules, limits)
 	if err != nil {
 		return nil, err
 	}
-	var records [][]byte
-	for _, file := range names {
-		record, err := r.record(path.Join(name, file))
-		if err != nil {
-			return nil, err
+	all := ingest.Contributor{Name: base}
+	for _, c := range f.Contributors {
+		all.Files = append(all.Files, c.Files...)
+	}
+	f.Contributors = []ingest.Contributor{all}
+	return f, nil
+}
+
+// Contribution reads a contributor's records: each is called with every one, which is only valid during the call.
+func (f *Folder) Contribution(ctx context.Context, c ingest.Contributor, each func(record []byte) error) (*ingest.Manifest, error) {
+	return ingest.Read(ctx, f.files, c.Files, f.rules, f.limits, each)
+}
+
+var errEnough = errors.New("enough")
+
+// Source yields the corpus. read is called with the manifest of each contribution that has been read.
+func (f *Folder) Source(ctx context.Context, read func(*ingest.Manifest)) index.Source {
+	return func(yield func(index.Contribution, error) bool) {
+		for _, c := range f.Contributors {
+			failed := false
+			records := func(yield func([]byte, error) bool) {
+				manifest, err := f.Contribution(ctx, c, func(record []byte) error {
+					if !yield(bytes.Clone(record), nil) {
+						return errEnough
+					}
+					return nil
+				})
+				switch {
+				case err == nil:
+					read(manifest)
+				case !errors.Is(err, errEnough):
+					failed = true
+					yield(nil, err)
+				}
+			}
+			if !yield(index.Contribution{ID: c.Name, Account: c.Name, Records: records}, nil) || failed {
+				return
+			}
 		}
-		records = append(records, record)
+	}
+}
+
+// Records returns some of a contributor's records by their numbers. What is asked for and not there is missing.
+func (f *Folder) Records(ctx context.Context, contributor string, numbers []uint32) (map[uint32][]byte, error) {
+	records := make(map[uint32][]byte)
+	i := slices.IndexFunc(f.Contributors, func(c ingest.Contributor) bool { return c.Name == contributor })
+	if i < 0 || len(numbers) == 0 {
+		return records, nil
+	}
+	number, last := uint32(0), slices.Max(numbers)
+	_, err := f.Contribution(ctx, f.Contributors[i], func(record []byte) error {
+		if slices.Contains(numbers, number) {
+			records[number] = bytes.Clone(record)
+		}
+		if number == last {
+			return errEnough
+		}
+		number++
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return nil, err
 	}
 	return records, nil
-}
-
-func (r *reader) record(name string) ([]byte, error) {
-	info, err := fs.Stat(r.folder, name)
-	if err != nil {
-		return nil, fmt.Errorf("read corpus: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("read corpus: %s is not a file: a contributor's folder holds text files and nothing else", name)
-	}
-	file, err := r.folder.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("read corpus: %w", err)
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, r.left+1))
-	if err != nil {
-		return nil, fmt.Errorf("read corpus: %s: %w", name, err)
-	}
-	if r.left -= int64(len(text)); r.left < 0 {
-		return nil, fmt.Errorf("read corpus: more than %d MiB: choose a smaller folder for the demonstration", MaxBytes>>20)
-	}
-	if !utf8.Valid(text) {
-		return nil, fmt.Errorf("read corpus: %s is not a text in UTF-8", name)
-	}
-	tokens, runes := 0, 0
-	for s := text1.NewScanner(text); s.Next() && (tokens < minTokens || runes < minRunes); tokens++ {
-		runes += len(s.Runes())
-	}
-	if tokens < minTokens || runes < minRunes {
-		return nil, fmt.Errorf("read corpus: %s is too short to be told apart from other texts: it needs %d words", name, minTokens)
-	}
-	return text, nil
 }

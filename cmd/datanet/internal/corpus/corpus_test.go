@@ -43,16 +43,15 @@ func TestReadRefuses(t *testing.T) {
 		files map[string]string
 		says  string
 	}{
-		"an empty folder":                        {nil, "folder is empty"},
-		"a folder of empty folders":              {map[string]string{"hafez/.keep": ""}, "folder is empty"},
-		"a record too short to hold a passage":   {map[string]string{"hafez.txt": "four words are few"}, "hafez.txt is too short"},
-		"many words of one letter":               {map[string]string{"hafez.txt": "a b c d e f"}, "too short"},
-		"a text that is not UTF-8":               {map[string]string{"hafez/1.txt": verse + "\xff"}, "hafez/1.txt is not a text in UTF-8"},
-		"one name twice":                         {map[string]string{"hafez.txt": verse, "hafez/1.txt": verse}, "hafez is there twice"},
-		"a folder inside a contributor's folder": {map[string]string{"hafez/ghazals/1.txt": verse}, "hafez/ghazals is not a file"},
-		"a name that cannot be printed":          {map[string]string{"ha\x1b[31mfez.txt": verse}, "cannot be printed"},
-		"too many contributors":                  {many, "exceed the limit"},
-		"more than it may hold":                  {map[string]string{"a": strings.Repeat(verse, corpus.MaxBytes/2/len(verse)+1), "b": strings.Repeat(verse, corpus.MaxBytes/2/len(verse)+1)}, "more than 16 MiB"},
+		"an empty folder":                      {nil, "folder is empty"},
+		"a folder of empty folders":            {map[string]string{"hafez/.keep": ""}, "folder is empty"},
+		"a record too short to hold a passage": {map[string]string{"hafez.txt": "four words are few"}, "hafez.txt, record 1: is too short"},
+		"many words of one letter":             {map[string]string{"hafez.txt": "a b c d e f"}, "too short"},
+		"a text that is not UTF-8":             {map[string]string{"hafez/1.txt": verse + "\xff"}, "hafez/1.txt: is not text in UTF-8"},
+		"one name twice":                       {map[string]string{"hafez.txt": verse, "hafez/1.txt": verse}, "hafez is there twice"},
+		"a name that cannot be printed":        {map[string]string{"ha\x1b[31mfez.txt": verse}, "cannot be printed"},
+		"too many contributors":                {many, "exceed the limit"},
+		"more than it may hold":                {map[string]string{"a": strings.Repeat(verse, corpus.MaxBytes/2/len(verse)+1), "b": strings.Repeat(verse, corpus.MaxBytes/2/len(verse)+1)}, "more than 16 MiB"},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			_, err := corpus.Read(folder(c.files))

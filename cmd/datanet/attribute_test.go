@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/datanet-consortium/datanet/attribution/golden"
+)
+
+const (
+	firstPoem  = "seven lonely elephants walked slowly towards distant purple mountains\nbefore anybody noticed their quiet departure\n"
+	secondPoem = "nobody remembers which lighthouse keeper painted these strange yellow doors\nalong the abandoned northern harbour\n"
+)
+
+// poems writes a folder of two contributors, one of them with the other's poem too.
+func poems(t *testing.T) string {
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "bea"), 0o700))
+	for name, text := range map[string]string{"ann.txt": firstPoem, "bea/1.txt": secondPoem, "bea/2.txt": firstPoem} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	return dir
+}
+
+func written(t *testing.T, text string) string {
+	name := filepath.Join(t.TempDir(), "text")
+	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+	return name
+}
+
+func attribute(t *testing.T, stdin string, arguments ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	root := newRoot()
+	root.SetArgs(append([]string{"attribute"}, arguments...))
+	root.SetIn(strings.NewReader(stdin))
+	root.SetOut(&out)
+	root.SetErr(&errs)
+	code = report(&errs, root.ExecuteContext(t.Context()))
+	return code, out.String(), errs.String()
+}
+
+func TestAttributeReceiptsPrintsThePublishedReceipts(t *testing.T) {
+	examples, err := golden.Examples()
+	require.NoError(t, err)
+	var want strings.Builder
+	for _, example := range examples {
+		want.WriteString(hex.EncodeToString(example.Receipt) + "\n")
+	}
+	cases, err := golden.Cases()
+	require.NoError(t, err)
+	for _, kind := range []string{engineIndexed, engineStreaming, enginePlain} {
+		code, stdout, stderr := attribute(t, string(cases), "receipts", "--engine", kind)
+		require.Equal(t, exitSuccess, code, stderr)
+		require.Equal(t, want.String(), stdout, kind)
+	}
+}
+
+func TestAttributeTraceShowsWhoseTextItIs(t *testing.T) {
+	corpus, text := poems(t), written(t, "Once, SEVEN lonely elephants — walked slowly towards distant purple mountains! And nobody remembers which lighthouse keeper painted these strange yellow doors")
+	page, saved := filepath.Join(t.TempDir(), "a.html"), filepath.Join(t.TempDir(), "a.attr")
+	for _, kind := range []string{engineIndexed, engineStreaming, enginePlain} {
+		code, stdout, stderr := attribute(t, "", "trace", "--corpus", corpus, "--text", text, "--engine", kind, "--html", page, "--receipt", saved)
+		require.Equal(t, exitSuccess, code, stderr)
+		require.Contains(t, stdout, "[2: SEVEN lonely elephants — walked slowly towards distant purple mountains]")
+		require.Contains(t, stdout, "before anybody noticed", "the text around is shown")
+		require.Contains(t, stdout, "[1] bea")
+		require.Contains(t, stdout, "[2] ann", "the first by name is the origin")
+		html, err := os.ReadFile(page)
+		require.NoError(t, err)
+		require.Contains(t, string(html), "SEVEN lonely elephants")
+	}
+	code, stdout, stderr := attribute(t, "", "trace", "--corpus", corpus, "--text", text, "--json")
+	require.Equal(t, exitSuccess, code, stderr)
+	var view struct {
+		Shares []struct{ Account string }
+	}
+	require.NoError(t, json.Unmarshal([]byte(stdout), &view))
+	require.Len(t, view.Shares, 2)
+
+	code, stdout, stderr = attribute(t, "", "verify", "--corpus", corpus, "--text", text, "--receipt", saved)
+	require.Equal(t, exitSuccess, code, stderr)
+	require.Contains(t, stdout, "is right: 2 spans, 2 accounts")
+	receipt, err := os.ReadFile(saved)
+	require.NoError(t, err)
+	code, stdout, stderr = attribute(t, hex.EncodeToString(receipt)+"\n", "verify", "--corpus", corpus, "--text", text, "--receipt", "-", "--tau", "3", "--json")
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, stderr, "its tau is 12, recomputed it is 3")
+	require.Contains(t, stdout, `"right": false`)
+	require.NoError(t, os.WriteFile(filepath.Join(corpus, "zoe.txt"), []byte(firstPoem), 0o600))
+	code, _, stderr = attribute(t, "", "verify", "--corpus", corpus, "--text", text, "--receipt", saved)
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, stderr, "number of corpus tokens")
+}
+
+func TestAttributeRefuses(t *testing.T) {
+	corpus, text := poems(t), written(t, firstPoem)
+	for claim, c := range map[string]struct {
+		stdin     string
+		arguments []string
+		code      int
+		says      string
+	}{
+		"an unknown engine":         {"", []string{"trace", "--corpus", corpus, "--text", text, "--engine", "fast"}, exitUsage, "--engine is indexed"},
+		"no corpus":                 {"", []string{"trace", "--text", text}, exitUsage, "--corpus is needed"},
+		"no text":                   {"", []string{"trace", "--corpus", corpus}, exitUsage, "--text is needed"},
+		"a text that is not there":  {"", []string{"trace", "--corpus", corpus, "--text", text + "x"}, exitUsage, "no such file"},
+		"too large a tau":           {"", []string{"trace", "--corpus", corpus, "--text", text, "--tau", "31"}, exitUsage, "at most 30"},
+		"a receipt that is none":    {"", []string{"verify", "--corpus", corpus, "--text", text, "--receipt", text}, exitFailure, "does not begin as an ATTR/1 receipt"},
+		"no receipt":                {"", []string{"verify", "--corpus", corpus, "--text", text}, exitUsage, "--receipt is needed"},
+		"a nonce of another length": {"", []string{"verify", "--corpus", corpus, "--text", text, "--receipt", text, "--output-nonce", "00"}, exitUsage, "32 hex digits"},
+		"a case that is none":       {"{}", []string{"receipts"}, exitUsage, "line 1"},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			code, _, stderr := attribute(t, c.stdin, c.arguments...)
+			require.Equal(t, c.code, code, stderr)
+			require.Contains(t, stderr, c.says)
+		})
+	}
+}
