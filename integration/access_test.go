@@ -15,6 +15,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/licence"
 	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/chaincode/proposal"
 	"github.com/datanet-consortium/datanet/chaincode/rules"
@@ -174,23 +175,32 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 
 	_, open := propose(operator(1, lab), "token.mint", mint)
 	own, _ := propose(poet(ledger.Operator), "token.mint", mint)
-	ready, approval := propose(operator(1, lab), "token.mint", mint)
-	approve(approval)
+	ready, consent := propose(operator(1, lab), "token.mint", mint)
+	approve(consent)
 
-	pool := datanet.Create{Name: poets + "/verse-" + freshID()[:8], Title: "Verse", Policy: datanet.Policy{
-		Validators: []string{lab, library, poets}, Quorum: 2, Tau: 12, DataPpm: 600_000, ValidatorsPpm: 100_000}}
+	decide("fingerprint.rotate", contribution.Rotation{Check: freshID() + freshID()})
+	epoch := ask[contribution.Epoch](t, b, payee, "contribution:Epoch", ledger.Nothing{}).Epoch
+	pool := datanet.Create{Name: poets + "/verse-" + freshID()[:8], Content: verse("Verse")}
 	submit(poet(ledger.Curator), "datanet:Create", pool)
-	hash := strings.Repeat("ab", 32)
-	pending := contribution.Submit{Datanet: pool.Name, ID: freshID(), Commitment: hash, Descriptor: hash, Records: 1, Tokens: 4}
-	submit(poet(ledger.Contributor), "contribution:Submit", pending)
-	approved := pending
-	approved.ID = freshID()
-	submit(poet(ledger.Contributor), "contribution:Submit", approved)
-	approvedName := contribution.Named{Datanet: pool.Name, ID: approved.ID}
-	for _, msp := range []string{lab, library} {
-		submit(story.User{Name: "validator1", MSP: msp}, "approval:Vote", voteOn(approvedName))
+	contribute := func() contribution.Submit {
+		s := contribution.Submit{Datanet: pool.Name, ID: freshID(), Content: poem(epoch)}
+		submit(poet(ledger.Contributor), "contribution:Submit", s)
+		return s
 	}
-	submit(payee, "approval:Finalise", approvedName)
+	decided := func(choice approval.Choice) contribution.Submit {
+		s := contribute()
+		n := contribution.Named{Datanet: pool.Name, ID: s.ID}
+		for _, msp := range []string{lab, library} {
+			submit(story.User{Name: "validator1", MSP: msp}, "approval:Vote", voteOn(n, choice))
+		}
+		submit(payee, "approval:Finalise", n)
+		return s
+	}
+	pending, approved, rejected := contribute(), decided(approval.Approve), decided(approval.Reject)
+	pendingName := contribution.Named{Datanet: pool.Name, ID: pending.ID}
+	approvedName := contribution.Named{Datanet: pool.Name, ID: approved.ID}
+	hash := strings.Repeat("ab", 32)
+	fresh := contribution.Submit{Datanet: pool.Name, ID: freshID(), Content: poem(epoch)}
 	first := snapshot.Named{Datanet: pool.Name, Number: 1}
 	seal := snapshot.Seal{Named: first, Contributions: []string{approved.ID}}
 	submit(poet(ledger.Curator), "snapshot:Seal", seal)
@@ -224,19 +234,63 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 		"token:Redemptions":   token.RedemptionListing{},
 		"token:Mints":         ledger.PageRequest{},
 		"datanet:Create":      pool, "datanet:Get": datanet.Named{Name: pool.Name}, "datanet:List": ledger.PageRequest{},
-		"contribution:Submit": contribution.Submit{Datanet: pool.Name, ID: someID, Commitment: hash, Descriptor: hash, Records: 1, Tokens: 4},
-		"contribution:Get":    approvedName,
-		"contribution:List":   contribution.Listing{Datanet: pool.Name},
-		"approval:Vote":       voteOn(contribution.Named{Datanet: pool.Name, ID: pending.ID}),
-		"approval:Finalise":   contribution.Named{Datanet: pool.Name, ID: pending.ID},
-		"approval:Votes":      approvedName,
-		"snapshot:Seal":       seal, "snapshot:Get": first,
+		"datanet:Amend":   datanet.Amend{Name: pool.Name, Version: 2, Content: verse("Other verse")},
+		"datanet:Retire":  datanet.Named{Name: pool.Name},
+		"datanet:Version": datanet.VersionName{Name: pool.Name, Version: 1}, "datanet:Versions": datanet.Listing{Name: pool.Name},
+		"contribution:Submit":        fresh,
+		"contribution:SubmitBatch":   contribution.SubmitBatch{Items: []contribution.Submit{fresh}},
+		"contribution:Revise":        contribution.Revise{Datanet: pool.Name, ID: rejected.ID, Revision: 2, Content: poem(epoch)},
+		"contribution:Withdraw":      pendingName,
+		"contribution:Refingerprint": contribution.Refingerprint{Named: pendingName, Fingerprint: pending.Fingerprint},
+		"contribution:Epoch":         ledger.Nothing{},
+		"contribution:Fingerprint":   pending.Fingerprint,
+		"contribution:Get":           approvedName,
+		"contribution:List":          contribution.Listing{Datanet: pool.Name},
+		"approval:Vote":              voteOn(pendingName, approval.Approve),
+		"approval:VoteBatch":         approval.VoteBatch{Items: []approval.Vote{voteOn(pendingName, approval.Approve)}},
+		"approval:Finalise":          pendingName,
+		"approval:FinaliseBatch":     approval.FinaliseBatch{Items: []contribution.Named{pendingName}},
+		"approval:Votes":             approvedName,
+		"approval:History":           approval.Listing{Named: approvedName},
+		"snapshot:Seal":              seal, "snapshot:Get": first,
 		"model:Register": trained, "model:Get": trained.Named, "model:List": ledger.PageRequest{},
 		"settlement:Pay": settlement.Pay{ID: someID, Model: trained.Named, Answers: []settlement.Answer{{Receipt: "00", Fee: 1}}},
 		"settlement:Get": settlement.Named{Payer: accountOf(payee), ID: someID},
 	}
 }
 
-func voteOn(n contribution.Named) approval.Vote {
-	return approval.Vote{Named: n, Choice: approval.Approve, Score: 90, Reason: "sound"}
+func voteOn(n contribution.Named, choice approval.Choice) approval.Vote {
+	v := approval.Vote{Named: n, Revision: 1, Verdict: approval.Verdict{Choice: choice, Score: 90, Reason: approval.Sound, Report: strings.Repeat("ef", 32)}}
+	if choice == approval.Reject {
+		v.Reason = "off-topic"
+	}
+	return v
+}
+
+// verse is the content of a datanet that every member validates, for every purpose.
+func verse(title string) datanet.Content {
+	return datanet.Content{Title: title, Tags: []string{"verse"}, Modality: datanet.Text,
+		Licence: licence.Licence{Purposes: slices.Sorted(slices.Values(licence.Purposes))},
+		Policy: datanet.Policy{Validators: []string{lab, library, poets}, Quorum: 2, MaxDerivedPpm: 100_000, DataPpm: 600_000,
+			ValidatorsPpm: 100_000, Tau: 12, AttestationQuorum: 1, Rest: datanet.ByTokens}}
+}
+
+// poem is a contribution of one record that equals no other.
+func poem(epoch int) contribution.Content {
+	hash := strings.Repeat("ab", 32)
+	return contribution.Content{MediaType: "text/plain", Commitment: hash, Descriptor: hash, Records: 1, Tokens: 4,
+		Provenance:  contribution.Provenance{Method: "digitised", FromYear: 1320, ToYear: 1389, Languages: []string{"fa"}},
+		Fingerprint: contribution.Fingerprint{Epoch: epoch, HMAC: freshID() + freshID()}}
+}
+
+// ask sends a query and decodes its answer.
+func ask[Res any](t *testing.T, b story.Backend, user story.User, function string, request any) (res Res) {
+	t.Helper()
+	document, err := ledger.Encode(request)
+	require.NoError(t, err)
+	outcome, err := b.Evaluate(t.Context(), story.Call{User: user, Function: function, Document: document})
+	require.NoError(t, err)
+	require.Equal(t, "success", outcome.String(), "%s by %s", function, user)
+	require.NoError(t, ledger.DecodeAnswer(outcome.Response, &res))
+	return res
 }

@@ -3,13 +3,17 @@
 // Submission opens a slot for every eligible organisation: the datanet's validating organisations but the
 // contributor's. Only that organisation's peer, together with enough others to make a majority of the members, can
 // write it. A validator of the organisation votes into it, once. When the quorum of equal votes stands, or approval is
-// out of reach, anyone finalises; the outcome is final.
+// out of reach, anyone finalises; the outcome is final. A tie decides nothing while another slot is open; when none is,
+// approval is out of reach and the contribution is rejected. A revision gets slots of its own.
 //
 // Votes read the contribution and write their own slot, so simultaneous votes never conflict. Finalising writes the
-// contribution: a vote held back loses.
+// contribution: a vote held back loses. A completed vote earns, whichever way it went, by its slot alone: there is no
+// counter.
 package approval
 
 import (
+	"slices"
+
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
@@ -25,55 +29,69 @@ const (
 // Reason is why, as a code: no free text of a person reaches the ledger.
 type Reason string
 
+// Sound is the reason of every vote to approve, and of no other.
+const Sound Reason = "sound"
+
 // Reasons lists the codes.
-var Reasons = []Reason{"sound", "duplicate", "derived", "low-quality", "off-topic", "licence", "personal-data", "counts-differ", "other"}
+var Reasons = []Reason{Sound, "duplicate", "derived", "low-quality", "off-topic", "licence", "provenance", "personal-data",
+	"counts-differ", "fingerprint-differs", "other"}
 
-// Slot is an eligible organisation's place for its vote; Validator is "" until there is one.
-type Slot struct {
-	MSP       string         `json:"msp"`
-	Validator ledger.Account `json:"validator"`
-	Choice    Choice         `json:"choice,omitzero"`
-	Score     int            `json:"score,omitzero"`
-	Reason    Reason         `json:"reason,omitzero"`
-	Tx        string         `json:"tx,omitzero"`
-}
-
-// Vote is the request that fills the slot of the caller's organisation.
-type Vote struct {
-	contribution.Named
+// Verdict is what a validator finds.
+type Verdict struct {
 	Choice Choice `json:"choice"`
 	Score  int    `json:"score"` // quality, 0 to 100
 	Reason Reason `json:"reason"`
+	Report string `json:"report"` // SHA-256 of the automatic report that the validator saw, hex
 }
 
-func (v Vote) Validate() error {
-	if err := v.Named.Validate(); err != nil {
-		return err
-	}
+func (v Verdict) validate() error {
 	if v.Choice != Approve && v.Choice != Reject {
 		return ledger.Invalid("choice", "must be approve or reject")
 	}
 	if v.Score < 0 || v.Score > 100 {
 		return ledger.Invalid("score", "must be from 0 to 100")
 	}
-	for _, reason := range Reasons {
-		if v.Reason == reason {
-			return nil
-		}
+	if !slices.Contains(Reasons, v.Reason) {
+		return ledger.Invalid("reason", "must be one of %v", Reasons)
 	}
-	return ledger.Invalid("reason", "must be one of %v", Reasons)
+	if (v.Choice == Approve) != (v.Reason == Sound) {
+		return ledger.Invalid("reason", "%s is the reason to approve, the others are reasons to reject", Sound)
+	}
+	return ledger.ValidDigest("report", v.Report)
 }
 
-func (v Vote) Reads(c ledger.Caller) []ledger.Key {
-	return []ledger.Key{contribution.Key(v.Datanet, v.ID), slotKey(v.Named, c.MSP)}
+// Slot is an eligible organisation's place for its vote on a revision; Validator is "" until there is one.
+type Slot struct {
+	contribution.Named
+	Revision  int            `json:"revision"`
+	MSP       string         `json:"msp"`
+	Validator ledger.Account `json:"validator"`
+	Verdict
+	Tx string `json:"tx,omitzero"`
 }
+
+// Votes are the slots of a contribution's revision, in the order of the organisations.
+type Votes struct {
+	Slots []Slot `json:"slots"`
+}
+
+// Listing asks for a page of the slots of all revisions of a contribution.
+type Listing struct {
+	contribution.Named
+	ledger.PageRequest
+}
+
+func (l Listing) Validate() error { return l.Named.Validate() }
 
 // Functions are the approval functions.
 func Functions() []*ledger.Function {
+	validator, anyRole := ledger.For(ledger.Validator), ledger.For(ledger.Roles...)
 	return []*ledger.Function{
-		ledger.Command("approval:Vote", "Votes on a contribution for the caller's organisation.", ledger.For(ledger.Validator), vote),
-		ledger.Command("approval:Finalise", "Records the outcome when the votes decide.", ledger.For(ledger.Roles...), finalise),
-		ledger.Query("approval:Votes", "Shows the votes on a contribution.", ledger.Anyone,
+		ledger.Command("approval:Vote", "Votes on a contribution for the caller's organisation.", validator, voteOne),
+		ledger.Command("approval:VoteBatch", "Votes on several contributions for the caller's organisation, all or none.", validator, voteBatch),
+		ledger.Command("approval:Finalise", "Records the outcome when the votes decide.", anyRole, finaliseOne),
+		ledger.Command("approval:FinaliseBatch", "Records the outcomes of several votes, all or none.", anyRole, finaliseBatch),
+		ledger.Query("approval:Votes", "Shows the votes on the latest revision of a contribution.", ledger.Anyone,
 			func(r ledger.Lister, req contribution.Named) (Votes, error) {
 				c, err := contribution.Load(r, req)
 				if err != nil {
@@ -82,125 +100,9 @@ func Functions() []*ledger.Function {
 				slots, err := read(r, c)
 				return Votes{Slots: slots}, err
 			}),
+		ledger.Query("approval:History", "Lists the votes on all revisions of a contribution.", ledger.Anyone,
+			func(r ledger.Lister, req Listing) (ledger.Page[Slot], error) {
+				return ledger.List(r, slotsOf(req.Named), req.PageRequest, ledger.Value[Slot])
+			}),
 	}
-}
-
-// Votes are the slots of a contribution, in the order of the organisations.
-type Votes struct {
-	Slots []Slot `json:"slots"`
-}
-
-// Open creates the slots of a new contribution.
-func Open(tx ledger.Tx, c contribution.Contribution) error {
-	for _, msp := range c.Eligible {
-		key := slotKey(nameOf(c), msp)
-		if err := ledger.Save(tx, key, Slot{MSP: msp}); err != nil {
-			return err
-		}
-		tx.Guard(key, ledger.SlotPolicy(msp, c.Slots))
-	}
-	return nil
-}
-
-func vote(tx ledger.Tx, req Vote) (Slot, error) {
-	c, err := contribution.Load(tx, req.Named)
-	if err != nil {
-		return Slot{}, err
-	}
-	caller := tx.Caller()
-	slot, found, err := ledger.Load[Slot](tx, slotKey(req.Named, caller.MSP))
-	filled := Slot{MSP: caller.MSP, Validator: caller.Account(), Choice: req.Choice, Score: req.Score, Reason: req.Reason, Tx: slot.Tx}
-	switch {
-	case err != nil:
-		return Slot{}, err
-	case caller.MSP == c.Contributor.MSP():
-		return Slot{}, ledger.Refuse(ledger.CodeForbidden, "%s cannot validate its own member's contribution", caller.MSP)
-	case !found:
-		return Slot{}, ledger.Refuse(ledger.CodeForbidden, "%s does not validate datanet %s", caller.MSP, c.Datanet)
-	case slot == filled:
-		return slot, nil
-	case slot.Validator != "":
-		return Slot{}, ledger.Refuse(ledger.CodeState, "%s has voted for %s already", slot.Validator, caller.MSP)
-	case c.State != contribution.Pending:
-		return Slot{}, ledger.Refuse(ledger.CodeState, "the contribution is %s", c.State)
-	}
-	filled.Tx = tx.TxID()
-	tx.Emit("approval.voted/1", Voted{Named: req.Named, Slot: filled})
-	return filled, ledger.Save(tx, slotKey(req.Named, caller.MSP), filled)
-}
-
-// Voted is the event of a vote.
-type Voted struct {
-	contribution.Named
-	Slot Slot `json:"slot"`
-}
-
-func finalise(tx ledger.Tx, req contribution.Named) (contribution.Contribution, error) {
-	c, err := contribution.Load(tx, req)
-	if err != nil || c.State != contribution.Pending {
-		return c, err
-	}
-	slots, err := read(tx, c)
-	if err != nil {
-		return c, err
-	}
-	count := map[Choice]int{}
-	for _, slot := range slots {
-		if slot.Validator == "" {
-			continue
-		}
-		if err := guarded(tx, c, slot.MSP); err != nil {
-			return c, err
-		}
-		count[slot.Choice]++
-	}
-	switch {
-	case count[Approve] >= c.Quorum:
-		c, err = contribution.Finalise(tx, c, contribution.Approved)
-	case count[Reject] > len(c.Eligible)-c.Quorum:
-		c, err = contribution.Finalise(tx, c, contribution.Rejected)
-	default:
-		err = ledger.Refuse(ledger.CodeState, "%d approve and %d reject of %d: the votes do not decide yet, %d equal ones do",
-			count[Approve], count[Reject], len(c.Eligible), c.Quorum)
-	}
-	if err != nil {
-		return c, err
-	}
-	tx.Emit("approval.finalised/1", c)
-	return c, nil
-}
-
-func read(r ledger.Reader, c contribution.Contribution) ([]Slot, error) {
-	keys := make([]ledger.Key, len(c.Eligible))
-	for i, msp := range c.Eligible {
-		keys[i] = slotKey(nameOf(c), msp)
-	}
-	if err := r.Prefetch(keys...); err != nil {
-		return nil, err
-	}
-	slots := []Slot{}
-	for _, key := range keys {
-		slot, found, err := ledger.Load[Slot](r, key)
-		if err != nil {
-			return nil, err
-		}
-		if found {
-			slots = append(slots, slot)
-		}
-	}
-	return slots, nil
-}
-
-// guarded checks that a filled slot is under exactly the policy it must have. A colluding majority could create a
-// weaker one: it is refused here and reported by the audit.
-func guarded(r ledger.Reader, c contribution.Contribution, msp string) error {
-	policy, ok, err := r.KeyPolicy(slotKey(nameOf(c), msp))
-	if err == nil && (!ok || !policy.Equal(ledger.SlotPolicy(msp, c.Slots))) {
-		err = ledger.Refuse(ledger.CodeState, "the slot of %s is not guarded as it must be", msp)
-	}
-	return err
-}
-
-func nameOf(c contribution.Contribution) contribution.Named {
-	return contribution.Named{Datanet: c.Datanet, ID: c.ID}
 }

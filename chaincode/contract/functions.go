@@ -125,8 +125,20 @@ type datanetContract struct{ base }
 func (c *datanetContract) Create(ctx context, request string) (string, error) {
 	return c.run(ctx, "Create", request)
 }
+func (c *datanetContract) Amend(ctx context, request string) (string, error) {
+	return c.run(ctx, "Amend", request)
+}
+func (c *datanetContract) Retire(ctx context, request string) (string, error) {
+	return c.run(ctx, "Retire", request)
+}
 func (c *datanetContract) Get(ctx context, request string) (string, error) {
 	return c.run(ctx, "Get", request)
+}
+func (c *datanetContract) Version(ctx context, request string) (string, error) {
+	return c.run(ctx, "Version", request)
+}
+func (c *datanetContract) Versions(ctx context, request string) (string, error) {
+	return c.run(ctx, "Versions", request)
 }
 func (c *datanetContract) List(ctx context, request string) (string, error) {
 	return c.run(ctx, "List", request)
@@ -137,11 +149,29 @@ type contributionContract struct{ base }
 func (c *contributionContract) Submit(ctx context, request string) (string, error) {
 	return c.run(ctx, "Submit", request)
 }
+func (c *contributionContract) SubmitBatch(ctx context, request string) (string, error) {
+	return c.run(ctx, "SubmitBatch", request)
+}
+func (c *contributionContract) Revise(ctx context, request string) (string, error) {
+	return c.run(ctx, "Revise", request)
+}
+func (c *contributionContract) Withdraw(ctx context, request string) (string, error) {
+	return c.run(ctx, "Withdraw", request)
+}
+func (c *contributionContract) Refingerprint(ctx context, request string) (string, error) {
+	return c.run(ctx, "Refingerprint", request)
+}
 func (c *contributionContract) Get(ctx context, request string) (string, error) {
 	return c.run(ctx, "Get", request)
 }
 func (c *contributionContract) List(ctx context, request string) (string, error) {
 	return c.run(ctx, "List", request)
+}
+func (c *contributionContract) Epoch(ctx context, request string) (string, error) {
+	return c.run(ctx, "Epoch", request)
+}
+func (c *contributionContract) Fingerprint(ctx context, request string) (string, error) {
+	return c.run(ctx, "Fingerprint", request)
 }
 
 type approvalContract struct{ base }
@@ -149,11 +179,20 @@ type approvalContract struct{ base }
 func (c *approvalContract) Vote(ctx context, request string) (string, error) {
 	return c.run(ctx, "Vote", request)
 }
+func (c *approvalContract) VoteBatch(ctx context, request string) (string, error) {
+	return c.run(ctx, "VoteBatch", request)
+}
 func (c *approvalContract) Finalise(ctx context, request string) (string, error) {
 	return c.run(ctx, "Finalise", request)
 }
+func (c *approvalContract) FinaliseBatch(ctx context, request string) (string, error) {
+	return c.run(ctx, "FinaliseBatch", request)
+}
 func (c *approvalContract) Votes(ctx context, request string) (string, error) {
 	return c.run(ctx, "Votes", request)
+}
+func (c *approvalContract) History(ctx context, request string) (string, error) {
+	return c.run(ctx, "History", request)
 }
 
 type snapshotContract struct{ base }

@@ -1,72 +1,121 @@
-// Package contribution registers contributions to datanets: commitments and counts, never content.
+// Package contribution registers contributions to datanets: commitments, counts, provenance and a fingerprint, never
+// content.
 //
-// This is the first, thin form: fingerprints, provenance, licences, withdrawal and erasure are not there yet.
+//	submit ──► pending ──votes──► approved ──► sealed into snapshots
+//	   ▲          │                  │
+//	   │          ├──votes──► rejected ──revise──► pending, next revision
+//	   │          └──withdraw──► withdrawn ◄──withdraw── approved
+//	   └── any of these ──erase──► erasing ──► erased
+//
+// The records' Merkle root stands inside the salted commitment and never in clear: a short text could be guessed from
+// it. What the chaincode cannot see is the validators' duty: that the counts are right, that the fingerprint is that of
+// the content, that the share of derived text is within the datanet's limit, that the provenance is plausible.
 package contribution
 
 import (
 	"slices"
 
-	"github.com/datanet-consortium/datanet/chaincode/account"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
-	"github.com/datanet-consortium/datanet/chaincode/member"
+	"github.com/datanet-consortium/datanet/chaincode/licence"
 )
 
 // State of a contribution.
 type State string
 
 const (
-	Pending  State = "pending"
-	Approved State = "approved"
-	Rejected State = "rejected"
+	Pending   State = "pending"
+	Approved  State = "approved"
+	Rejected  State = "rejected"
+	Withdrawn State = "withdrawn" // in no new snapshot; what was trained on it keeps paying
+	Erasing   State = "erasing"   // its holders are destroying the content
+	Erased    State = "erased"
 )
 
-// MaxRecords bounds the records of one contribution.
-const MaxRecords = 1_000_000
+// Bounds of a contribution.
+const (
+	MaxRecords   = 1_000_000
+	MaxTokens    = 1 << 40
+	MaxRevisions = 1000
+)
 
-// Submit is the request that registers a contribution.
-type Submit struct {
-	Datanet    string `json:"datanet"`
-	ID         string `json:"id"`
-	Commitment string `json:"commitment"` // to the records, salted; hex
-	Descriptor string `json:"descriptor"` // commitment to the descriptor, salted; hex
-	Records    int64  `json:"records"`    // validators recount them
-	Tokens     int64  `json:"tokens"`     // canonical tokens; validators recount them
+// Content is what a contributor says of a contribution, and can change by revising a rejected one.
+type Content struct {
+	MediaType   string      `json:"mediaType"`
+	Commitment  string      `json:"commitment"` // to the records, salted; hex
+	Descriptor  string      `json:"descriptor"` // commitment to the descriptor, salted; hex
+	Records     int64       `json:"records"`    // validators recount them
+	Tokens      int64       `json:"tokens"`     // canonical tokens; validators recount them
+	Provenance  Provenance  `json:"provenance"`
+	Fingerprint Fingerprint `json:"fingerprint"`
+	// Licence, where it is given, takes the place of the datanet's, than which it must be stricter.
+	Licence *licence.Licence `json:"licence,omitzero"`
 }
 
-func (s Submit) Validate() error {
-	if err := (Named{s.Datanet, s.ID}).Validate(); err != nil {
+func (c Content) validate() error {
+	if !slices.Contains(MediaTypes, c.MediaType) {
+		return ledger.Invalid("mediaType", "must be one of %v", MediaTypes)
+	}
+	if err := ledger.ValidDigest("commitment", c.Commitment); err != nil {
 		return err
 	}
-	if err := ledger.ValidDigest("commitment", s.Commitment); err != nil {
+	if err := ledger.ValidDigest("descriptor", c.Descriptor); err != nil {
 		return err
 	}
-	if err := ledger.ValidDigest("descriptor", s.Descriptor); err != nil {
-		return err
-	}
-	if s.Records < 1 || s.Records > MaxRecords {
+	if c.Records < 1 || c.Records > MaxRecords {
 		return ledger.Invalid("records", "must be from 1 to %d", MaxRecords)
 	}
-	if s.Tokens < 1 || s.Tokens > 1<<40 {
-		return ledger.Invalid("tokens", "must be positive")
+	if c.Tokens < 1 || c.Tokens > MaxTokens {
+		return ledger.Invalid("tokens", "must be from 1 to %d", int64(MaxTokens))
 	}
-	return nil
+	if err := c.Provenance.validate("provenance"); err != nil {
+		return err
+	}
+	if c.Licence != nil {
+		if err := c.Licence.Validate("licence"); err != nil {
+			return err
+		}
+	}
+	return c.Fingerprint.validate()
 }
 
-func (s Submit) Reads(c ledger.Caller) []ledger.Key {
-	return []ledger.Key{Key(s.Datanet, s.ID), datanet.Key(s.Datanet), account.Key(c.Account())}
-}
-
-// Contribution is a registered contribution.
+// Contribution is a registered contribution in its latest revision.
 type Contribution struct {
 	Submit
-	Contributor ledger.Account `json:"contributor"`
-	Eligible    []string       `json:"eligible"` // organisations that may vote
-	Quorum      int            `json:"quorum"`
-	Slots       []string       `json:"slots"` // the members when it was submitted; the vote slots' policy is over them
-	State       State          `json:"state"`
-	Tx          string         `json:"tx"`
-	EndTx       string         `json:"endTx,omitzero"` // that finalised it
+	Revision       int            `json:"revision"`       // from 1
+	DatanetVersion int            `json:"datanetVersion"` // whose licence and policy are its terms
+	Contributor    ledger.Account `json:"contributor"`
+	Eligible       []string       `json:"eligible"` // organisations that may vote
+	Quorum         int            `json:"quorum"`
+	Slots          []string       `json:"slots"` // the members when it was submitted; the vote slots' policy is over them
+	State          State          `json:"state"`
+	// Moved is the fingerprint of a later epoch that took the place of the submitted one.
+	Moved Fingerprint `json:"moved,omitzero"`
+	// Approval tells that it was approved, whatever became of it later: its leaf may stand in snapshots.
+	Approval bool   `json:"approval,omitzero"`
+	Tx       string `json:"tx"`               // that submitted this revision
+	EndTx    string `json:"endTx,omitzero"`   // that finalised the vote
+	LeaveTx  string `json:"leaveTx,omitzero"` // that withdrew it, or began to erase it
+}
+
+// Name is what names the contribution in requests.
+func (c Contribution) Name() Named { return Named{Datanet: c.Datanet, ID: c.ID} }
+
+// holds is the fingerprint that the contribution holds while it stands.
+func (c Contribution) holds() Fingerprint {
+	if c.Moved != (Fingerprint{}) {
+		return c.Moved
+	}
+	return c.Fingerprint
+}
+
+// Terms is the licence of the contribution: its own, or that of its version of the datanet, which the caller has read
+// (see [datanet.LoadVersion]).
+func (c Contribution) Terms(v datanet.Version) licence.Licence {
+	if c.Licence != nil {
+		return *c.Licence
+	}
+	return v.Licence
 }
 
 // Named is a request that names a contribution.
@@ -82,6 +131,8 @@ func (n Named) Validate() error {
 	return ledger.ValidID("id", n.ID)
 }
 
+func (n Named) Reads(ledger.Caller) []ledger.Key { return []ledger.Key{Key(n.Datanet, n.ID)} }
+
 // Listing asks for a page of a datanet's contributions.
 type Listing struct {
 	Datanet string `json:"datanet"`
@@ -94,17 +145,38 @@ func (l Listing) Validate() error { return ledger.ValidName("datanet", l.Datanet
 // contributions, owns them.
 type OpenVote func(tx ledger.Tx, c Contribution) error
 
+// Changed is the event of every change: what it changed, as it stands now.
+type Changed struct {
+	Contributions []Contribution `json:"contributions"`
+}
+
+// Batch answers a batch, in the order of its items.
+type Batch struct {
+	Contributions []Contribution `json:"contributions"`
+}
+
 // Functions are the contribution functions.
 func Functions(openVote OpenVote) []*ledger.Function {
+	contributor, keeper := ledger.For(ledger.Contributor), ledger.For(ledger.Contributor, ledger.Operator)
 	return []*ledger.Function{
-		ledger.Command("contribution:Submit", "Registers a contribution and opens its vote.", ledger.For(ledger.Contributor),
-			func(tx ledger.Tx, req Submit) (Contribution, error) { return submit(tx, req, openVote) }),
+		ledger.Command("contribution:Submit", "Registers a contribution and opens its vote.", contributor,
+			func(tx ledger.Tx, req Submit) (Contribution, error) { return submitOne(tx, req, openVote) }),
+		ledger.Command("contribution:SubmitBatch", "Registers several contributions and opens their votes, all or none.", contributor,
+			func(tx ledger.Tx, req SubmitBatch) (Batch, error) { return submitBatch(tx, req, openVote) }),
+		ledger.Command("contribution:Revise", "Submits an own rejected contribution again, with other content.", contributor,
+			func(tx ledger.Tx, req Revise) (Contribution, error) { return revise(tx, req, openVote) }),
+		ledger.Command("contribution:Withdraw", "Withdraws a contribution of the caller, or of the caller's organisation: it enters no new snapshot.", keeper, withdraw),
+		ledger.Command("contribution:Refingerprint", "Moves a contribution of the caller's organisation to the fingerprint epoch in force.", keeper, refingerprint),
 		ledger.Query("contribution:Get", "Shows a contribution.", ledger.Anyone,
 			func(r ledger.Lister, req Named) (Contribution, error) { return Load(r, req) }),
 		ledger.Query("contribution:List", "Lists a datanet's contributions by id.", ledger.Anyone,
 			func(r ledger.Lister, req Listing) (ledger.Page[Contribution], error) {
 				return ledger.List(r, keysOf(req.Datanet), req.PageRequest, ledger.Value[Contribution])
 			}),
+		ledger.Query("contribution:Epoch", "Shows the fingerprint epoch in force.", ledger.Anyone,
+			func(r ledger.Lister, _ ledger.Nothing) (Epoch, error) { return LoadEpoch(r) }),
+		ledger.Query("contribution:Fingerprint", "Shows which contribution holds a fingerprint.", ledger.Anyone,
+			func(r ledger.Lister, req Fingerprint) (Registration, error) { return holder(r, req) }),
 	}
 }
 
@@ -117,41 +189,4 @@ func Load(r ledger.Reader, n Named) (Contribution, error) {
 	return c, err
 }
 
-// Finalise writes the outcome of the vote.
-func Finalise(tx ledger.Tx, c Contribution, state State) (Contribution, error) {
-	c.State, c.EndTx = state, tx.TxID()
-	return c, ledger.Save(tx, Key(c.Datanet, c.ID), c)
-}
-
-func submit(tx ledger.Tx, req Submit, openVote OpenVote) (Contribution, error) {
-	caller := tx.Caller()
-	existing, found, err := ledger.Load[Contribution](tx, Key(req.Datanet, req.ID))
-	if err != nil {
-		return Contribution{}, err
-	}
-	if found {
-		if existing.Submit != req || existing.Contributor != caller.Account() {
-			return Contribution{}, ledger.Refuse(ledger.CodeExists, "contribution %s exists with other content: choose a new id", req.ID).At("id")
-		}
-		return existing, nil
-	}
-	d, err := datanet.Load(tx, "datanet", req.Datanet)
-	if err != nil {
-		return Contribution{}, err
-	}
-	if err := account.MustBeOpen(tx, "", caller.Account()); err != nil {
-		return Contribution{}, err
-	}
-	members, err := member.Load(tx)
-	if err != nil {
-		return Contribution{}, err
-	}
-	eligible := slices.DeleteFunc(slices.Clone(d.Validators), func(msp string) bool { return msp == caller.MSP })
-	c := Contribution{Submit: req, Contributor: caller.Account(), Eligible: eligible, Quorum: d.Quorum, Slots: members.Members,
-		State: Pending, Tx: tx.TxID()}
-	if err := openVote(tx, c); err != nil {
-		return Contribution{}, err
-	}
-	tx.Emit("contribution.submitted/1", c)
-	return c, ledger.Save(tx, Key(req.Datanet, req.ID), c)
-}
+func save(tx ledger.Tx, c Contribution) error { return ledger.Save(tx, Key(c.Datanet, c.ID), c) }

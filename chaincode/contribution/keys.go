@@ -1,11 +1,24 @@
 package contribution
 
-import "github.com/datanet-consortium/datanet/chaincode/ledger"
+import (
+	"strconv"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+)
 
 // KeyKinds lists the kinds of key that this domain writes.
-var KeyKinds = []string{"contribution"}
+var KeyKinds = []string{"contribution", "fingerprint", "fingerprint-epoch", "withdrawn"}
 
 // Key is where a contribution stands. Datanet and id must be valid.
 func Key(datanet, id string) ledger.Key { return ledger.NewKey("contribution", datanet, id) }
 
 func keysOf(datanet string) ledger.Key { return ledger.NewKey("contribution", datanet) }
+
+// epochKey holds the fingerprint epoch in force. Every submission reads it; it changes about once a year.
+var epochKey = ledger.NewKey("fingerprint-epoch")
+
+func fingerprintKey(f Fingerprint) ledger.Key {
+	return ledger.NewKey("fingerprint", strconv.Itoa(f.Epoch), f.HMAC)
+}
+
+func withdrawnKey(datanet string) ledger.Key { return ledger.NewKey("withdrawn", datanet) }

@@ -51,6 +51,15 @@ func (f *Fault) At(field string) *Fault {
 	return &Fault{Code: f.Code, Message: f.Message, Field: field}
 }
 
+// Within returns the fault with its field inside an item of a list, as items.3.tokens.
+func (f *Fault) Within(list string, item int) *Fault {
+	field := fmt.Sprintf("%s.%d", list, item)
+	if f.Field != "" {
+		field += "." + f.Field
+	}
+	return f.At(field)
+}
+
 // AsFault returns err as a fault; an error that is none becomes an internal one.
 func AsFault(err error) *Fault {
 	var f *Fault

@@ -38,6 +38,8 @@ func New(founders []string) *ledger.Registry {
 // kinds are the sorts of proposal by which the members bind the consortium.
 func kinds() []proposal.Kind {
 	return []proposal.Kind{
+		proposal.NewKind("fingerprint.rotate", "Begins the next fingerprint epoch, with another secret.", contribution.CheckRotation,
+			func(tx ledger.Tx, _ string, next contribution.Rotation) error { return contribution.Rotate(tx, next) }),
 		proposal.NewKind("member.add", "Adds an organisation to the members.", member.CheckAddition,
 			func(tx ledger.Tx, _ string, add member.Addition) error { return member.Add(tx, add) }),
 		proposal.NewKind("member.standing", "Suspends or reinstates a member.", member.CheckStanding,

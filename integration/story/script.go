@@ -97,7 +97,7 @@ func Parse(name string, r io.Reader) (*Script, error) {
 				return fail(number, "%v", err)
 			}
 		}
-		if open.document == "" || jsontext.Value(open.document).IsValid() {
+		if open.document == "" || jsontext.Value(valuePattern.ReplaceAllString(open.document, "0")).IsValid() {
 			open = nil
 		}
 	}

@@ -18,7 +18,9 @@ import (
 // archive is the folder of what must not stand on a ledger: content, salts, names. Nobody but its owner may read it.
 //
 //	people.json                whose pseudonym is whose
+//	fingerprint.json           the secret of the fingerprint epoch
 //	contributions/ID.json      a dossier
+//	reports/ID.json            what validators saw of a contribution
 //	models/NAME                the artifact of a model
 //	answers/ID.json            prompt, output and nonces of a receipt
 //	lock                       held while the story is told

@@ -3,6 +3,8 @@ package demo
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +18,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/licence"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
 )
 
@@ -24,6 +27,7 @@ const (
 	quorum        = 2
 	dataPpm       = 600_000
 	validatorsPpm = 100_000
+	derivativePpm = 50_000
 
 	// maxDerivedPpm is how much of a contribution may stand in earlier ones of other accounts before validators reject
 	// it. Poets quote each other: of honest verse some 0.4 % is derived.
@@ -36,16 +40,43 @@ type registered struct {
 	by *person
 }
 
+// share begins a fingerprint epoch with a new secret, which the members' gateways would hand to each other. Each telling
+// has one of its own: what an earlier one registered would be refused as a copy otherwise.
+func (s *Story) share(ctx context.Context) error {
+	rand.Read(s.secret[:]) // never fails
+	if _, err := s.resolve(ctx, "fingerprint.rotate", contribution.Rotation{Check: s.secret.Check()}, false); err != nil {
+		return err
+	}
+	if err := s.everywhere(ctx); err != nil {
+		return err
+	}
+	var err error
+	s.epoch, err = fabric.Query[contribution.Epoch](ctx, s.curator.client, s.members[0], "contribution:Epoch", ledger.Nothing{})
+	if err == nil && s.epoch.Check != s.secret.Check() {
+		err = errors.New("another fingerprint secret came into force: tell the story again")
+	}
+	if err != nil {
+		return err
+	}
+	return s.archive.keepJSON("fingerprint.json", map[string]any{"epoch": s.epoch.Epoch, "secret": hex.EncodeToString(s.secret[:])})
+}
+
 // contribute makes a datanet, and every poet a contribution to it; then the copyist brings the first poet's poems, in
-// other letters.
+// other letters, and once more with a line of his own.
 func (s *Story) contribute(ctx context.Context) error {
+	if err := s.share(ctx); err != nil {
+		return err
+	}
 	name, err := s.freeName(ctx, "datanet:Get", s.members[0]+"/"+s.Subject, func(name string) any { return datanet.Named{Name: name} })
 	if err != nil {
 		return err
 	}
 	validators := slices.Sorted(slices.Values(s.members[:3]))
-	created, err := do[datanet.Datanet](ctx, s, s.curator, "datanet:Create", datanet.Create{Name: name, Title: s.Subject,
-		Policy: datanet.Policy{Validators: validators, Quorum: quorum, Tau: attribution.DefaultTau, DataPpm: dataPpm, ValidatorsPpm: validatorsPpm}})
+	created, err := do[datanet.Datanet](ctx, s, s.curator, "datanet:Create", datanet.Create{Name: name, Content: datanet.Content{
+		Title: s.Subject, Tags: []string{"public-domain", "verse"}, Modality: datanet.Text,
+		Licence: licence.Licence{Purposes: []licence.Purpose{licence.CommercialService, licence.Research}, DerivativePpm: derivativePpm},
+		Policy: datanet.Policy{Validators: validators, Quorum: quorum, MaxDerivedPpm: maxDerivedPpm, DataPpm: dataPpm, ValidatorsPpm: validatorsPpm,
+			Tau: attribution.DefaultTau, AttestationQuorum: 1, Rest: datanet.ByTokens}}})
 	if err != nil {
 		return err
 	}
@@ -67,13 +98,24 @@ func (s *Story) contribute(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.submit(ctx, s.copyist, disguised(s.Corpus[0].Records)); err != nil {
+	if err := s.everywhere(ctx); err != nil {
+		return err
+	}
+	copied := disguised(s.Corpus[0].Records)
+	err = s.submit(ctx, s.copyist, copied)
+	var fault *ledger.Fault
+	if !errors.As(err, &fault) || fault.Code != ledger.CodeExists || !strings.Contains(fault.Message, s.contributions[0].ID) {
+		return fmt.Errorf("a copy in other letters should have been refused with %s named, the answer was: %w", s.contributions[0].ID, orAccepted(err))
+	}
+	s.Out.Held("A copy of %s's poems under another account, in other letters, is refused: its fingerprint", s.Corpus[0].Name)
+	s.Out.Say("is that of %s. So the copyist adds a line.", s.contributions[0].ID)
+	if err := s.submit(ctx, s.copyist, append(copied, []byte(ownLine))); err != nil {
 		return err
 	}
 	s.Out.Held("%s are registered by salted commitments: %s, %s. Texts and salts stay in",
 		plural(len(s.contributions), "contribution", "contributions"), plural(s.total(func(c *registered) int64 { return c.Records }), "record", "records"),
 		plural(s.total(func(c *registered) int64 { return c.Tokens }), "token", "tokens"))
-	s.Out.Say("%s. The last one is %s's, copied under another account in other letters.", s.Folder, s.Corpus[0].Name)
+	s.Out.Say("%s. The last one is the copyist's.", s.Folder)
 	return s.everywhere(ctx)
 }
 
@@ -103,6 +145,9 @@ func (s *Story) freeName(ctx context.Context, function, name string, request fun
 	}
 }
 
+// ownLine is what the copyist adds.
+const ownLine = "And this last line of all of them is truly my own."
+
 // submit files a dossier and registers its contribution.
 func (s *Story) submit(ctx context.Context, by *person, records [][]byte, forgeries ...forgery) error {
 	descriptor, err := json.Marshal(map[string]string{"author": by.name, "source": s.Subject})
@@ -112,7 +157,7 @@ func (s *Story) submit(ctx context.Context, by *person, records [][]byte, forger
 	d := dossier{Contributor: by.account, Records: records, Descriptor: descriptor}
 	rand.Read(d.Salt[:]) // never fails
 	rand.Read(d.DescriptorSalt[:])
-	request := d.registration(s.datanet, newID())
+	request := s.registration(d, s.datanet, newID())
 	if err := s.archive.keepDossier(request.ID, d); err != nil {
 		return err
 	}
@@ -124,16 +169,23 @@ func (s *Story) submit(ctx context.Context, by *person, records [][]byte, forger
 }
 
 // registration is what the ledger is told of a dossier.
-func (d dossier) registration(datanet, id string) contribution.Submit {
+func (s *Story) registration(d dossier, datanet, id string) contribution.Submit {
 	tokens := int64(0)
 	for _, record := range d.Records {
 		for scan := text1.NewScanner(record); scan.Next(); {
 			tokens++
 		}
 	}
-	return contribution.Submit{Datanet: datanet, ID: id, Records: int64(len(d.Records)), Tokens: tokens,
-		Commitment: attribution.Commit(d.Salt, d.Records).String(), Descriptor: attribution.CommitDescriptor(d.DescriptorSalt, d.Descriptor).String()}
+	return contribution.Submit{Datanet: datanet, ID: id, Content: contribution.Content{
+		MediaType: "text/plain", Records: int64(len(d.Records)), Tokens: tokens,
+		Commitment: attribution.Commit(d.Salt, d.Records).String(), Descriptor: attribution.CommitDescriptor(d.DescriptorSalt, d.Descriptor).String(),
+		Provenance:  provenance,
+		Fingerprint: contribution.Fingerprint{Epoch: s.epoch.Epoch, HMAC: s.secret.Of(d.Records)}}}
 }
+
+// provenance is all that is known of a corpus from any folder: works in the public domain, so by authors dead for
+// seventy years, in a language that nobody determined.
+var provenance = contribution.Provenance{Method: "public-dataset", FromYear: 1, ToYear: 1955, Languages: []string{"und"}}
 
 // disguised writes texts in Arabic forms of Persian letters and in capitals, which to canonical tokens is the same.
 func disguised(records [][]byte) [][]byte {
@@ -149,6 +201,25 @@ func disguised(records [][]byte) [][]byte {
 type review struct {
 	vote       approval.Vote
 	derivedPpm uint64
+}
+
+// report is the automatic report that validators see, and whose hash their votes name.
+type report struct {
+	contribution.Named
+	Revision    int    `json:"revision"`
+	AsClaimed   bool   `json:"asClaimed"` // commitments, counts and fingerprint are those of the content
+	DerivedPpm  uint64 `json:"derivedPpm"`
+	Fingerprint string `json:"fingerprint"`
+}
+
+// file keeps a report and returns its hash.
+func (s *Story) file(r report) (string, error) {
+	content, err := json.Marshal(r)
+	if err != nil {
+		return "", fmt.Errorf("encode a report: %w", err)
+	}
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:]), s.archive.keep("reports/"+r.ID+".json", content)
 }
 
 // validate has every eligible organisation vote on every contribution, and finalises them.
@@ -202,8 +273,12 @@ func (s *Story) review() ([]review, error) {
 		if err != nil {
 			return nil, err
 		}
-		vote := approval.Vote{Named: contribution.Named{Datanet: c.Datanet, ID: c.ID}, Choice: approval.Approve, Reason: "sound"}
-		if d.Contributor != c.Contributor || d.registration(c.Datanet, c.ID) != c.Submit {
+		vote := approval.Vote{Named: c.Name(), Revision: c.Revision, Verdict: approval.Verdict{Choice: approval.Approve, Reason: approval.Sound}}
+		same, err := ledger.Same(s.registration(d, c.Datanet, c.ID), c.Submit)
+		if err != nil {
+			return nil, err
+		}
+		if d.Contributor != c.Contributor || !same {
 			vote.Choice, vote.Reason = approval.Reject, "counts-differ"
 		}
 		reviews[i].vote = vote
@@ -220,6 +295,12 @@ func (s *Story) review() ([]review, error) {
 		r.vote.Score = int(100 - r.derivedPpm/10_000)
 		if r.derivedPpm > maxDerivedPpm && r.vote.Choice == approval.Approve {
 			r.vote.Choice, r.vote.Reason = approval.Reject, "derived"
+		}
+		c := s.contributions[i]
+		r.vote.Report, err = s.file(report{Named: c.Name(), Revision: c.Revision, AsClaimed: r.vote.Reason != "counts-differ",
+			DerivedPpm: r.derivedPpm, Fingerprint: c.Fingerprint.HMAC})
+		if err != nil {
+			return nil, err
 		}
 	}
 	return reviews, nil

@@ -20,7 +20,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/datanet-consortium/datanet/attribution/fingerprint"
 	"github.com/datanet-consortium/datanet/attribution/plain"
+	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
@@ -56,6 +58,9 @@ type Story struct {
 	block uint64 // the last block that holds a transaction of ours
 
 	forgeries [][]string // what was tried and what became of it
+
+	secret fingerprint.Secret // of the epoch that this telling began
+	epoch  contribution.Epoch
 
 	datanet       string
 	contributions []*registered // in the order of their registration
