@@ -10,6 +10,9 @@ type Options struct {
 	// it does not suffice becomes several segments. A single contribution that is too large for it is built
 	// all the same, since no segment ends within one.
 	Memory int64
+	// MergeFailed is called when a merge in the background fails. The index goes on with the segments it has, and
+	// the merge is tried again after the next change.
+	MergeFailed func(error)
 	// Progress is called from time to time during a build, by one goroutine at a time.
 	Progress func(Progress)
 }

@@ -10,7 +10,7 @@ type filter []uint64
 const bitsPerGram = 10
 
 func newFilter(items, bitsPerItem int) filter {
-	return make(filter, (uint64(items)*uint64(bitsPerItem)+63)/64+1)
+	return huge(make(filter, (uint64(items)*uint64(bitsPerItem)+63)/64+1))
 }
 
 // at returns where the bit of a hash is.

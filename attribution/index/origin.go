@@ -149,7 +149,7 @@ func newHomes(s *stream, expected int) *homes {
 	for size < 2*expected {
 		size *= 2
 	}
-	return &homes{text: s.text, length: s.dictionary.runes, slots: make([]uint32, size)}
+	return &homes{text: s.text, length: s.dictionary.runes, slots: huge(make([]uint32, size))}
 }
 
 // first returns where a passage first started, which is start when it was not seen before.

@@ -234,7 +234,7 @@ func (r *reader) report(p Progress) {
 // join turns the workers' ids into those of one dictionary, which has the tokens in the order in which they
 // first occur, so that it does not depend on how the work was divided.
 func (s *stream) join(pieces []*piece, symbols, records int) error {
-	s.text = make([]int32, 0, symbols)
+	s.text = huge(make([]int32, symbols))[:0]
 	s.records = make([]uint32, 0, records)
 	s.dictionary = newDictionary()
 	begins := true

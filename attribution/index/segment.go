@@ -37,8 +37,8 @@ func (s *stream) build(proceed func() error) (*Segment, error) {
 	tokens := len(s.text) - len(s.records)
 	var work errgroup.Group
 	work.Go(func() error {
-		sa, err := suffix.Array(s.text, s.dictionary.size(), proceed)
-		if err != nil {
+		sa := huge(make([]int32, len(s.text)))
+		if err := suffix.Sort(sa, s.text, s.dictionary.size(), proceed); err != nil {
 			return err
 		}
 		// Separators are smallest, so their suffixes stand in front.

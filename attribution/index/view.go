@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/datanet-consortium/datanet/attribution"
 )
@@ -12,7 +13,7 @@ import (
 type View struct {
 	segments []*Segment
 	n, v     uint64
-	release  func()
+	release  func() error
 }
 
 // Size returns N and V of the definition: the corpus' tokens, and its distinct ones plus one.
@@ -100,25 +101,37 @@ func newView(segments []*Segment, distinct uint64) *View {
 	return v
 }
 
+// Close gives the view up. Its segments must not be used afterwards.
+func (v *View) Close() error {
+	if v.release == nil {
+		return nil // in memory
+	}
+	return v.release()
+}
+
 // distinct counts the distinct tokens of segments.
 func distinct(ctx context.Context, segments []*Segment) (uint64, error) {
 	count := uint64(0)
 	for i, g := range segments {
-		if err := context.Cause(ctx); err != nil {
+		fresh, err := unseen(ctx, g, segments[:i])
+		if err != nil {
 			return 0, err
 		}
-		for id := 1; id < g.Size(); id++ {
+		count += fresh
+	}
+	return count, nil
+}
+
+// unseen counts the distinct tokens of a segment that none of the segments before it has.
+func unseen(ctx context.Context, g *Segment, before []*Segment) (uint64, error) {
+	if err := context.Cause(ctx); err != nil {
+		return 0, err
+	}
+	count := uint64(0)
+	for id := 1; id < g.Size(); id++ {
+		t := g.Token(uint32(id))
+		if !slices.ContainsFunc(before, func(b *Segment) bool { return b.ID(t) != Unknown }) {
 			count++
-			if i == 0 {
-				continue
-			}
-			t := g.Token(uint32(id))
-			for _, before := range segments[:i] {
-				if before.ID(t) != Unknown {
-					count--
-					break
-				}
-			}
 		}
 	}
 	return count, nil
