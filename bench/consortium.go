@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
@@ -24,9 +23,6 @@ import (
 	"github.com/datanet-consortium/datanet/network"
 	testnetwork "github.com/datanet-consortium/datanet/test-network"
 )
-
-// payeeCount is how many accounts a batch pays, and over how many the uniform cases spread.
-const payeeCount = 500
 
 // payersOfMember is how many accounts of each member pay. Together they are few, since peers remember only about a
 // hundred certificates and check all others again.
@@ -52,20 +48,16 @@ type consortium struct {
 }
 
 // topologyOf is the consortium to measure.
-func topologyOf(s settings) (*network.Topology, error) {
-	source, err := config.BFT, error(nil)
+func topologyOf(s settings) (topology *network.Topology, err error) {
+	local := map[string][]byte{"bft": config.BFT, "raft": config.Raft}
 	switch {
 	case s.topology != "":
-		source, err = os.ReadFile(s.topology)
-	case s.ordering == "raft":
-		source = config.Raft
-	case s.ordering != "bft":
+		topology, err = network.Load(s.topology)
+	case local[s.ordering] == nil:
 		err = fmt.Errorf("--ordering is bft or raft, not %q", s.ordering)
+	default:
+		topology, err = network.Parse(bytes.NewReader(local[s.ordering]), "topology")
 	}
-	if err != nil {
-		return nil, err
-	}
-	topology, err := network.Parse(bytes.NewReader(source), "topology")
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +70,7 @@ func topologyOf(s settings) (*network.Topology, error) {
 }
 
 // start builds the programs and brings the network up.
-func start(ctx context.Context, dir string, topology *network.Topology, progress func(string)) (*consortium, error) {
+func start(ctx context.Context, s settings, dir string, topology *network.Topology, progress func(string)) (*consortium, error) {
 	progress("building the chaincode with the yardstick")
 	chaincode, builder := filepath.Join(dir, "bin", "chaincode"), filepath.Join(dir, "bin", "ccaas-builder")
 	for program, source := range map[string]string{chaincode: "bench/chaincode", builder: "cmd/ccaas-builder"} {
@@ -94,7 +86,7 @@ func start(ctx context.Context, dir string, topology *network.Topology, progress
 		return nil, err
 	}
 	c := &consortium{network: n, pids: map[int]testnetwork.Kind{}, conns: map[string]*grpc.ClientConn{}}
-	if err := c.prepare(ctx, progress); err != nil {
+	if err := c.prepare(ctx, s.payees, progress); err != nil {
 		return nil, errors.Join(err, c.stop())
 	}
 	return c, nil
@@ -109,7 +101,7 @@ func (c *consortium) stop() error {
 }
 
 // prepare founds the ledger, opens all accounts and mints the treasury's credits.
-func (c *consortium) prepare(ctx context.Context, progress func(string)) error {
+func (c *consortium) prepare(ctx context.Context, payees int, progress func(string)) error {
 	status, err := c.network.Status(ctx)
 	if err != nil {
 		return err
@@ -148,11 +140,11 @@ func (c *consortium) prepare(ctx context.Context, progress func(string)) error {
 		}
 		operators[msp] = pair
 	}
-	if err := foundSoon(ctx, operators[members[0]][0]); err != nil {
+	if _, err := soon(ctx, operators[members[0]][0], call("member:Found", ledger.Nothing{})); err != nil {
 		return err
 	}
-	progress(fmt.Sprintf("opening %d accounts", payeeCount+len(members)*payersOfMember+2))
-	if err := c.openAccounts(ctx, members); err != nil {
+	progress(fmt.Sprintf("opening %d accounts", payees+len(members)*payersOfMember+2))
+	if err := c.openAccounts(ctx, members, payees); err != nil {
 		return err
 	}
 	progress("minting credits")
@@ -177,27 +169,27 @@ func (c *consortium) enrol(msp, name string, roles ...network.Role) (*party, err
 	return &party{account: ledger.NewAccount(msp, name), Client: client}, nil
 }
 
-// foundSoon writes the founding members to the ledger. Peers need a moment to learn from each other what they can
-// endorse, so it is tried until it succeeds.
-func foundSoon(ctx context.Context, operator *party) error {
+// soon submits a call and repeats it until it succeeds: peers need a moment to learn from each other what they can
+// endorse, and one that lags does not know yet what the call builds on.
+func soon(ctx context.Context, p *party, call fabric.Call) (*fabric.Committed, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		_, err := operator.Submit(ctx, fabric.Call{Function: "member:Found", Request: ledger.Nothing{}})
+		committed, err := p.Submit(ctx, call)
 		if err == nil {
-			return nil
+			return committed, nil
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return fmt.Errorf("found the consortium: %w", err)
+			return nil, fmt.Errorf("%s: %w", call.Function, err)
 		}
 	}
 }
 
-func (c *consortium) openAccounts(ctx context.Context, members []string) (err error) {
+func (c *consortium) openAccounts(ctx context.Context, members []string, payees int) (err error) {
 	var all []*party
 	open := func(msp, name string) *party {
 		p, failed := c.enrol(msp, name, ledger.Consumer)
@@ -212,7 +204,7 @@ func (c *consortium) openAccounts(ctx context.Context, members []string) (err er
 			c.payers = append(c.payers, open(msp, fmt.Sprintf("payer%d", i+1)))
 		}
 	}
-	for i := range payeeCount {
+	for i := range payees {
 		if p := open(members[i%len(members)], fmt.Sprintf("payee%d", i+1)); p != nil {
 			c.payees = append(c.payees, p.account)
 		}
@@ -221,7 +213,7 @@ func (c *consortium) openAccounts(ctx context.Context, members []string) (err er
 		return err
 	}
 	return inParallel(ctx, all, func(ctx context.Context, p *party) error {
-		_, err := fabric.Invoke[any](ctx, p.Client, "account:Open", ledger.Nothing{})
+		_, err := soon(ctx, p, call("account:Open", ledger.Nothing{}))
 		return err
 	})
 }
@@ -241,20 +233,20 @@ func (c *consortium) mint(ctx context.Context, members []string, operators map[s
 	if err != nil {
 		return err
 	}
-	proposer := operators[members[0]][0].Client
-	if _, err := fabric.Invoke[any](ctx, proposer, "proposal:Propose", content); err != nil {
+	proposer := operators[members[0]][0]
+	if _, err := soon(ctx, proposer, call("proposal:Propose", content)); err != nil {
 		return err
 	}
 	for _, msp := range members[:network.Majority(len(members))] {
-		if _, err := fabric.Invoke[any](ctx, operators[msp][1].Client, "proposal:Approve", proposal.Approval{ID: content.ID, Digest: digest}); err != nil {
+		if _, err := soon(ctx, operators[msp][1], call("proposal:Approve", proposal.Approval{ID: content.ID, Digest: digest})); err != nil {
 			return err
 		}
 	}
-	executed, err := proposer.Submit(ctx, fabric.Call{Function: "proposal:Execute", Request: proposal.Named{ID: content.ID}})
+	executed, err := soon(ctx, proposer, call("proposal:Execute", proposal.Named{ID: content.ID}))
 	if err != nil {
 		return err
 	}
-	_, err = fabric.Invoke[any](ctx, c.treasury.Client, "token:Fold", token.Fold{ID: newID(), Credits: []string{executed.TxID}})
+	_, err = soon(ctx, c.treasury, call("token:Fold", token.Fold{ID: newID(), Credits: []string{executed.TxID}}))
 	return err
 }
 

@@ -19,7 +19,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// settings are the command's flags.
+// settings are the command's flags, explained there.
 type settings struct {
 	ordering     string
 	topology     string
@@ -27,6 +27,7 @@ type settings struct {
 	repetitions  int
 	transactions int
 	inFlight     int
+	payees       int
 	json         string
 	dir          string
 	only         []string
@@ -58,8 +59,9 @@ func command() *cobra.Command {
 	f.IntVar(&s.repetitions, "repetitions", 3, "bursts of each case")
 	f.IntVar(&s.transactions, "transactions", 800, "transactions of a burst")
 	f.IntVar(&s.inFlight, "in-flight", 300, "transactions under way at once")
+	f.IntVar(&s.payees, "payees", 500, "payees of a batch, and accounts over which the uniform cases spread")
 	f.StringVar(&s.json, "json", "", "also write the figures to this file, as JSON rows")
 	f.StringVar(&s.dir, "dir", "", "keep the network's folder, with its logs, here")
-	f.StringArrayVar(&s.only, "only", nil, "measure only the no-op and this case; may be repeated")
+	f.StringArrayVar(&s.only, "only", nil, "measure only the no-op and this row, by its name; may be repeated")
 	return c
 }

@@ -24,8 +24,8 @@ func run(ctx context.Context, s settings, out, progress io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.repetitions < 1 || s.transactions < 1 || s.inFlight < 1 {
-		return errors.New("--repetitions, --transactions and --in-flight are at least 1")
+	if s.repetitions < 1 || s.transactions < 1 || s.inFlight < 1 || s.payees < 2 {
+		return errors.New("--repetitions, --transactions and --in-flight are at least 1, --payees at least 2")
 	}
 	dir := s.dir
 	if dir == "" {
@@ -35,7 +35,7 @@ func run(ctx context.Context, s settings, out, progress io.Writer) (err error) {
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
 	say := func(text string) { fmt.Fprintln(progress, text) }
-	c, err := start(ctx, dir, topology, say)
+	c, err := start(ctx, s, dir, topology, say)
 	if err != nil {
 		return err
 	}
@@ -67,6 +67,11 @@ func measure(ctx context.Context, c *consortium, s settings, say func(string)) (
 		return nil, nil, err
 	}
 	rows := w.rows(s)
+	for _, name := range s.only {
+		if !slices.ContainsFunc(rows, func(r row) bool { return r.name == name }) {
+			return nil, nil, fmt.Errorf("--only: there is no row %q", name)
+		}
+	}
 	samples := make([][]sample, len(rows))
 	for repetition := range s.repetitions + 1 {
 		for i, row := range rows {
@@ -91,9 +96,12 @@ func measure(ctx context.Context, c *consortium, s settings, say func(string)) (
 	return samples, rows, nil
 }
 
-// measures tells whether a row is wanted. The hot payer spends what the hot payee got.
+// measures tells whether a row is wanted. The hot payee's and the hot payer's need each other: credits go round.
 func (s settings) measures(r row) bool {
-	return len(s.only) == 0 || r.name == noop || slices.Contains(s.only, r.name)
+	if len(s.only) == 0 || r.name == noop || slices.Contains(s.only, r.name) {
+		return true
+	}
+	return r.name == hotPayee && slices.Contains(s.only, hotPayer) || r.name == hotPayer && slices.Contains(s.only, hotPayee)
 }
 
 func (c *consortium) fire(ctx context.Context, g *load.Generator, b load.Burst) (sample, error) {
