@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/account"
 	"github.com/datanet-consortium/datanet/chaincode/approval"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
@@ -200,6 +201,8 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 	pendingName := contribution.Named{Datanet: pool.Name, ID: pending.ID}
 	approvedName := contribution.Named{Datanet: pool.Name, ID: approved.ID}
 	hash := strings.Repeat("ab", 32)
+	grant := access.Terms{Named: access.Named{Datanet: pool.Name, ID: freshID()}, Grantee: lab, Purposes: []licence.Purpose{licence.Research}, Expires: expires}
+	submit(poet(ledger.Curator), "access:Grant", grant)
 	fresh := contribution.Submit{Datanet: pool.Name, ID: freshID(), Content: poem(epoch)}
 	first := snapshot.Named{Datanet: pool.Name, Number: 1}
 	seal := snapshot.Seal{Named: first, Contributions: []string{approved.ID}}
@@ -252,6 +255,11 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 		"approval:FinaliseBatch":     approval.FinaliseBatch{Items: []contribution.Named{pendingName}},
 		"approval:Votes":             approvedName,
 		"approval:History":           approval.Listing{Named: approvedName},
+		"access:Grant":               grant,
+		"access:Revoke":              grant.Named,
+		"access:Expire":              grant.Named,
+		"access:GetGrant":            grant.Named,
+		"access:Grants":              access.Listing{Datanet: pool.Name},
 		"snapshot:Seal":              seal, "snapshot:Get": first,
 		"model:Register": trained, "model:Get": trained.Named, "model:List": ledger.PageRequest{},
 		"settlement:Pay": settlement.Pay{ID: someID, Model: trained.Named, Answers: []settlement.Answer{{Receipt: "00", Fee: 1}}},

@@ -18,7 +18,10 @@ func all(reg *ledger.Registry) []contractapi.ContractInterface {
 		&datanetContract{newBase("datanet", reg)},
 		&contributionContract{newBase("contribution", reg)},
 		&approvalContract{newBase("approval", reg)},
+		&accessContract{newBase("access", reg)},
+		&sealContract{newBase("seal", reg)},
 		&snapshotContract{newBase("snapshot", reg)},
+		&ticketContract{newBase("ticket", reg)},
 		&modelContract{newBase("model", reg)},
 		&settlementContract{newBase("settlement", reg)},
 	}
@@ -195,13 +198,91 @@ func (c *approvalContract) History(ctx context, request string) (string, error) 
 	return c.run(ctx, "History", request)
 }
 
+type accessContract struct{ base }
+
+func (c *accessContract) Grant(ctx context, request string) (string, error) {
+	return c.run(ctx, "Grant", request)
+}
+func (c *accessContract) Revoke(ctx context, request string) (string, error) {
+	return c.run(ctx, "Revoke", request)
+}
+func (c *accessContract) Expire(ctx context, request string) (string, error) {
+	return c.run(ctx, "Expire", request)
+}
+func (c *accessContract) GetGrant(ctx context, request string) (string, error) {
+	return c.run(ctx, "GetGrant", request)
+}
+func (c *accessContract) Grants(ctx context, request string) (string, error) {
+	return c.run(ctx, "Grants", request)
+}
+
+type sealContract struct{ base }
+
+func (c *sealContract) Append(ctx context, request string) (string, error) {
+	return c.run(ctx, "Append", request)
+}
+func (c *sealContract) Retire(ctx context, request string) (string, error) {
+	return c.run(ctx, "Retire", request)
+}
+func (c *sealContract) Get(ctx context, request string) (string, error) {
+	return c.run(ctx, "Get", request)
+}
+func (c *sealContract) Page(ctx context, request string) (string, error) {
+	return c.run(ctx, "Page", request)
+}
+func (c *sealContract) Place(ctx context, request string) (string, error) {
+	return c.run(ctx, "Place", request)
+}
+func (c *sealContract) Missing(ctx context, request string) (string, error) {
+	return c.run(ctx, "Missing", request)
+}
+func (c *sealContract) Left(ctx context, request string) (string, error) {
+	return c.run(ctx, "Left", request)
+}
+
 type snapshotContract struct{ base }
 
-func (c *snapshotContract) Seal(ctx context, request string) (string, error) {
-	return c.run(ctx, "Seal", request)
+func (c *snapshotContract) Take(ctx context, request string) (string, error) {
+	return c.run(ctx, "Take", request)
+}
+func (c *snapshotContract) Revise(ctx context, request string) (string, error) {
+	return c.run(ctx, "Revise", request)
 }
 func (c *snapshotContract) Get(ctx context, request string) (string, error) {
 	return c.run(ctx, "Get", request)
+}
+func (c *snapshotContract) List(ctx context, request string) (string, error) {
+	return c.run(ctx, "List", request)
+}
+func (c *snapshotContract) Revisions(ctx context, request string) (string, error) {
+	return c.run(ctx, "Revisions", request)
+}
+func (c *snapshotContract) Prove(ctx context, request string) (string, error) {
+	return c.run(ctx, "Prove", request)
+}
+func (c *snapshotContract) Gone(ctx context, request string) (string, error) {
+	return c.run(ctx, "Gone", request)
+}
+func (c *snapshotContract) Stale(ctx context, request string) (string, error) {
+	return c.run(ctx, "Stale", request)
+}
+
+type ticketContract struct{ base }
+
+func (c *ticketContract) Open(ctx context, request string) (string, error) {
+	return c.run(ctx, "Open", request)
+}
+func (c *ticketContract) Close(ctx context, request string) (string, error) {
+	return c.run(ctx, "Close", request)
+}
+func (c *ticketContract) Expire(ctx context, request string) (string, error) {
+	return c.run(ctx, "Expire", request)
+}
+func (c *ticketContract) Get(ctx context, request string) (string, error) {
+	return c.run(ctx, "Get", request)
+}
+func (c *ticketContract) List(ctx context, request string) (string, error) {
+	return c.run(ctx, "List", request)
 }
 
 type modelContract struct{ base }
@@ -209,11 +290,29 @@ type modelContract struct{ base }
 func (c *modelContract) Register(ctx context, request string) (string, error) {
 	return c.run(ctx, "Register", request)
 }
+func (c *modelContract) Publish(ctx context, request string) (string, error) {
+	return c.run(ctx, "Publish", request)
+}
+func (c *modelContract) Retire(ctx context, request string) (string, error) {
+	return c.run(ctx, "Retire", request)
+}
 func (c *modelContract) Get(ctx context, request string) (string, error) {
 	return c.run(ctx, "Get", request)
 }
 func (c *modelContract) List(ctx context, request string) (string, error) {
 	return c.run(ctx, "List", request)
+}
+func (c *modelContract) Card(ctx context, request string) (string, error) {
+	return c.run(ctx, "Card", request)
+}
+func (c *modelContract) Cards(ctx context, request string) (string, error) {
+	return c.run(ctx, "Cards", request)
+}
+func (c *modelContract) Lineage(ctx context, request string) (string, error) {
+	return c.run(ctx, "Lineage", request)
+}
+func (c *modelContract) Downstream(ctx context, request string) (string, error) {
+	return c.run(ctx, "Downstream", request)
 }
 
 type settlementContract struct{ base }

@@ -32,7 +32,7 @@ var Purposes = []Purpose{Research, Evaluation, InternalUse, CommercialService, P
 // Validate reports a word that is no purpose.
 func (p Purpose) Validate(field string) error {
 	if !slices.Contains(Purposes, p) {
-		return ledger.Invalid(field, "%q is not a purpose: there are %s", ledger.Clip(string(p)), list(Purposes))
+		return ledger.Invalid(field, "%q is not a purpose: there are %s", ledger.Clip(string(p)), List(Purposes))
 	}
 	return nil
 }
@@ -40,7 +40,7 @@ func (p Purpose) Validate(field string) error {
 // ValidPurposes reports a list that is empty, repeats itself, is not ascending or holds a word that is no purpose.
 func ValidPurposes(field string, purposes []Purpose) error {
 	if len(purposes) == 0 {
-		return ledger.Invalid(field, "at least one purpose of %s", list(Purposes))
+		return ledger.Invalid(field, "at least one purpose of %s", List(Purposes))
 	}
 	for i, p := range purposes {
 		if err := p.Validate(field); err != nil {
@@ -111,7 +111,7 @@ type Failure struct {
 func (l Licence) Covers(use Use) []Failure {
 	var failures []Failure
 	if !slices.Contains(l.Purposes, use.Purpose) {
-		failures = append(failures, Failure{"purpose", fmt.Sprintf("covers %s, not %s", list(l.Purposes), use.Purpose)})
+		failures = append(failures, Failure{"purpose", fmt.Sprintf("covers %s, not %s", List(l.Purposes), use.Purpose)})
 	}
 	if l.Expired(use.At) {
 		failures = append(failures, Failure{"expires", "expired at " + l.Expires.Format(time.RFC3339)})
@@ -134,7 +134,7 @@ func (l Licence) Expired(at time.Time) bool { return !l.Expires.IsZero() && !at.
 func (l Licence) StricterThan(base Licence, field string) error {
 	for _, p := range l.Purposes {
 		if !slices.Contains(base.Purposes, p) {
-			return laxer(field+".purposes", "%s is not among %s", p, list(base.Purposes))
+			return laxer(field+".purposes", "%s is not among %s", p, List(base.Purposes))
 		}
 	}
 	if l.DerivativePpm < base.DerivativePpm {
@@ -158,7 +158,8 @@ func laxer(field, format string, args ...any) error {
 	return ledger.Refuse(ledger.CodeLicence, "laxer than the datanet's licence: "+format, args...).At(field)
 }
 
-func list(purposes []Purpose) string {
+// List shows purposes in a sentence.
+func List(purposes []Purpose) string {
 	words := make([]string, len(purposes))
 	for i, p := range purposes {
 		words[i] = string(p)

@@ -3,18 +3,23 @@ package rules
 
 import (
 	"slices"
+	"time"
 
+	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/account"
 	"github.com/datanet-consortium/datanet/chaincode/approval"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/licence"
 	"github.com/datanet-consortium/datanet/chaincode/member"
 	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/chaincode/proposal"
 	"github.com/datanet-consortium/datanet/chaincode/schedule"
+	"github.com/datanet-consortium/datanet/chaincode/seal"
 	"github.com/datanet-consortium/datanet/chaincode/settlement"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
+	"github.com/datanet-consortium/datanet/chaincode/ticket"
 	"github.com/datanet-consortium/datanet/chaincode/token"
 )
 
@@ -29,10 +34,25 @@ func New(founders []string) *ledger.Registry {
 		datanet.Functions(),
 		contribution.Functions(approval.Open),
 		approval.Functions(),
+		access.Functions(),
+		seal.Functions(),
 		snapshot.Functions(),
+		ticket.Functions(granted),
 		model.Functions(),
 		settlement.Functions(),
 	)
+}
+
+// granted is what package access knows of a grant that a ticket cites.
+func granted(r ledger.Reader, g ticket.GrantName, by ledger.Caller, use licence.Use) ([]string, time.Time, error) {
+	grant, err := access.LoadGrant(r, "grants", access.Named(g))
+	if f := ledger.AsFault(err); err != nil && f.Code == ledger.CodeNotFound {
+		return []string{"does not exist"}, time.Time{}, nil
+	}
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	return grant.Covers(by.Account(), use), grant.Expires, nil
 }
 
 // kinds are the sorts of proposal by which the members bind the consortium.
@@ -52,5 +72,5 @@ func kinds() []proposal.Kind {
 // KeyKinds lists every kind of key on the ledger.
 func KeyKinds() []string {
 	return slices.Concat(member.KeyKinds, account.KeyKinds, schedule.KeyKinds, proposal.KeyKinds, token.KeyKinds,
-		datanet.KeyKinds, contribution.KeyKinds, approval.KeyKinds, snapshot.KeyKinds, model.KeyKinds, settlement.KeyKinds)
+		datanet.KeyKinds, contribution.KeyKinds, approval.KeyKinds, access.KeyKinds, snapshot.KeyKinds, model.KeyKinds, settlement.KeyKinds)
 }
