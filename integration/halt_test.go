@@ -32,8 +32,9 @@ import (
 
 var unmodified = flag.String("unmodified", "", "folder of Fabric's own programs, on which to show the halts that docs/fabric-limits.md describes")
 
-// dropped is a transaction that every peer drops before it looks at endorsements. No endorser has seen it.
-type dropped struct {
+// hostile is a transaction that no peer of this network has endorsed, at least not for this block, and that every peer
+// finds invalid.
+type hostile struct {
 	claim string
 	flag  peer.TxValidationCode
 	// make returns it, aimed at the approval of a proposal: proposed is the id of the transaction that made the
@@ -41,7 +42,7 @@ type dropped struct {
 	make func(t *testing.T, c *consortium, proposed string, slot ledger.Key) *common.Envelope
 }
 
-var droppedTransactions = []dropped{
+var hostileTransactions = []hostile{
 	{"the proposal again, sent by somebody who may only read", peer.TxValidationCode_DUPLICATE_TXID,
 		func(t *testing.T, c *consortium, proposed string, _ ledger.Key) *common.Envelope {
 			if c.topology.Ordering.Type == network.ConsensusBFT {
@@ -77,30 +78,52 @@ var droppedTransactions = []dropped{
 			}
 			return c.unendorsed(t, forgery{results: results})
 		}},
+	{"a write in a collection that does not exist", peer.TxValidationCode_ENDORSEMENT_POLICY_FAILURE,
+		func(t *testing.T, c *consortium, _ string, _ ledger.Key) *common.Envelope {
+			return c.unendorsed(t, forgery{results: privateWrite(t, "datanet", "absent")})
+		}},
 }
 
-// TestDroppedTransactionsHaltNobody puts each dropped transaction into one block with an honest one after it, which a
+// TestHostileTransactionsHaltNobody puts each hostile transaction into one block with an honest one after it, which a
 // peer of unmodified Fabric never commits.
-func TestDroppedTransactionsHaltNobody(t *testing.T) {
+func TestHostileTransactionsHaltNobody(t *testing.T) {
 	c := start(t, config.BFT, inCompany)
-	for _, d := range droppedTransactions {
+	for _, d := range append(slices.Clip(hostileTransactions), hostile{
+		"a write in a member's own collection, whose data the member's peer cannot get", peer.TxValidationCode_ENDORSEMENT_POLICY_FAILURE,
+		func(t *testing.T, c *consortium, _ string, _ ledger.Key) *common.Envelope {
+			return c.unendorsed(t, forgery{results: privateWrite(t, "datanet", "_implicit_org_"+lab)})
+		}}) {
 		t.Run(d.claim, func(t *testing.T) {
 			bad, honest := c.together(t, d)
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a peer waits 60 s for private data by default
 			defer cancel()
 			require.NoError(t, c.awaitEverywhere(ctx, honest.TxID()), "the honest transaction is valid on every peer")
 			c.requireVerdicts(t, bad, d.flag, honest.TxID())
 		})
 	}
+	t.Run("write sets of every odd form", func(t *testing.T) {
+		var last hostile
+		for claim, results := range oddWriteSets(t) {
+			last = hostile{claim: claim, make: func(t *testing.T, c *consortium, _ string, _ ledger.Key) *common.Envelope {
+				return c.unendorsed(t, forgery{results: results})
+			}}
+			c.order(t, last.make(t, c, "", ""))
+		}
+		_, honest := c.together(t, last)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		require.NoError(t, c.awaitEverywhere(ctx, honest.TxID()))
+		c.requireOneLedger(t, honest.TxID())
+	})
 }
 
-// TestDroppedTransactionsHaltUnmodifiedPeers shows the same blocks on Fabric's own programs, a network for each.
-func TestDroppedTransactionsHaltUnmodifiedPeers(t *testing.T) {
+// TestHostileTransactionsHaltUnmodifiedPeers shows the same blocks on Fabric's own programs, a network for each.
+func TestHostileTransactionsHaltUnmodifiedPeers(t *testing.T) {
 	if *unmodified == "" {
 		t.Skip("needs -args -unmodified FOLDER")
 	}
 	for name, topology := range map[string][]byte{"bft": config.BFT, "raft": config.Raft} {
-		for _, d := range droppedTransactions {
+		for _, d := range hostileTransactions {
 			t.Run(name+"/"+d.claim, func(t *testing.T) {
 				c := start(t, topology, inCompany, func(o *testnetwork.Options) {
 					var err error
@@ -135,8 +158,8 @@ func (c *consortium) restart(t *testing.T, kind testnetwork.Kind) {
 	}
 }
 
-// together has a dropped transaction and then an honest approval ordered in quick succession.
-func (c *consortium) together(t *testing.T, d dropped) (*common.Envelope, *fabric.Endorsed) {
+// together has a hostile transaction and then an honest approval ordered in quick succession.
+func (c *consortium) together(t *testing.T, d hostile) (*common.Envelope, *fabric.Endorsed) {
 	t.Helper()
 	content, digest := mintOf(t, c, ledger.NewAccount(lab, "consumer1"), 5)
 	must[any](t, c, story.User{Name: "consumer1", MSP: lab}, "account:Open", ledger.Nothing{})
@@ -207,22 +230,33 @@ func (c *consortium) nodes(t *testing.T, kind testnetwork.Kind) (nodes []testnet
 	return nodes
 }
 
-// requireVerdicts checks that every peer holds one block with both transactions, the dropped one first, and that their
-// verdicts and commit hashes are equal.
+// requireVerdicts checks that every peer holds one block with both transactions, the hostile one first, and that their
+// verdicts are as expected.
 func (c *consortium) requireVerdicts(t *testing.T, bad *common.Envelope, flag peer.TxValidationCode, honest string) {
 	t.Helper()
 	data, err := proto.Marshal(bad)
 	require.NoError(t, err)
-	var hashes []string
 	for _, msp := range append([]string{regulator}, members...) {
 		block := c.blockWith(t, story.User{Name: somebody[msp], MSP: msp}, func(envelope []byte) bool { return txIDOf(t, envelope) == honest })
 		at := slices.IndexFunc(block.Data.Data, func(d []byte) bool { return string(d) == string(data) })
-		require.GreaterOrEqual(t, at, 0, "block %d holds %d transactions, but not the dropped one", block.Header.Number, len(block.Data.Data))
+		require.GreaterOrEqual(t, at, 0, "block %d holds %d transactions, but not the hostile one", block.Header.Number, len(block.Data.Data))
 		require.Less(t, at, slices.IndexFunc(block.Data.Data, func(d []byte) bool { return txIDOf(t, d) == honest && string(d) != string(data) }))
 		flags := block.Metadata.Metadata[common.BlockMetadataIndex_TRANSACTIONS_FILTER]
 		require.Equal(t, flag, peer.TxValidationCode(flags[at]), "at the peer of %s", msp)
+	}
+	c.requireOneLedger(t, honest)
+}
+
+// requireOneLedger checks that every peer holds the block of a transaction with the same commit hash, which covers the
+// verdicts of all blocks so far.
+func (c *consortium) requireOneLedger(t *testing.T, txID string) {
+	t.Helper()
+	var hashes []string
+	for _, msp := range append([]string{regulator}, members...) {
+		block := c.blockWith(t, story.User{Name: somebody[msp], MSP: msp}, func(envelope []byte) bool { return txIDOf(t, envelope) == txID })
 		hashes = append(hashes, string(block.Metadata.Metadata[common.BlockMetadataIndex_COMMIT_HASH]))
 	}
+	require.NotEmpty(t, hashes[0])
 	require.Len(t, slices.Compact(hashes), 1, "every peer has the same commit hash")
 }
 
@@ -327,6 +361,39 @@ func policyFor(t *testing.T, chaincode string, key ledger.Key) *rwset.TxReadWrit
 	writes := &kvrwset.KVRWSet{MetadataWrites: []*kvrwset.KVMetadataWrite{{Key: string(key), Entries: []*kvrwset.KVMetadataEntry{
 		{Name: peer.MetaDataKeys_VALIDATION_PARAMETER.String(), Value: marshal(t, policy)}}}}}
 	return &rwset.TxReadWriteSet{NsRwset: []*rwset.NsReadWriteSet{{Namespace: chaincode, Rwset: marshal(t, writes)}}}
+}
+
+// privateWrite is a write set with one private value and a policy for it.
+func privateWrite(t *testing.T, chaincode, collection string) *rwset.TxReadWriteSet {
+	t.Helper()
+	writes := &kvrwset.HashedRWSet{
+		HashedWrites:   []*kvrwset.KVWriteHash{{KeyHash: []byte("key"), ValueHash: []byte("value")}},
+		MetadataWrites: []*kvrwset.KVMetadataWriteHash{{KeyHash: []byte("key")}},
+	}
+	return &rwset.TxReadWriteSet{NsRwset: []*rwset.NsReadWriteSet{{Namespace: chaincode, CollectionHashedRwset: []*rwset.CollectionHashedReadWriteSet{
+		{CollectionName: collection, HashedRwset: marshal(t, writes)}}}}}
+}
+
+// oddWriteSets are write sets that no chaincode makes.
+func oddWriteSets(t *testing.T) map[string]*rwset.TxReadWriteSet {
+	raw := func(namespace string, writes []byte) *rwset.TxReadWriteSet {
+		return &rwset.TxReadWriteSet{NsRwset: []*rwset.NsReadWriteSet{{Namespace: namespace, Rwset: writes}}}
+	}
+	sets := map[string]*rwset.TxReadWriteSet{
+		"nothing": {}, "an unknown data model": {DataModel: 7}, "an empty namespace": raw("", nil), "bytes that are no write set": raw("datanet", []byte("writes")),
+		"reads and writes without keys": raw("datanet", marshal(t, &kvrwset.KVRWSet{Reads: []*kvrwset.KVRead{{}}, Writes: []*kvrwset.KVWrite{{}},
+			RangeQueriesInfo: []*kvrwset.RangeQueryInfo{{}}, MetadataWrites: []*kvrwset.KVMetadataWrite{{}}})),
+	}
+	for _, namespace := range []string{"lscc", "_lifecycle", "qscc", "cscc", "a\x00b", "datanet/x", "datanet$$x"} {
+		sets["a policy in "+namespace] = policyFor(t, namespace, "namespaces/metadata/datanet")
+	}
+	for _, key := range []ledger.Key{"", "\x00", "\U0010ffff"} {
+		sets[fmt.Sprintf("a policy for %q", key)] = policyFor(t, "datanet", key)
+	}
+	for _, at := range [][2]string{{"datanet", ""}, {"datanet", "a/\x00$$b"}, {"datanet", "_implicit_org_NobodyMSP"}, {"_lifecycle", "_implicit_org_" + lab}, {"absent", "absent"}, {"lscc", "absent"}} {
+		sets[fmt.Sprintf("a private write in %q", at)] = privateWrite(t, at[0], at[1])
+	}
+	return sets
 }
 
 func marshal(t *testing.T, m proto.Message) []byte {
