@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -185,6 +186,23 @@ func TestAMergedIndexIsTheOneBuiltAtOnceByteForByte(t *testing.T) {
 	for _, content := range merged {
 		require.Equal(t, segmentFiles(t, whole)["00000000.segment"], content)
 	}
+}
+
+func TestSegmentsOfLikeSizeAreMergedInTheBackground(t *testing.T) {
+	dir := t.TempDir()
+	r := rand.New(rand.NewPCG(15, 16))
+	corpus := drawCorpus(r, "c", 24)
+	x, err := index.Build(t.Context(), dir, index.FromCorpus(nil), index.Options{MergeFailed: func(err error) { t.Error(err) }})
+	require.NoError(t, err)
+	for _, c := range corpus {
+		require.NoError(t, x.Append(t.Context(), index.FromCorpus(attribution.Corpus{c})))
+	}
+	require.Eventually(t, func() bool {
+		paths, err := filepath.Glob(filepath.Join(dir, "*.segment"))
+		return err == nil && len(paths) < 12
+	}, time.Minute, time.Millisecond)
+	requireAnswers(t, x, r, corpus)
+	require.NoError(t, x.Close())
 }
 
 func TestErasedTextIsInNoFile(t *testing.T) {
