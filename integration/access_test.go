@@ -21,8 +21,10 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/proposal"
 	"github.com/datanet-consortium/datanet/chaincode/rules"
 	"github.com/datanet-consortium/datanet/chaincode/schedule"
+	"github.com/datanet-consortium/datanet/chaincode/seal"
 	"github.com/datanet-consortium/datanet/chaincode/settlement"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
+	"github.com/datanet-consortium/datanet/chaincode/ticket"
 	"github.com/datanet-consortium/datanet/chaincode/token"
 	"github.com/datanet-consortium/datanet/config"
 	"github.com/datanet-consortium/datanet/integration/story"
@@ -204,11 +206,17 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 	grant := access.Terms{Named: access.Named{Datanet: pool.Name, ID: freshID()}, Grantee: lab, Purposes: []licence.Purpose{licence.Research}, Expires: expires}
 	submit(poet(ledger.Curator), "access:Grant", grant)
 	fresh := contribution.Submit{Datanet: pool.Name, ID: freshID(), Content: poem(epoch)}
+	sealed := seal.Append{Datanet: pool.Name, Contributions: []string{approved.ID}}
+	submit(poet(ledger.Curator), "seal:Append", sealed)
 	first := snapshot.Named{Datanet: pool.Name, Number: 1}
-	seal := snapshot.Seal{Named: first, Contributions: []string{approved.ID}}
-	submit(poet(ledger.Curator), "snapshot:Seal", seal)
-	trained := model.Register{Named: model.Named{Name: poets + "/chain-" + freshID()[:8], Version: "1"}, Artifact: hash, Snapshots: []snapshot.Named{first}}
+	submit(poet(ledger.Curator), "snapshot:Take", first)
+	cited := ticket.Open{ID: freshID(), Snapshots: []snapshot.Named{first}, Purpose: licence.Research}
+	submit(poet(ledger.Trainer), "ticket:Open", cited)
+	trained := model.Register{Named: model.Named{Name: poets + "/chain-" + freshID()[:8], Version: "1"}, Tickets: []string{cited.ID}, Bases: []model.Named{},
+		Artifacts: []string{hash}, Manifest: hash, Purpose: licence.Research, Corpus: model.Corpus{Tokens: 4, Distinct: 3, Digest: hash}}
 	submit(poet(ledger.Trainer), "model:Register", trained)
+	card := model.Publish{Named: trained.Named, Card: 1, PriceIn: 10, PriceOut: 20, Host: accountOf(poet(ledger.Host)), HostPpm: 100_000, OwnerPpm: 150_000}
+	submit(poet(ledger.Trainer), "model:Publish", card)
 
 	someID, again := freshID(), expires
 	payment := token.Payment{To: accountOf(payee), Amount: 1_000_000}
@@ -260,10 +268,22 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 		"access:Expire":              grant.Named,
 		"access:GetGrant":            grant.Named,
 		"access:Grants":              access.Listing{Datanet: pool.Name},
-		"snapshot:Seal":              seal, "snapshot:Get": first,
+		"seal:Append":                sealed, "seal:Retire": seal.Retire{Datanet: pool.Name, Contributions: []string{approved.ID}},
+		"seal:Get": seal.Named{Datanet: pool.Name}, "seal:Page": seal.PageName{Datanet: pool.Name}, "seal:Place": approvedName,
+		"seal:Missing": contribution.Listing{Datanet: pool.Name}, "seal:Left": seal.Named{Datanet: pool.Name},
+		"snapshot:Take": first, "snapshot:Revise": first, "snapshot:Get": first, "snapshot:Gone": first,
+		"snapshot:List": snapshot.Listing{Datanet: pool.Name}, "snapshot:Stale": snapshot.Listing{Datanet: pool.Name},
+		"snapshot:Revisions": snapshot.RevisionListing{Named: first},
+		"snapshot:Prove":     snapshot.Inclusion{Named: first, Contribution: approved.ID},
+		"ticket:Open":        ticket.Open{ID: someID, Snapshots: []snapshot.Named{first}, Purpose: licence.Research},
+		"ticket:Close":       ticket.Named{ID: cited.ID}, "ticket:Expire": ticket.Named{ID: cited.ID}, "ticket:Get": ticket.Named{ID: cited.ID},
+		"ticket:List":    ledger.PageRequest{},
 		"model:Register": trained, "model:Get": trained.Named, "model:List": ledger.PageRequest{},
-		"settlement:Pay": settlement.Pay{ID: someID, Model: trained.Named, Answers: []settlement.Answer{{Receipt: "00", Fee: 1}}},
-		"settlement:Get": settlement.Named{Payer: accountOf(payee), ID: someID},
+		"model:Publish": card, "model:Retire": trained.Named, "model:Card": model.CardName{Named: trained.Named},
+		"model:Cards": model.CardListing{Named: trained.Named}, "model:Lineage": model.Ancestry{Named: trained.Named},
+		"model:Downstream": model.Impact{Model: &trained.Named},
+		"settlement:Pay":   settlement.Pay{ID: someID, Model: trained.Named, Answers: []settlement.Answer{{Receipt: "00", Fee: 1}}},
+		"settlement:Get":   settlement.Named{Payer: accountOf(payee), ID: someID},
 	}
 }
 

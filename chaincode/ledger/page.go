@@ -3,6 +3,7 @@ package ledger
 import (
 	"encoding/base64"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -83,4 +84,29 @@ func Value[T any](key Key, value []byte) (T, error) {
 		return v, fmt.Errorf("decode state %s: %w", key, err)
 	}
 	return v, nil
+}
+
+// Slice cuts a page out of a list that the rule has made in full. Its cursor is the number of items before the page.
+func Slice[T any](items []T, req PageRequest) (Page[T], error) {
+	page := Page[T]{Items: []T{}}
+	if req.Limit < 0 || req.Limit > MaxPage {
+		return page, Invalid("limit", "must be from 0 to %d", MaxPage)
+	}
+	limit, start := req.Limit, 0
+	if limit == 0 {
+		limit = DefaultPage
+	}
+	if req.Cursor != "" {
+		n, err := strconv.Atoi(req.Cursor)
+		if err != nil || n < 0 || n > len(items) {
+			return page, Invalid("cursor", "not a cursor of this list")
+		}
+		start = n
+	}
+	end := min(start+limit, len(items))
+	page.Items = append(page.Items, items[start:end]...)
+	if end < len(items) {
+		page.Next = strconv.Itoa(end)
+	}
+	return page, nil
 }

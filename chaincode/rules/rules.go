@@ -46,10 +46,10 @@ func New(founders []string) *ledger.Registry {
 // granted is what package access knows of a grant that a ticket cites.
 func granted(r ledger.Reader, g ticket.GrantName, by ledger.Caller, use licence.Use) ([]string, time.Time, error) {
 	grant, err := access.LoadGrant(r, "grants", access.Named(g))
-	if f := ledger.AsFault(err); err != nil && f.Code == ledger.CodeNotFound {
-		return []string{"does not exist"}, time.Time{}, nil
-	}
 	if err != nil {
+		if ledger.AsFault(err).Code == ledger.CodeNotFound {
+			return []string{"does not exist"}, time.Time{}, nil
+		}
 		return nil, time.Time{}, err
 	}
 	return grant.Covers(by.Account(), use), grant.Expires, nil

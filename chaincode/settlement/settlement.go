@@ -1,9 +1,9 @@
-// Package settlement pays for answers of a model: the developer, the platform, the pools, and the contributors whose
-// data the receipts name.
+// Package settlement pays for answers of a model by its rate card: host, developer, platform, the owners of the models
+// that it descends from, the pools, and the contributors whose data the receipts name.
 //
-// It is to be replaced. Here the consumer pays directly from its own account and sends the receipts, so only the
-// consumer's money is at stake and nobody has to attest them; the chaincode computes the whole split. Sessions with
-// escrow, vouchers and attestation take its place.
+// It is to be replaced. Here the consumer pays directly from its own account, names the fees and sends the receipts, so
+// only the consumer's money is at stake and nobody has to attest them; the chaincode computes the whole split. Sessions
+// with escrow, vouchers and attestation take its place.
 package settlement
 
 import (
@@ -20,6 +20,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/chaincode/money"
+	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/chaincode/token"
 )
 
@@ -113,14 +114,14 @@ func pay(tx ledger.Tx, req Pay) (Settlement, error) {
 	if done {
 		return load(tx, Named{Payer: me, ID: req.ID})
 	}
-	m, err := model.Load(tx, req.Model)
+	b, err := read(tx, req.Model)
 	if err != nil {
 		return Settlement{}, err
 	}
 	s := Settlement{ID: req.ID, Payer: me, Model: req.Model, Receipts: []string{}, Tx: tx.TxID()}
 	uses := make([]payout.Use, len(req.Answers))
 	for i, answer := range req.Answers {
-		id, r, fault := check(m, answer.Receipt)
+		id, r, fault := b.check(answer.Receipt)
 		if fault != nil {
 			return Settlement{}, fault.At(fmt.Sprintf("answers.%d.receipt", i))
 		}
@@ -128,10 +129,10 @@ func pay(tx ledger.Tx, req Pay) (Settlement, error) {
 			return Settlement{}, ledger.Invalid("answers", "%v", err)
 		}
 		s.Receipts = append(s.Receipts, id)
-		uses[i] = payout.Use{Fee: int64(answer.Fee), DataPPM: uint32(m.Parts.Data), CoveragePPM: r.CoveragePPM,
-			Shares: r.Shares, Corpus: corpusOf(m), Owner: string(m.Developer)}
+		uses[i] = payout.Use{Fee: int64(answer.Fee), DataPPM: uint32(b.card.Parts.Data), CoveragePPM: r.CoveragePPM,
+			Shares: r.Shares, Corpus: b.pools(), Owner: string(b.card.Owner)}
 	}
-	if err := split(&s, m, uses); err != nil {
+	if err := b.split(&s, uses); err != nil {
 		return Settlement{}, err
 	}
 	for _, p := range s.Payments {
@@ -157,8 +158,34 @@ func pay(tx ledger.Tx, req Pay) (Settlement, error) {
 	return s, ledger.Save(tx, key(Named{Payer: me, ID: req.ID}), s)
 }
 
+// basis is what a settlement is computed from: the model, its rate card, and the latest revisions of its snapshots.
+type basis struct {
+	model   model.Model
+	card    model.Card
+	lineage []model.Source
+}
+
+// read loads what the ledger knows of a model. Receipts name the latest revision of each snapshot.
+func read(r ledger.Reader, name model.Named) (b basis, err error) {
+	if b.model, err = model.Load(r, "model", name); err != nil {
+		return b, err
+	}
+	if b.card, err = model.LoadCard(r, b.model, 0); err != nil {
+		return b, ledger.AsFault(err).At("model")
+	}
+	for _, source := range b.model.Lineage {
+		s, err := snapshot.Load(r, source.Named)
+		if err != nil {
+			return b, err
+		}
+		source.Revision, source.Root, source.Tokens = s.Revision, s.Root, s.Tokens
+		b.lineage = append(b.lineage, source)
+	}
+	return b, nil
+}
+
 // check decodes a receipt and compares it with what the ledger knows of the model.
-func check(m model.Model, encoded string) (id string, r *receipt.Receipt, fault *ledger.Fault) {
+func (b basis) check(encoded string) (id string, r *receipt.Receipt, fault *ledger.Fault) {
 	data, err := hex.DecodeString(encoded)
 	if err != nil {
 		return "", nil, ledger.Invalid("", "not hex")
@@ -166,40 +193,42 @@ func check(m model.Model, encoded string) (id string, r *receipt.Receipt, fault 
 	if r, err = receipt.Decode(data); err != nil {
 		return "", nil, ledger.Invalid("", "%v", err)
 	}
-	roots := make([]merkle.Hash, len(m.Lineage))
-	var tokens int64
-	for i, source := range m.Lineage {
-		if _, err := hex.Decode(roots[i][:], []byte(source.Root)); err != nil {
-			return "", nil, ledger.Refuse(ledger.CodeInternal, "root of %s: %v", source.Datanet, err)
-		}
-		tokens += source.Tokens
+	roots := make([]merkle.Hash, len(b.lineage))
+	for i, source := range b.lineage {
+		roots[i] = source.Root
 	}
+	tokens, exact := model.TokensOf(b.lineage)
 	artifact := hex.EncodeToString(r.Artifact[:])
 	switch {
-	case r.Model != m.Named.String() || artifact != m.Artifact:
+	case r.Model != b.model.Named.String() || !slices.Contains(b.model.Artifacts, artifact):
 		return "", nil, ledger.Invalid("", "is of model %s with artifact %s", ledger.Clip(r.Model), artifact)
 	case !slices.Equal(r.Roots, receipt.Roots(roots)):
-		return "", nil, ledger.Invalid("", "names other snapshots than the model's lineage")
-	case int(r.Tau) != m.Tau:
-		return "", nil, ledger.Invalid("", "has tau %d, the model's datanets ask for %d", r.Tau, m.Tau)
-	case r.N != uint64(tokens):
+		return "", nil, ledger.Invalid("", "names other snapshots than the latest revisions of the model's lineage")
+	case int(r.Tau) != b.model.Due.Tau:
+		return "", nil, ledger.Invalid("", "has tau %d, the model's datanets ask for %d", r.Tau, b.model.Due.Tau)
+	case r.N > uint64(tokens) || (exact && r.N < uint64(tokens)):
 		return "", nil, ledger.Invalid("", "counts %d tokens in the corpus, the ledger %d", r.N, tokens)
 	}
 	sum := receipt.ID(data)
 	return hex.EncodeToString(sum[:]), r, nil
 }
 
-func corpusOf(m model.Model) []payout.Datanet {
-	corpus := make([]payout.Datanet, len(m.Lineage))
-	for i, source := range m.Lineage {
-		corpus[i] = payout.Datanet{Name: source.Datanet, Tokens: uint64(source.Tokens)}
+// pools weighs the datanets of the lineage by the tokens of their snapshots, each datanet once.
+func (b basis) pools() []payout.Datanet {
+	var pools []payout.Datanet
+	for _, source := range b.lineage {
+		if n := len(pools); n > 0 && pools[n-1].Name == source.Datanet {
+			pools[n-1].Tokens = max(pools[n-1].Tokens, uint64(source.Tokens))
+			continue
+		}
+		pools = append(pools, payout.Datanet{Name: source.Datanet, Tokens: uint64(source.Tokens)})
 	}
-	return corpus
+	return pools
 }
 
 // split fills in who gets what: the data part by the receipts, the rest among the fixed parts by largest remainder,
 // the validators' part to the datanets' pools by their tokens. Payments to one account are one payment.
-func split(s *Settlement, m model.Model, uses []payout.Use) error {
+func (b basis) split(s *Settlement, uses []payout.Use) error {
 	byReceipts, err := payout.Split(uses)
 	if err != nil {
 		return ledger.Invalid("answers", "%v", err)
@@ -209,7 +238,7 @@ func split(s *Settlement, m model.Model, uses []payout.Use) error {
 		s.Data += money.Amount(p.Amount)
 		due[ledger.Account(p.Payee)] += money.Amount(p.Amount)
 	}
-	fixed, err := fixedParts(m)
+	fixed, err := b.fixedParts()
 	if err != nil {
 		return err
 	}
@@ -228,28 +257,32 @@ func split(s *Settlement, m model.Model, uses []payout.Use) error {
 	return nil
 }
 
-// fixedParts weighs everyone but the data: developer and platform by their ppm, each pool by the validators' ppm times
-// its share of the tokens. One account may hold several parts.
-func fixedParts(m model.Model) ([]money.Part, error) {
+// fixedParts weighs everyone but the data: host, developer, platform and upstream by their ppm, each pool by the
+// validators' ppm times its share of the tokens. One account may hold several parts.
+func (b basis) fixedParts() ([]money.Part, error) {
 	weights := map[string]*big.Int{}
-	var tokens int64
-	for _, source := range m.Lineage {
-		tokens += source.Tokens
+	var tokens uint64
+	for _, pool := range b.pools() {
+		tokens += pool.Tokens
 	}
 	if tokens == 0 {
-		return nil, ledger.Refuse(ledger.CodeInternal, "the model's corpus is empty")
+		return nil, ledger.Refuse(ledger.CodeState, "all that the model was trained on has been erased")
 	}
-	add := func(to ledger.Account, ppm int, share int64) {
-		w := new(big.Int).Mul(big.NewInt(int64(ppm)), big.NewInt(share))
+	add := func(to ledger.Account, ppm int, share uint64) {
+		w := new(big.Int).Mul(big.NewInt(int64(ppm)), new(big.Int).SetUint64(share))
 		if weights[string(to)] == nil {
 			weights[string(to)] = new(big.Int)
 		}
 		weights[string(to)].Add(weights[string(to)], w)
 	}
-	add(m.Developer, m.Parts.Developer, tokens)
-	add(m.Platform, m.Parts.Platform, tokens)
-	for _, source := range m.Lineage {
-		add(ledger.PoolAccount(source.Datanet), m.Parts.Validators, source.Tokens)
+	add(b.card.Host, b.card.Parts.Host, tokens)
+	add(b.card.Owner, b.card.Parts.Owner, tokens)
+	add(b.card.Platform, b.card.Parts.Platform, tokens)
+	for _, up := range b.card.Upstream {
+		add(up.Owner, up.Ppm, tokens)
+	}
+	for _, pool := range b.pools() {
+		add(ledger.PoolAccount(pool.Name), b.card.Parts.Validators, pool.Tokens)
 	}
 	parts := []money.Part{}
 	for _, name := range slices.Sorted(maps.Keys(weights)) {

@@ -7,11 +7,19 @@ import (
 )
 
 // KeyKinds lists the kinds of key that this domain writes.
-var KeyKinds = []string{"snapshot"}
+var KeyKinds = []string{"snapshot", "snapshot-revision"}
 
-func key(n Named) ledger.Key {
+// Key is where a snapshot stands in its latest revision. The name must be valid.
+func Key(n Named) ledger.Key {
 	return ledger.NewKey("snapshot", n.Datanet, fmt.Sprintf("%010d", n.Number))
 }
 
-// Key is what [Load] reads, for prefetching. The name must be valid.
-func Key(n Named) ledger.Key { return key(n) }
+func keysOf(datanet string) ledger.Key { return ledger.NewKey("snapshot", datanet) }
+
+func revisionKey(n Named, revision int) ledger.Key {
+	return ledger.NewKey("snapshot-revision", n.Datanet, fmt.Sprintf("%010d", n.Number), fmt.Sprintf("%06d", revision))
+}
+
+func revisionsOf(n Named) ledger.Key {
+	return ledger.NewKey("snapshot-revision", n.Datanet, fmt.Sprintf("%010d", n.Number))
+}

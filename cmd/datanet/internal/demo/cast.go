@@ -41,6 +41,7 @@ type cast struct {
 	validators map[string]*person // of the first three members
 	curator    *person
 	trainer    *person
+	host       *person // who serves the model
 	reader     *person // the consumer
 	platform   *person
 	issuer     *person
@@ -63,7 +64,7 @@ func (s *Story) meet(ctx context.Context) error {
 	if err := s.everywhere(ctx); err != nil {
 		return err
 	}
-	holders := append([]*person{s.platform, s.issuer, s.reader, s.trainer, s.copyist}, s.poets...)
+	holders := append([]*person{s.platform, s.issuer, s.reader, s.trainer, s.host, s.copyist}, s.poets...)
 	err = atOnce(ctx, len(holders), func(ctx context.Context, i int) error {
 		opened, err := do[account.Account](ctx, s, holders[i], "account:Open", ledger.Nothing{})
 		if err == nil && opened.Account != holders[i].account {
@@ -111,6 +112,7 @@ func (s *Story) gather() error {
 	}
 	s.curator = user(society, "curator1", "curator")
 	s.trainer = user(laboratory, "trainer1", "developer")
+	s.host = user(laboratory, "host1", "host")
 	s.reader = user(library, "consumer1", "consumer")
 	s.platform = user(laboratory, "operator2", "platform")
 	s.issuer = user(library, "operator2", "issuer")
@@ -203,7 +205,7 @@ func (c *cast) named(a ledger.Account) string {
 	if a.IsPool() {
 		return "validators' pool"
 	}
-	for _, p := range append([]*person{c.trainer, c.platform, c.issuer, c.reader, c.copyist}, c.poets...) {
+	for _, p := range append([]*person{c.trainer, c.host, c.platform, c.issuer, c.reader, c.copyist}, c.poets...) {
 		if p.account == a {
 			return p.name
 		}

@@ -26,6 +26,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
+	"github.com/datanet-consortium/datanet/chaincode/ticket"
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/corpus"
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/narration"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
@@ -65,7 +66,9 @@ type Story struct {
 	datanet       string
 	contributions []*registered // in the order of their registration
 	snapshot      snapshot.Snapshot
+	ticket        ticket.Ticket
 	model         model.Model
+	card          model.Card
 	engine        *plain.Engine
 	answers       []answer
 }
@@ -85,7 +88,7 @@ func Tell(ctx context.Context, options Options) (err error) {
 		{"Credits, agreed by a majority of the members", s.fund},
 		{"A datanet and its contributions", s.contribute},
 		{"Independent validation", s.validate},
-		{"A snapshot and a model", s.train},
+		{"A snapshot, a training ticket and a model", s.train},
 		{"Answers and their receipts", s.answer},
 		{"One settlement pays everyone", s.settle},
 		{"The regulator reads everything and writes nothing", s.regulate},

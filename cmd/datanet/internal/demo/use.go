@@ -50,7 +50,7 @@ func (s *Story) answer(ctx context.Context) error {
 		return err
 	}
 	digest := sha256.Sum256(artifact)
-	if hex.EncodeToString(digest[:]) != s.model.Artifact {
+	if !slices.Contains(s.model.Artifacts, hex.EncodeToString(digest[:])) {
 		return fmt.Errorf("the artifact of %s is not the one that was registered", s.model.Named)
 	}
 	chain, err := wordchain.Decode(artifact)
@@ -88,12 +88,8 @@ func (s *Story) receipted(prompt, output string, artifact merkle.Hash) (a answer
 	for _, nonce := range []*attribution.Nonce{&a.Nonces.Prompt, &a.Nonces.Context, &a.Nonces.Output} {
 		rand.Read(nonce[:]) // never fails
 	}
-	var root merkle.Hash
-	if err := root.UnmarshalText([]byte(s.snapshot.Root)); err != nil {
-		return a, err
-	}
-	a.receipt, err = s.engine.Receipt(attribution.Answer{Roots: []merkle.Hash{root}, Model: s.model.Named.String(), Artifact: artifact,
-		Prompt: [][]byte{[]byte(prompt)}, Output: []byte(output), Nonces: a.Nonces, Tau: uint8(s.model.Tau)})
+	a.receipt, err = s.engine.Receipt(attribution.Answer{Roots: []merkle.Hash{s.snapshot.Root}, Model: s.model.Named.String(), Artifact: artifact,
+		Prompt: [][]byte{[]byte(prompt)}, Output: []byte(output), Nonces: a.Nonces, Tau: uint8(s.model.Due.Tau)})
 	if err != nil {
 		return a, err
 	}
@@ -263,11 +259,13 @@ func (s *Story) earnsByDataOnly(a ledger.Account) bool {
 func (s *Story) reason(a ledger.Account, data map[ledger.Account]money.Amount) string {
 	switch {
 	case a == s.trainer.account:
-		return percent(s.model.Parts.Developer) + " of the fees, as developer"
+		return percent(s.card.Parts.Owner) + " of the fees, as developer"
+	case a == s.host.account:
+		return percent(s.card.Parts.Host) + " of the fees, as host"
 	case a == s.platform.account:
-		return percent(s.model.Parts.Platform) + " of the fees, as platform"
+		return percent(s.card.Parts.Platform) + " of the fees, as platform"
 	case a.IsPool():
-		return fmt.Sprintf("%s of the fees, for validation, and %s of the data part for words of nobody", percent(s.model.Parts.Validators), amount(data[a]))
+		return fmt.Sprintf("%s of the fees, for validation, and %s of the data part for words of nobody", percent(s.card.Parts.Validators), amount(data[a]))
 	}
 	spans := 0
 	for _, answer := range s.answers {
@@ -282,7 +280,7 @@ func (s *Story) reason(a ledger.Account, data map[ledger.Account]money.Amount) s
 
 // holdings is what everyone with a part in a settlement has, as the consumer's peer tells it.
 func (s *Story) holdings(ctx context.Context) (map[ledger.Account]money.Amount, error) {
-	accounts := []ledger.Account{s.reader.account, s.trainer.account, s.platform.account, ledger.PoolAccount(s.datanet)}
+	accounts := []ledger.Account{s.reader.account, s.trainer.account, s.host.account, s.platform.account, ledger.PoolAccount(s.datanet)}
 	for _, poet := range s.poets {
 		accounts = append(accounts, poet.account)
 	}

@@ -1,0 +1,153 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/datanet-consortium/datanet/chaincode/account"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/money"
+	"github.com/datanet-consortium/datanet/chaincode/schedule"
+)
+
+// MaxCards bounds the rate cards of a model version.
+const MaxCards = 100_000
+
+// Publish is the request that puts a rate card in force.
+type Publish struct {
+	Named
+	Card     int            `json:"card"`     // the number of the new one: one more than that in force
+	PriceIn  money.Amount   `json:"priceIn"`  // per 1,000 canonical tokens that the consumer sends
+	PriceOut money.Amount   `json:"priceOut"` // per 1,000 canonical tokens of the answer
+	Host     ledger.Account `json:"host"`     // who serves the model, an account that has shown the role
+	HostPpm  int            `json:"hostPpm"`  // the host's part of a fee
+	OwnerPpm int            `json:"ownerPpm"` // the developer's part of a fee
+}
+
+func (p Publish) Validate() error {
+	if err := p.Named.Validate(); err != nil {
+		return err
+	}
+	if p.Card < 1 || p.Card > MaxCards {
+		return ledger.Invalid("card", "rate cards are numbered from 1 to %d", MaxCards)
+	}
+	if p.PriceIn == 0 && p.PriceOut == 0 {
+		return ledger.Invalid("priceOut", "one of the prices must be positive")
+	}
+	if p.HostPpm < 0 || p.HostPpm > money.Million {
+		return ledger.Invalid("hostPpm", "must be from 0 to %d", money.Million)
+	}
+	if p.OwnerPpm < 0 || p.OwnerPpm > money.Million {
+		return ledger.Invalid("ownerPpm", "must be from 0 to %d", money.Million)
+	}
+	return p.Host.Validate("host")
+}
+
+func (p Publish) Reads(ledger.Caller) []ledger.Key {
+	return []ledger.Key{Key(p.Named), schedule.Key, account.Key(p.Host)}
+}
+
+// Parts are how a fee is divided, in ppm. They sum to a million.
+type Parts struct {
+	Data       int `json:"data"`
+	Validators int `json:"validators"`
+	Platform   int `json:"platform"`
+	Upstream   int `json:"upstream"` // to the owners of the models below, as the card lists them
+	Host       int `json:"host"`
+	Owner      int `json:"owner"`
+}
+
+func (p Parts) sum() int { return p.Data + p.Validators + p.Platform + p.Upstream + p.Host + p.Owner }
+
+// Card is a rate card: everything that a fee for the model is computed from. It never changes; a new one takes its place.
+type Card struct {
+	Publish
+	Parts    Parts          `json:"parts"`
+	Upstream []Upstream     `json:"upstream"`
+	Owner    ledger.Account `json:"owner"`    // the developer
+	Platform ledger.Account `json:"platform"` // of the fee schedule
+	Schedule int            `json:"schedule"` // its version
+	Tx       string         `json:"tx"`
+}
+
+// CardName is a request that names a rate card.
+type CardName struct {
+	Named
+	Card int `json:"card"` // 0: the one in force
+}
+
+// LoadCard reads a rate card of a model version, 0 for the one in force, and checks its guard.
+func LoadCard(r ledger.Reader, m Model, number int) (Card, error) {
+	if number == 0 {
+		number = m.Card
+	}
+	c, found, err := ledger.Load[Card](r, cardKey(m.Named, max(number, 1)))
+	if err != nil {
+		return c, err
+	}
+	if !found || number == 0 {
+		return c, ledger.Refuse(ledger.CodeNotFound, "model %s has no rate card %d", m.Named, max(number, 1)).At("card")
+	}
+	return c, nil
+}
+
+func publish(tx ledger.Tx, req Publish) (Card, error) {
+	if err := mustOwn(tx, req.Name); err != nil {
+		return Card{}, err
+	}
+	m, err := Load(tx, "name", req.Named)
+	if err != nil {
+		return Card{}, err
+	}
+	if req.Card <= m.Card {
+		card, err := LoadCard(tx, m, req.Card)
+		if err == nil && card.Publish != req {
+			err = ledger.Refuse(ledger.CodeExists, "rate card %d says something else", req.Card).At("card")
+		}
+		return card, err
+	}
+	if m.State != Registered {
+		return Card{}, ledger.Refuse(ledger.CodeState, "model %s is %s", m.Named, m.State)
+	}
+	if next := m.Card + 1; req.Card != next {
+		return Card{}, ledger.Invalid("card", "the next rate card is %d", next)
+	}
+	host, err := account.Load(tx, "host", req.Host)
+	if err != nil {
+		return Card{}, err
+	}
+	if !slices.Contains(host.Roles, ledger.Host) {
+		return Card{}, ledger.Refuse(ledger.CodeState, "account %s has not shown the role %s", req.Host, ledger.Host).At("host")
+	}
+	fees, err := schedule.Load(tx)
+	if err != nil {
+		return Card{}, err
+	}
+	card := Card{Publish: req, Upstream: m.Upstream, Owner: m.Developer, Platform: fees.Platform, Schedule: fees.Number, Tx: tx.TxID(),
+		Parts: Parts{Data: m.Due.DataPpm, Validators: m.Due.ValidatorsPpm, Platform: fees.PlatformPpm, Upstream: m.UpstreamPpm(), Host: req.HostPpm, Owner: req.OwnerPpm}}
+	if sum := card.Parts.sum(); sum != money.Million {
+		return Card{}, ledger.Invalid("ownerPpm", "data %d, validators %d, platform %d, upstream %d, host %d and owner %d ppm sum to %d, not %d",
+			card.Parts.Data, card.Parts.Validators, card.Parts.Platform, card.Parts.Upstream, card.Parts.Host, card.Parts.Owner, sum, money.Million)
+	}
+	m.Card = req.Card
+	if err := ledger.Save(tx, Key(m.Named), m); err != nil {
+		return Card{}, err
+	}
+	tx.Guard(cardKey(m.Named, req.Card), ledger.SlotPolicy(ledger.Owner(m.Name), m.Slots))
+	tx.Emit("model.published/1", card)
+	return card, ledger.Save(tx, cardKey(m.Named, req.Card), card)
+}
+
+// retire ends what can still be ended: fees of answers given before stay due.
+func retire(tx ledger.Tx, req Named) (Model, error) {
+	if err := mustOwn(tx, req.Name); err != nil {
+		return Model{}, err
+	}
+	m, err := Load(tx, "name", req)
+	if err != nil || m.State == Retired {
+		return m, err
+	}
+	m.State, m.EndTx = Retired, tx.TxID()
+	tx.Emit(fmt.Sprintf("model.%s/1", m.State), m)
+	return m, ledger.Save(tx, Key(req), m)
+}
