@@ -1,5 +1,6 @@
 // Package golden holds the published examples of the attribution definition: cases and the receipts that
-// every engine must give for them, byte for byte. Tests of engines read it; no program does.
+// every engine must give for them, byte for byte, and draws any number of further cases on which engines must
+// agree. Tests and benchmarks of engines read it; no other program does.
 package golden
 
 import (

@@ -104,6 +104,14 @@ func requireAnswers(t require.TestingT, x *index.Index, r *rand.Rand, corpus att
 	require.NoError(t, err)
 	require.Equal(t, len(corpus), view.Contributions())
 	require.Equal(t, plainReceipts(t, corpus, list), receipts(t, view, list))
+	slow, err := plain.New(corpus)
+	require.NoError(t, err)
+	for c := range corpus {
+		wantDerived, wantTokens := slow.Derived(c)
+		derived, tokens := view.Derived(c)
+		require.Equal(t, wantDerived, derived, "derived tokens of contribution %d", c)
+		require.Equal(t, wantTokens, tokens, "tokens of contribution %d", c)
+	}
 	require.NoError(t, view.Close())
 }
 

@@ -257,12 +257,9 @@ func merged(ctx context.Context, segments []*Segment, gone map[string]bool) (*st
 			if gone[c.id] {
 				continue
 			}
-			records := g.records[c.record:]
-			if i+1 < len(g.contributions) {
-				records = g.records[c.record:g.contributions[i+1].record]
-			}
+			first, last := g.recordsOf(i)
 			s.contributions = append(s.contributions, contribution{id: c.id, account: c.account, record: uint32(len(s.records))})
-			for _, start := range records {
+			for _, start := range g.records[first:last] {
 				s.records = append(s.records, uint32(len(s.text)))
 				for position := start; g.text[position] != separator; position++ {
 					id := g.text[position]

@@ -237,6 +237,15 @@ func (g *Segment) eachPassage(start, end uint32, visit func(from, to uint32)) {
 	}
 }
 
+// recordsOf returns the records [first, last) of a contribution, numbered in the segment.
+func (g *Segment) recordsOf(local int) (first, last int) {
+	last = len(g.records)
+	if local+1 < len(g.contributions) {
+		last = int(g.contributions[local+1].record)
+	}
+	return int(g.contributions[local].record), last
+}
+
 // record returns the record that a position lies in.
 func (g *Segment) record(position uint32) int {
 	return sort.Search(len(g.records), func(i int) bool { return g.records[i] > position }) - 1

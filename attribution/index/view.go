@@ -69,6 +69,36 @@ func (v *View) Origins(origins []int, g *Segment, start, end uint32) []int {
 	return origins
 }
 
+// Derived counts the tokens of a contribution, numbered from 0, and those among them that are derived: whose origin
+// is another account.
+func (v *View) Derived(number int) (derived, tokens uint64) {
+	_, own := v.Contribution(number)
+	var origins []int
+	for _, g := range v.segments {
+		if number < g.base || number >= g.base+len(g.contributions) {
+			continue
+		}
+		first, last := g.recordsOf(number - g.base)
+		for r := first; r < last; r++ {
+			end := g.records[r]
+			for g.text[end] != separator {
+				end++
+			}
+			if end == g.records[r] {
+				continue
+			}
+			origins = v.Origins(origins[:0], g, g.records[r], end)
+			for _, origin := range origins {
+				if _, account := v.Contribution(origin); account != own {
+					derived++
+				}
+			}
+			tokens += uint64(len(origins))
+		}
+	}
+	return derived, tokens
+}
+
 // home returns where a run of another segment's ids occurs first.
 func (g *Segment) home(other *Segment, run []uint32) (position uint32, ok bool) {
 	var here [attribution.LongestPassage]uint32
