@@ -117,7 +117,8 @@ func TestHostileTransactionsHaltNobody(t *testing.T) {
 	})
 }
 
-// TestHostileTransactionsHaltUnmodifiedPeers shows the same blocks on Fabric's own programs, a network for each.
+// TestHostileTransactionsHaltUnmodifiedPeers shows the same blocks on Fabric's own programs, a network for each,
+// and that our programs lead out of the halt.
 func TestHostileTransactionsHaltUnmodifiedPeers(t *testing.T) {
 	if *unmodified == "" {
 		t.Skip("needs -args -unmodified FOLDER")
@@ -125,15 +126,27 @@ func TestHostileTransactionsHaltUnmodifiedPeers(t *testing.T) {
 	for name, topology := range map[string][]byte{"bft": config.BFT, "raft": config.Raft} {
 		for _, d := range hostileTransactions {
 			t.Run(name+"/"+d.claim, func(t *testing.T) {
+				var options testnetwork.Options
 				c := start(t, topology, inCompany, func(o *testnetwork.Options) {
 					var err error
 					o.Binaries, err = binaries.Use(t.Context(), *unmodified)
 					require.NoError(t, err)
+					options = *o
 				})
-				_, honest := c.together(t, d)
+				bad, honest := c.together(t, d)
 				c.requireHalted(t, honest)
 				c.restart(t, testnetwork.Peer)
 				c.requireHalted(t, honest)
+
+				require.NoError(t, c.stop())
+				options.Binaries, options.Topology = nil, nil
+				var err error
+				c.Network, err = testnetwork.Start(t.Context(), options)
+				require.NoError(t, err, "our programs resume the network")
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				require.NoError(t, c.awaitEverywhere(ctx, honest.TxID()))
+				c.requireVerdicts(t, bad, d.flag, honest.TxID())
 			})
 		}
 	}
