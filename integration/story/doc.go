@@ -10,6 +10,7 @@
 //	release NAME                  submits a transaction that was held back
 //	decide KIND JSON              has the members decide: proposed, approved by a majority, executed
 //	id NAME                       makes a fresh random id
+//	json NAME JSON                names a document, to be a part of others
 //	time NAME DURATION            a time from now, in UTC and whole seconds
 //	advance DURATION              lets time pass
 //
@@ -24,6 +25,7 @@
 //	flag FLAG               ordered, and invalid with this validation code
 //	refused at STAGE        nothing was ordered: refused at proposal, endorsement or ordering
 //
-// $NAME stands for a value everywhere after its definition, inside JSON within a string. Scripts share a real ledger
-// with whatever else runs there, so they use fresh ids and expect nothing of what others may change.
+// $NAME stands for a value everywhere after its definition; inside JSON it stands within a string, or for a number or a
+// document. Scripts share a real ledger with whatever else runs there, so they use fresh ids and expect nothing of what
+// others may change.
 package story

@@ -56,6 +56,9 @@ func (r *run) step(ctx context.Context, s step) error {
 	case "id":
 		r.values[words[1]] = r.freshID()
 		return nil
+	case "json":
+		r.values[words[1]], err = r.fill(s.document)
+		return err
 	case "time", "advance":
 		d, err := time.ParseDuration(words[len(words)-1])
 		if err != nil {

@@ -38,6 +38,7 @@ var commands = map[string]form{
 	"release": {1, 1, false},
 	"decide":  {1, 1, true},
 	"id":      {1, 1, false},
+	"json":    {1, 1, true},
 	"time":    {2, 2, false},
 	"advance": {1, 1, false},
 }
@@ -137,7 +138,7 @@ func check(s *step, forms map[string]form) error {
 		return fmt.Errorf("%s takes no JSON", verb)
 	}
 	switch verb {
-	case "id", "time", "hold", "let":
+	case "id", "json", "time", "hold", "let":
 		if !namePattern.MatchString(s.words[1]) {
 			return fmt.Errorf("%q is not a name: expected capitals, digits and underscores", s.words[1])
 		}
