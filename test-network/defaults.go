@@ -15,8 +15,11 @@ const (
 	chaincodeGOGC        = "200"
 	chaincodeMemoryLimit = "512MiB"
 
-	// nodeLogging leaves out the lines that a peer writes for each single call, which cost more than they tell.
-	nodeLogging = "info:comm.grpc.server=error:endorser=warn:gossip=error:peer.gossip=error"
+	// nodeLogging leaves out what nodes write for each single call, connection or consensus message, which costs more
+	// than it tells; what happens to blocks stays.
+	nodeLogging = "info:grpc=error:comm.grpc.server=error:endorser=warn:gateway=warn:gossip=error:orderer.common.broadcast=error:orderer.consensus.smartbft=warn"
+	// nodeLogFormat has no colours: the lines go to files.
+	nodeLogFormat = "%{time:2006-01-02T15:04:05.000Z07:00} %{level} [%{module}] %{message}"
 )
 
 // Waiting.

@@ -195,8 +195,30 @@ func (n *Network) runNewcomer(ctx context.Context, state *State, org *network.Or
 	if err != nil {
 		return because(ctx, err)
 	}
-	if err := n.approve(ctx, state, p, height); err != nil {
+	pkg, err := n.install(ctx, state, p, height)
+	if err != nil {
 		return because(ctx, err)
 	}
-	return because(ctx, awaitDefinition(ctx, p, state.definition()))
+	if err := p.peer.Approve(ctx, state.definition(), pkg.ID); err != nil {
+		return because(ctx, err)
+	}
+	if err := awaitDefinition(ctx, p, state.definition()); err != nil {
+		return because(ctx, err)
+	}
+	return n.awaitAcquaintance(ctx, state)
+}
+
+// awaitAcquaintance waits until the peers of all organisations know each other and their chaincode.
+func (n *Network) awaitAcquaintance(ctx context.Context, state *State) (err error) {
+	parties, err := state.parties()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, hangUp(parties)) }()
+	for _, p := range parties {
+		if err := awaitEndorsers(ctx, state, p, state.definition()); err != nil {
+			return because(ctx, err)
+		}
+	}
+	return nil
 }

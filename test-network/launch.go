@@ -52,13 +52,9 @@ func (n *Network) launch(ctx context.Context) (err error) {
 			return err
 		}
 		// The state may now be that of the new definition.
-		if err := n.agree(ctx, n.State()); err != nil {
-			return err
-		}
-	} else if err := n.agreeAs(ctx, state, parties); err != nil {
-		return err
+		return n.agree(ctx, n.State())
 	}
-	return because(ctx, state.awaitLeader(ctx))
+	return n.agreeAs(ctx, state, parties)
 }
 
 // failing is a context that ends, with the reason, when a process of the network ends by itself.
@@ -210,8 +206,21 @@ func (n *Network) agreeAs(ctx context.Context, state *State, parties []*party) e
 		return because(ctx, err)
 	}
 	approving, group := errgroup.WithContext(ctx)
+	// Under Raft a transaction that is sent before there is a leader is lost, and found out to be so only seconds later.
+	led := make(chan struct{})
+	approving.Go(func() error {
+		defer close(led)
+		return state.awaitLeader(group)
+	})
 	for _, p := range parties {
-		approving.Go(func() error { return n.approve(group, state, p, height) })
+		approving.Go(func() error {
+			pkg, err := n.install(group, state, p, height)
+			if err != nil {
+				return err
+			}
+			<-led
+			return p.peer.Approve(group, definition, pkg.ID)
+		})
 	}
 	if err := approving.Wait(); err != nil {
 		return because(ctx, err)
@@ -226,26 +235,28 @@ func (n *Network) agreeAs(ctx context.Context, state *State, parties []*party) e
 		}
 	}
 	n.options.Progress(fmt.Sprintf("chaincode %s is committed", chaincode.Name))
+	for _, p := range parties {
+		if err := awaitEndorsers(ctx, state, p, definition); err != nil {
+			return because(ctx, err)
+		}
+	}
 	return nil
 }
 
-// approve installs the package of an organisation on its peer and approves the definition, once the peer has height
-// blocks: one that lags may not know yet that it is part of the channel.
-func (n *Network) approve(ctx context.Context, state *State, p *party, height uint64) error {
+// install puts the package of an organisation on its peer and waits until its chaincode process serves it and the peer
+// has height blocks: one that lags may not know yet that it is part of the channel.
+func (n *Network) install(ctx context.Context, state *State, p *party, height uint64) (lifecycle.Package, error) {
 	pkg, err := p.chaincodePackage(state.topology.Chaincode)
 	if err != nil {
-		return err
+		return pkg, err
 	}
 	if err := p.peer.Install(ctx, pkg); err != nil {
-		return err
+		return pkg, err
 	}
 	if err := n.ready(ctx, p.org.ChaincodeNode()); err != nil {
-		return err
+		return pkg, err
 	}
-	if err := catchUp(ctx, state, p, height); err != nil {
-		return err
-	}
-	return p.peer.Approve(ctx, state.definition(), pkg.ID)
+	return pkg, catchUp(ctx, state, p, height)
 }
 
 // definition is the chaincode definition that the state says is in force.

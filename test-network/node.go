@@ -97,7 +97,7 @@ func (s *State) fabricNode(own settings.Node, program string, arguments []string
 	return &node{name: own.Name, mspID: own.MSPID, address: own.Address, spec: process.Spec{
 		Name: own.Name, Program: program, Args: arguments, Dir: home, Log: s.folder.log(own.Name), Healthy: healthy,
 		Env: []string{
-			"FABRIC_CFG_PATH=" + home, "FABRIC_LOGGING_SPEC=" + nodeLogging, "TMPDIR=" + temporary,
+			"FABRIC_CFG_PATH=" + home, "FABRIC_LOGGING_SPEC=" + nodeLogging, "FABRIC_LOGGING_FORMAT=" + nodeLogFormat, "TMPDIR=" + temporary,
 			"GOGC=" + nodeGOGC, "GOMEMLIMIT=" + nodeMemoryLimit,
 		},
 	}}, nil

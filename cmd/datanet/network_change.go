@@ -40,7 +40,7 @@ with the same names until it succeeds.`,
 	flags.StringVar(&org.MSPID, "msp-id", "", "name of the organisation on the ledger, for ever")
 	flags.StringVar(&org.Domain, "domain", "", "DNS domain (default: NAME.example)")
 	flags.StringVar(&keys, "keys", "", "algorithm of its keys: ed25519 (the default) or ecdsa-p256")
-	require(command, "name", "msp-id")
+	mandatory(command, "name", "msp-id")
 	return command
 }
 
@@ -71,7 +71,7 @@ func newUpgrade() *cobra.Command {
 	flags.StringVar(&upgrade.Version, "version", "", "version of the chaincode")
 	flags.Int64Var(&upgrade.Sequence, "sequence", 0, "number of the definition, one more than the present")
 	flags.StringVar(&upgrade.Program, "chaincode", "", "chaincode program (default: the present one)")
-	require(command, "version", "sequence")
+	mandatory(command, "version", "sequence")
 	return command
 }
 
@@ -100,8 +100,8 @@ accounts on the ledger stay. The network must be stopped.`,
 	}
 }
 
-// require makes flags mandatory, and their absence a usage error.
-func require(command *cobra.Command, names ...string) {
+// mandatory makes flags mandatory, and their absence a usage error.
+func mandatory(command *cobra.Command, names ...string) {
 	command.PreRunE = func(command *cobra.Command, _ []string) error {
 		for _, name := range names {
 			if !command.Flags().Changed(name) {
