@@ -203,8 +203,13 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 	pendingName := contribution.Named{Datanet: pool.Name, ID: pending.ID}
 	approvedName := contribution.Named{Datanet: pool.Name, ID: approved.ID}
 	hash := strings.Repeat("ab", 32)
-	grant := access.Terms{Named: access.Named{Datanet: pool.Name, ID: freshID()}, Grantee: lab, Purposes: []licence.Purpose{licence.Research}, Expires: expires}
+	grant := access.Terms{Named: access.Named{Datanet: pool.Name, ID: freshID()}, Grantee: library, Purposes: []licence.Purpose{licence.Research}, Expires: expires}
 	submit(poet(ledger.Curator), "access:Grant", grant)
+	handover := access.Handover{Named: access.Named{Datanet: pool.Name, ID: freshID()}, Contributions: []string{pending.ID},
+		To: ledger.NewAccount(lab, "validator1"), Reason: access.Validation}
+	submit(poet(ledger.Operator), "access:Release", handover)
+	another := handover
+	another.ID = freshID()
 	fresh := contribution.Submit{Datanet: pool.Name, ID: freshID(), Content: poem(epoch)}
 	sealed := seal.Append{Datanet: pool.Name, Contributions: []string{approved.ID}}
 	submit(poet(ledger.Curator), "seal:Append", sealed)
@@ -268,6 +273,12 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 		"access:Expire":              grant.Named,
 		"access:GetGrant":            grant.Named,
 		"access:Grants":              access.Listing{Datanet: pool.Name},
+		"access:Release":             another,
+		"access:GetRelease":          handover.Named,
+		"access:Releases":            access.Listing{Datanet: pool.Name},
+		"access:ReleasesOf":          access.OfContribution{Named: pendingName},
+		"access:SnapshotReleases":    access.Listing{Datanet: pool.Name},
+		"access:Holders":             pendingName,
 		"seal:Append":                sealed, "seal:Retire": seal.Retire{Datanet: pool.Name, Contributions: []string{approved.ID}},
 		"seal:Get": seal.Named{Datanet: pool.Name}, "seal:Page": seal.PageName{Datanet: pool.Name}, "seal:Place": approvedName,
 		"seal:Missing": contribution.Listing{Datanet: pool.Name}, "seal:Left": seal.Named{Datanet: pool.Name},
@@ -275,8 +286,9 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 		"snapshot:List": snapshot.Listing{Datanet: pool.Name}, "snapshot:Stale": snapshot.Listing{Datanet: pool.Name},
 		"snapshot:Revisions": snapshot.RevisionListing{Named: first},
 		"snapshot:Prove":     snapshot.Inclusion{Named: first, Contribution: approved.ID},
-		"ticket:Open":        ticket.Open{ID: someID, Snapshots: []snapshot.Named{first}, Purpose: licence.Research},
-		"ticket:Close":       ticket.Named{ID: cited.ID}, "ticket:Expire": ticket.Named{ID: cited.ID}, "ticket:Get": ticket.Named{ID: cited.ID},
+		"ticket:Open": ticket.Open{ID: someID, Snapshots: []snapshot.Named{first}, Purpose: licence.Research,
+			Grants: []ticket.GrantName{ticket.GrantName(grant.Named)}},
+		"ticket:Close": ticket.Named{ID: cited.ID}, "ticket:Expire": ticket.Named{ID: cited.ID}, "ticket:Get": ticket.Named{ID: cited.ID},
 		"ticket:List":    ledger.PageRequest{},
 		"model:Register": trained, "model:Get": trained.Named, "model:List": ledger.PageRequest{},
 		"model:Publish": card, "model:Retire": trained.Named, "model:Card": model.CardName{Named: trained.Named},

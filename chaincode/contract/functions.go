@@ -209,11 +209,29 @@ func (c *accessContract) Revoke(ctx context, request string) (string, error) {
 func (c *accessContract) Expire(ctx context, request string) (string, error) {
 	return c.run(ctx, "Expire", request)
 }
+func (c *accessContract) Release(ctx context, request string) (string, error) {
+	return c.run(ctx, "Release", request)
+}
 func (c *accessContract) GetGrant(ctx context, request string) (string, error) {
 	return c.run(ctx, "GetGrant", request)
 }
 func (c *accessContract) Grants(ctx context, request string) (string, error) {
 	return c.run(ctx, "Grants", request)
+}
+func (c *accessContract) GetRelease(ctx context, request string) (string, error) {
+	return c.run(ctx, "GetRelease", request)
+}
+func (c *accessContract) Releases(ctx context, request string) (string, error) {
+	return c.run(ctx, "Releases", request)
+}
+func (c *accessContract) ReleasesOf(ctx context, request string) (string, error) {
+	return c.run(ctx, "ReleasesOf", request)
+}
+func (c *accessContract) SnapshotReleases(ctx context, request string) (string, error) {
+	return c.run(ctx, "SnapshotReleases", request)
+}
+func (c *accessContract) Holders(ctx context, request string) (string, error) {
+	return c.run(ctx, "Holders", request)
 }
 
 type sealContract struct{ base }

@@ -1,0 +1,138 @@
+package access
+
+import (
+	"slices"
+
+	"github.com/datanet-consortium/datanet/chaincode/contribution"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/member"
+	"github.com/datanet-consortium/datanet/chaincode/seal"
+)
+
+// held tells that an organisation has had a contribution.
+type held struct {
+	Custody bool   `json:"custody"` // it was released to it to hold, so it may hand it on
+	Release string `json:"release"` // by which it got it, in custody if it ever was
+}
+
+// heldSnapshots tells which snapshots an organisation has had. One list for each datanet and organisation, since an
+// erasure must find them by their keys.
+type heldSnapshots struct {
+	Snapshots []int `json:"snapshots"` // ascending
+	Custody   []int `json:"custody"`   // those of them that it may hand on, ascending
+}
+
+func snapshotsOf(r ledger.Reader, datanet, msp string) (heldSnapshots, error) {
+	h, _, err := ledger.Load[heldSnapshots](r, snapshotHolderKey(datanet, msp))
+	return h, err
+}
+
+// within tells whether a snapshot has a leaf at a place.
+func within(p seal.Place, snapshot int) bool {
+	return snapshot >= p.First && (p.From == 0 || snapshot < p.From)
+}
+
+// mustHold refuses callers whose organisation cannot have a contribution to hand on: it is not the contributor's, and
+// nothing was released to it to hold.
+func mustHold(r ledger.Reader, c contribution.Contribution, snapshots heldSnapshots) error {
+	msp := r.Caller().MSP
+	if c.Contributor.MSP() == msp {
+		return nil
+	}
+	h, _, err := ledger.Load[held](r, holderKey(c.Datanet, c.ID, msp))
+	if err != nil || h.Custody {
+		return err
+	}
+	if len(snapshots.Custody) > 0 {
+		place, sealed, err := seal.PlaceOf(r, c.Name())
+		if err != nil {
+			return err
+		}
+		if sealed && slices.ContainsFunc(snapshots.Custody, func(n int) bool { return within(place, n) }) {
+			return nil
+		}
+	}
+	return forbidden("contribution %s was not released to %s to hand it on", c.ID, msp)
+}
+
+// hold notes that the recipient's organisation has had a contribution from now on.
+func hold(tx ledger.Tx, c contribution.Contribution, rel Release) error {
+	key := holderKey(c.Datanet, c.ID, rel.To.MSP())
+	before, known, err := ledger.Load[held](tx, key)
+	custody := rel.Reason == Holding
+	if err != nil || (known && (before.Custody || !custody)) {
+		return err
+	}
+	return ledger.Save(tx, key, held{Custody: custody, Release: rel.ID})
+}
+
+// holdSnapshot notes that the recipient's organisation has had a snapshot, and so that the owner has, who handed it over
+// without a release to itself.
+func holdSnapshot(tx ledger.Tx, rel Release, mine heldSnapshots) error {
+	caller, to := tx.Caller().MSP, rel.To.MSP()
+	if err := noteSnapshot(tx, rel.Datanet, caller, rel.Snapshot, mine, true); err != nil || to == caller {
+		return err
+	}
+	theirs, err := snapshotsOf(tx, rel.Datanet, to)
+	if err != nil {
+		return err
+	}
+	return noteSnapshot(tx, rel.Datanet, to, rel.Snapshot, theirs, rel.Reason == Holding)
+}
+
+func noteSnapshot(tx ledger.Tx, datanet, msp string, number int, before heldSnapshots, custody bool) error {
+	after := heldSnapshots{Snapshots: insert(before.Snapshots, number), Custody: before.Custody}
+	if custody {
+		after.Custody = insert(before.Custody, number)
+	}
+	if len(after.Snapshots) == len(before.Snapshots) && len(after.Custody) == len(before.Custody) {
+		return nil
+	}
+	return ledger.Save(tx, snapshotHolderKey(datanet, msp), after)
+}
+
+func insert(list []int, n int) []int {
+	i, there := slices.BinarySearch(list, n)
+	if there {
+		return list
+	}
+	return slices.Insert(slices.Clone(list), i, n)
+}
+
+// Holders returns the member organisations that have had a contribution, ascending: the contributor's, and those to
+// which it was released by itself or within a snapshot. It reads what a release to any member writes, so an erasure
+// that relies on the answer and is held back loses against one. What was released for an audit is not among them: it
+// stands in the releases.
+func Holders(r ledger.Reader, c contribution.Contribution) ([]string, error) {
+	members, err := member.Load(r)
+	if err != nil {
+		return nil, err
+	}
+	var keys []ledger.Key
+	for _, msp := range members.Members {
+		keys = append(keys, holderKey(c.Datanet, c.ID, msp), snapshotHolderKey(c.Datanet, msp))
+	}
+	if err := r.Prefetch(keys...); err != nil {
+		return nil, err
+	}
+	place, sealed, err := seal.PlaceOf(r, c.Name())
+	if err != nil {
+		return nil, err
+	}
+	holders := []string{}
+	for _, msp := range members.Members {
+		value, err := r.Get(holderKey(c.Datanet, c.ID, msp))
+		if err != nil {
+			return nil, err
+		}
+		snapshots, err := snapshotsOf(r, c.Datanet, msp)
+		if err != nil {
+			return nil, err
+		}
+		in := func(n int) bool { return sealed && within(place, n) }
+		if msp == c.Contributor.MSP() || value != nil || slices.ContainsFunc(snapshots.Snapshots, in) {
+			holders = append(holders, msp)
+		}
+	}
+	return holders, nil
+}
