@@ -15,6 +15,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/approval"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
+	"github.com/datanet-consortium/datanet/chaincode/erasure"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/licence"
 	"github.com/datanet-consortium/datanet/chaincode/model"
@@ -202,6 +203,9 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 	pending, approved, rejected := contribute(), decided(approval.Approve), decided(approval.Reject)
 	pendingName := contribution.Named{Datanet: pool.Name, ID: pending.ID}
 	approvedName := contribution.Named{Datanet: pool.Name, ID: approved.ID}
+	doomed := contribute()
+	erasing := contribution.Named{Datanet: pool.Name, ID: doomed.ID}
+	submit(poet(ledger.Contributor), "erasure:Request", erasing)
 	hash := strings.Repeat("ab", 32)
 	grant := access.Terms{Named: access.Named{Datanet: pool.Name, ID: freshID()}, Grantee: library, Purposes: []licence.Purpose{licence.Research}, Expires: expires}
 	submit(poet(ledger.Curator), "access:Grant", grant)
@@ -294,8 +298,10 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 		"model:Publish": card, "model:Retire": trained.Named, "model:Card": model.CardName{Named: trained.Named},
 		"model:Cards": model.CardListing{Named: trained.Named}, "model:Lineage": model.Ancestry{Named: trained.Named},
 		"model:Downstream": model.Impact{Model: &trained.Named},
-		"settlement:Pay":   settlement.Pay{ID: someID, Model: trained.Named, Answers: []settlement.Answer{{Receipt: "00", Fee: 1}}},
-		"settlement:Get":   settlement.Named{Payer: accountOf(payee), ID: someID},
+		"erasure:Request":  erasing, "erasure:Acknowledge": erasing, "erasure:Complete": erasing, "erasure:Get": erasing,
+		"erasure:List": contribution.Listing{Datanet: pool.Name}, "erasure:Affected": erasure.Reach{Named: approvedName},
+		"settlement:Pay": settlement.Pay{ID: someID, Model: trained.Named, Answers: []settlement.Answer{{Receipt: "00", Fee: 1}}},
+		"settlement:Get": settlement.Named{Payer: accountOf(payee), ID: someID},
 	}
 }
 

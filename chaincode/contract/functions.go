@@ -23,6 +23,7 @@ func all(reg *ledger.Registry) []contractapi.ContractInterface {
 		&snapshotContract{newBase("snapshot", reg)},
 		&ticketContract{newBase("ticket", reg)},
 		&modelContract{newBase("model", reg)},
+		&erasureContract{newBase("erasure", reg)},
 		&settlementContract{newBase("settlement", reg)},
 	}
 }
@@ -331,6 +332,27 @@ func (c *modelContract) Lineage(ctx context, request string) (string, error) {
 }
 func (c *modelContract) Downstream(ctx context, request string) (string, error) {
 	return c.run(ctx, "Downstream", request)
+}
+
+type erasureContract struct{ base }
+
+func (c *erasureContract) Request(ctx context, request string) (string, error) {
+	return c.run(ctx, "Request", request)
+}
+func (c *erasureContract) Acknowledge(ctx context, request string) (string, error) {
+	return c.run(ctx, "Acknowledge", request)
+}
+func (c *erasureContract) Complete(ctx context, request string) (string, error) {
+	return c.run(ctx, "Complete", request)
+}
+func (c *erasureContract) Get(ctx context, request string) (string, error) {
+	return c.run(ctx, "Get", request)
+}
+func (c *erasureContract) List(ctx context, request string) (string, error) {
+	return c.run(ctx, "List", request)
+}
+func (c *erasureContract) Affected(ctx context, request string) (string, error) {
+	return c.run(ctx, "Affected", request)
 }
 
 type settlementContract struct{ base }

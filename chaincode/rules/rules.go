@@ -10,6 +10,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/approval"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
+	"github.com/datanet-consortium/datanet/chaincode/erasure"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/licence"
 	"github.com/datanet-consortium/datanet/chaincode/member"
@@ -39,6 +40,7 @@ func New(founders []string) *ledger.Registry {
 		snapshot.Functions(),
 		ticket.Functions(granted),
 		model.Functions(),
+		erasure.Functions(),
 		settlement.Functions(),
 	)
 }
@@ -72,5 +74,6 @@ func kinds() []proposal.Kind {
 // KeyKinds lists every kind of key on the ledger.
 func KeyKinds() []string {
 	return slices.Concat(member.KeyKinds, account.KeyKinds, schedule.KeyKinds, proposal.KeyKinds, token.KeyKinds,
-		datanet.KeyKinds, contribution.KeyKinds, approval.KeyKinds, access.KeyKinds, snapshot.KeyKinds, model.KeyKinds, settlement.KeyKinds)
+		datanet.KeyKinds, contribution.KeyKinds, approval.KeyKinds, access.KeyKinds, seal.KeyKinds, snapshot.KeyKinds,
+		ticket.KeyKinds, model.KeyKinds, erasure.KeyKinds, settlement.KeyKinds)
 }
