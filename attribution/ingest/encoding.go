@@ -35,6 +35,9 @@ var beginnings = []struct{ bytes, guess string }{
 	{"{\\rtf", "it is a document in RTF; save it as plain text"},
 }
 
+// escape begins the sequences of ISO 2022.
+const escape = 0x1b
+
 // byteOrderMark may begin a file in UTF-8.
 const byteOrderMark = "\xef\xbb\xbf"
 
@@ -88,13 +91,17 @@ func (r *utf8Reader) fill() {
 			}
 		}
 	}
+	if bytes.IndexByte(r.buffer, 0) < 0 && bytes.IndexByte(r.buffer, escape) < 0 && utf8.Valid(r.buffer) {
+		r.ready = len(r.buffer)
+		return
+	}
 	for r.ready < len(r.buffer) {
 		b := r.buffer[r.ready]
 		if b == 0 {
 			r.refuse(r.ready, r.guessZero())
 			return
 		}
-		if b == 0x1b && r.ready+1 < len(r.buffer) && (r.buffer[r.ready+1] == '$' || r.buffer[r.ready+1] == '(') {
+		if b == escape && r.ready+1 < len(r.buffer) && (r.buffer[r.ready+1] == '$' || r.buffer[r.ready+1] == '(') {
 			r.refuse(r.ready, "it looks like ISO 2022; convert it with iconv -f ISO-2022-JP -t UTF-8, or name the encoding it has")
 			return
 		}

@@ -24,19 +24,25 @@ first by name is its origin.`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
-	command.AddCommand(newAttributeTrace(), newAttributeVerify(), newAttributeReceipts())
+	command.AddCommand(newAttributeBuild(), newAttributeTrace(), newAttributeVerify(), newAttributeReport(), newAttributeReceipts(), newAttributeBench())
 	return command
 }
 
 // corpusFlags name a corpus and say what its records are.
 type corpusFlags struct {
 	dir   string
+	built string
 	rules ingest.Rules
 }
 
 func (f *corpusFlags) add(command *cobra.Command) {
 	command.Flags().StringVar(&f.dir, "corpus", "", "folder with a file or sub-folder for each contributor")
 	f.addRules(command)
+}
+
+// addBuilt adds the flag that names what build has made of a corpus.
+func (f *corpusFlags) addBuilt(command *cobra.Command) {
+	command.Flags().StringVar(&f.built, "built", "", "folder that \"datanet attribute build\" has made of the corpus, to use instead of reading it again")
 }
 
 func (f *corpusFlags) addRules(command *cobra.Command) {

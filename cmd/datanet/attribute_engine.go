@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
 
 	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/attribution/index"
@@ -12,6 +15,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/plain"
 	"github.com/datanet-consortium/datanet/attribution/receipt"
 	"github.com/datanet-consortium/datanet/attribution/streaming"
+	"github.com/datanet-consortium/datanet/cmd/datanet/internal/corpus"
 )
 
 // The engines that compute receipts. All give the same bytes.
@@ -27,6 +31,68 @@ type engine interface {
 	Size() (n, v uint64)
 	Close() error
 }
+
+// engine returns the engine of the corpus that flags name, from what has been built of it or by reading it. folder is
+// nil when only what has been built is there.
+func (f *corpusFlags) engine(command *cobra.Command, kind string) (e engine, folder *corpus.Folder, err error) {
+	if f.dir != "" || f.built == "" {
+		if folder, err = f.open(); err != nil {
+			return nil, nil, err
+		}
+	}
+	if f.built != "" {
+		e, err := openBuilt(f.built, kind)
+		return e, folder, err
+	}
+	ctx := command.Context()
+	bar := newReadingBar(command.ErrOrStderr(), folder)
+	e, err = newEngine(ctx, kind, folder.Source(ctx, bar.read))
+	bar.finish()
+	return e, folder, err
+}
+
+// What lies in a folder that build has made.
+const (
+	builtIndex     = "index"
+	builtTokens    = "tokens"
+	builtManifests = "manifests.json"
+)
+
+func openBuilt(dir, kind string) (engine, error) {
+	switch kind {
+	case engineIndexed:
+		x, err := index.Open(filepath.Join(dir, builtIndex), index.Options{})
+		if err != nil {
+			return nil, fmt.Errorf("open what was built in %s: %w", dir, err)
+		}
+		view, err := x.View()
+		if err != nil {
+			return nil, errors.Join(err, x.Close())
+		}
+		return openIndex{uncancelled{indexed.New(view)}, view, x}, nil
+	case engineStreaming:
+		file, err := os.Open(filepath.Join(dir, builtTokens))
+		if err != nil {
+			return nil, usageError{fmt.Errorf("open what was built: %w", err)}
+		}
+		e, err := openStream(file)
+		if err != nil {
+			return nil, errors.Join(err, file.Close())
+		}
+		return streamed{Engine: e, file: file}, nil
+	default:
+		return nil, usageError{fmt.Errorf("with --built, --engine is %s or %s", engineIndexed, engineStreaming)}
+	}
+}
+
+// openIndex is an engine on an index in files.
+type openIndex struct {
+	uncancelled
+	view  *index.View
+	index *index.Index
+}
+
+func (o openIndex) Close() error { return errors.Join(o.view.Close(), o.index.Close()) }
 
 // newEngine makes an engine for the corpus of a source.
 func newEngine(ctx context.Context, kind string, source index.Source) (engine, error) {
@@ -101,23 +167,46 @@ func newStreaming(source index.Source) (engine, error) {
 
 func tokenise(file *os.File, source index.Source) error {
 	w := streaming.NewWriter(file)
-	for c, err := range source {
+	for c, err := range written(source, w) {
 		if err != nil {
 			return err
 		}
-		if err := w.Contribution(c.ID, c.Account); err != nil {
-			return err
-		}
-		for record, err := range c.Records {
+		for _, err := range c.Records {
 			if err != nil {
-				return err
-			}
-			if err := w.Record(record); err != nil {
 				return err
 			}
 		}
 	}
 	return w.Close()
+}
+
+// written yields a source and writes what it yields to a token stream.
+func written(source index.Source, w *streaming.Writer) index.Source {
+	return func(yield func(index.Contribution, error) bool) {
+		for c, err := range source {
+			if err == nil {
+				err = w.Contribution(c.ID, c.Account)
+			}
+			if err != nil {
+				yield(c, err)
+				return
+			}
+			records := c.Records
+			c.Records = func(yield func([]byte, error) bool) {
+				for record, err := range records {
+					if err == nil {
+						err = w.Record(record)
+					}
+					if !yield(record, err) || err != nil {
+						return
+					}
+				}
+			}
+			if !yield(c, nil) {
+				return
+			}
+		}
+	}
 }
 
 func openStream(file *os.File) (*streaming.Engine, error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"os"
@@ -29,7 +30,7 @@ func poems(t *testing.T) string {
 	return dir
 }
 
-func written(t *testing.T, text string) string {
+func textFile(t *testing.T, text string) string {
 	name := filepath.Join(t.TempDir(), "text")
 	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
 	return name
@@ -63,7 +64,7 @@ func TestAttributeReceiptsPrintsThePublishedReceipts(t *testing.T) {
 }
 
 func TestAttributeTraceShowsWhoseTextItIs(t *testing.T) {
-	corpus, text := poems(t), written(t, "Once, SEVEN lonely elephants — walked slowly towards distant purple mountains! And nobody remembers which lighthouse keeper painted these strange yellow doors")
+	corpus, text := poems(t), textFile(t, "Once, SEVEN lonely elephants — walked slowly towards distant purple mountains! And nobody remembers which lighthouse keeper painted these strange yellow doors")
 	page, saved := filepath.Join(t.TempDir(), "a.html"), filepath.Join(t.TempDir(), "a.attr")
 	for _, kind := range []string{engineIndexed, engineStreaming, enginePlain} {
 		code, stdout, stderr := attribute(t, "", "trace", "--corpus", corpus, "--text", text, "--engine", kind, "--html", page, "--receipt", saved)
@@ -99,8 +100,77 @@ func TestAttributeTraceShowsWhoseTextItIs(t *testing.T) {
 	require.Contains(t, stderr, "number of corpus tokens")
 }
 
+func TestAttributeBuildMakesWhatTraceAndVerifyUse(t *testing.T) {
+	corpus, text, out := poems(t), textFile(t, strings.ToUpper(firstPoem)), filepath.Join(t.TempDir(), "built")
+	saved := filepath.Join(t.TempDir(), "a.attr")
+	code, stdout, stderr := attribute(t, "", "build", "--corpus", corpus, "--out", out)
+	require.Equal(t, exitSuccess, code, stderr)
+	require.Contains(t, stdout, "3 records by 2 contributors")
+	manifests, err := os.ReadFile(filepath.Join(out, builtManifests))
+	require.NoError(t, err)
+	require.Contains(t, string(manifests), `"bea/1.txt"`)
+
+	code, stdout, stderr = attribute(t, "", "trace", "--built", out, "--engine", "indexed", "--text", text, "--receipt", saved)
+	require.Equal(t, exitSuccess, code, stderr)
+	require.Contains(t, stdout, "[1] ann")
+	code, stdout, stderr = attribute(t, "", "verify", "--built", out, "--text", text, "--receipt", saved)
+	require.Equal(t, exitSuccess, code, stderr)
+	require.Contains(t, stdout, "is right")
+	code, _, stderr = attribute(t, "", "verify", "--built", out, "--text", text, "--receipt", saved, "--engine", "plain")
+	require.Equal(t, exitUsage, code, stderr)
+
+	tokens, err := os.ReadFile(filepath.Join(out, builtTokens))
+	require.NoError(t, err)
+	tokens[len(tokens)/2] ^= 1
+	require.NoError(t, os.WriteFile(filepath.Join(out, builtTokens), tokens, 0o600))
+	code, _, stderr = attribute(t, "", "verify", "--built", out, "--text", text, "--receipt", saved)
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, stderr, "is damaged")
+}
+
+func TestAttributeBuildReadsTables(t *testing.T) {
+	corpus, out := t.TempDir(), filepath.Join(t.TempDir(), "built")
+	require.NoError(t, os.WriteFile(filepath.Join(corpus, "ann.csv"), []byte("id,poem\n1,\""+firstPoem+"\"\n2,\""+secondPoem+"\"\n"), 0o600))
+	code, _, stderr := attribute(t, "", "build", "--corpus", corpus, "--out", out)
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, stderr, "ann.csv: is CSV: name the columns")
+	code, stdout, stderr := attribute(t, "", "build", "--corpus", corpus, "--out", out, "--columns", "poem", "--json")
+	require.Equal(t, exitSuccess, code, stderr)
+	require.Contains(t, stdout, `"records": 2`)
+}
+
+func TestAttributeReportFindsWhatIsThereAlready(t *testing.T) {
+	corpus, added := poems(t), filepath.Join(t.TempDir(), "zoe.txt")
+	require.NoError(t, os.WriteFile(added, []byte(secondPoem+"write to zoe@example.org"), 0o600))
+	saved := filepath.Join(t.TempDir(), "report")
+	code, stdout, stderr := attribute(t, "", "report", "--corpus", corpus, "--new", added, "--out", saved)
+	require.Equal(t, exitSuccess, code, stderr)
+	require.Regexp(t, `similar records +1`, stdout)
+	require.Contains(t, stdout, "record 0 like bea, record 0")
+	require.Contains(t, stdout, "email in record 0, bytes 122 to 137")
+	canonical, err := os.ReadFile(saved)
+	require.NoError(t, err)
+	hash := sha256.Sum256(canonical)
+	require.Contains(t, stdout, "Report "+hex.EncodeToString(hash[:]))
+	code, stdout, stderr = attribute(t, "", "report", "--corpus", corpus, "--new", added, "--json")
+	require.Equal(t, exitSuccess, code, stderr)
+	require.Contains(t, stdout, hex.EncodeToString(hash[:]))
+	code, stdout, stderr = attribute(t, "", "report", "--corpus", corpus, "--new", added, "--account", "bea")
+	require.Equal(t, exitSuccess, code, stderr)
+	require.Regexp(t, `from others +0.00 %`, stdout)
+	code, _, stderr = attribute(t, "", "report", "--corpus", corpus)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, stderr, "--new is needed")
+}
+
+func TestAttributeBenchComparesTheEngines(t *testing.T) {
+	code, stdout, stderr := attribute(t, "", "bench", "--corpus", poems(t), "--outputs", "5")
+	require.Equal(t, exitSuccess, code, stderr)
+	require.Regexp(t, `equal +all 5`, stdout)
+}
+
 func TestAttributeRefuses(t *testing.T) {
-	corpus, text := poems(t), written(t, firstPoem)
+	corpus, text := poems(t), textFile(t, firstPoem)
 	for claim, c := range map[string]struct {
 		stdin     string
 		arguments []string

@@ -25,14 +25,11 @@ func newAttributeTrace() *cobra.Command {
 		Short: "Show which passages of a text stand in a corpus, and the share of each contributor",
 		Long: `Prints the text with the passages that stand in the corpus in the colour of their
 contributor, where each of them stands with the text around it, and the table of shares.
+With --built but not --corpus the text around is left out.
 The receipt that --receipt writes has no nonces, so its commitments hide nothing.`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(command *cobra.Command, _ []string) error {
-			folder, err := from.open()
-			if err != nil {
-				return err
-			}
-			r, e, err := trace(command, folder, answer, kind)
+			r, e, err := trace(command, from, answer, kind)
 			if err != nil {
 				return err
 			}
@@ -58,6 +55,7 @@ The receipt that --receipt writes has no nonces, so its commitments hide nothing
 		},
 	}
 	from.add(command)
+	from.addBuilt(command)
 	answer.add(command)
 	command.Flags().StringVar(&kind, "engine", engineStreaming, "indexed, streaming or plain; all find the same")
 	command.Flags().StringVar(&page, "html", "", "file to write the same to as one self-contained page")
@@ -65,15 +63,13 @@ The receipt that --receipt writes has no nonces, so its commitments hide nothing
 	return command
 }
 
-func trace(command *cobra.Command, folder *corpus.Folder, flags answerFlags, kind string) (*receipt.Receipt, *explain.Explanation, error) {
+func trace(command *cobra.Command, from corpusFlags, flags answerFlags, kind string) (*receipt.Receipt, *explain.Explanation, error) {
 	ctx := command.Context()
 	answer, err := flags.read(command.InOrStdin())
 	if err != nil {
 		return nil, nil, err
 	}
-	bar := newReadingBar(command.ErrOrStderr(), folder)
-	engine, err := newEngine(ctx, kind, folder.Source(ctx, bar.read))
-	bar.finish()
+	engine, folder, err := from.engine(command, kind)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -85,6 +81,9 @@ func trace(command *cobra.Command, folder *corpus.Folder, flags answerFlags, kin
 	e, err := explain.New(r, answer.Output)
 	if err != nil {
 		return nil, nil, err
+	}
+	if folder == nil {
+		return r, e, nil
 	}
 	return r, e, surround(ctx, folder, e)
 }

@@ -51,6 +51,7 @@ Exit code 0 means that all else is right.`,
 		},
 	}
 	from.add(command)
+	from.addBuilt(command)
 	answer.add(command)
 	nonces.add(command)
 	command.Flags().StringVar(&kind, "engine", engineStreaming, "indexed, streaming or plain")
@@ -59,19 +60,12 @@ Exit code 0 means that all else is right.`,
 }
 
 func verify(command *cobra.Command, from corpusFlags, kind string, claimed *receipt.Receipt, answer attribution.Answer) error {
-	ctx := command.Context()
-	folder, err := from.open()
-	if err != nil {
-		return err
-	}
-	bar := newReadingBar(command.ErrOrStderr(), folder)
-	engine, err := newEngine(ctx, kind, folder.Source(ctx, bar.read))
-	bar.finish()
+	engine, _, err := from.engine(command, kind)
 	if err != nil {
 		return err
 	}
 	defer engine.Close()
-	computed, err := engine.Receipt(ctx, answer)
+	computed, err := engine.Receipt(command.Context(), answer)
 	if err != nil {
 		return err
 	}
