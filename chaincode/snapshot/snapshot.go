@@ -130,7 +130,7 @@ func mustDiffer(r ledger.Reader, req Named, root merkle.Hash) error {
 	if req.Number == 1 {
 		return nil
 	}
-	before, err := LoadRevision(r, Named{req.Datanet, req.Number - 1}, 1)
+	before, err := Load(r, Named{req.Datanet, req.Number - 1})
 	if err == nil && before.Root == root {
 		err = ledger.Refuse(ledger.CodeState, "nothing has changed since snapshot %d", before.Number)
 	}
