@@ -23,7 +23,7 @@ var unused = []string{"vm.docker", "chaincode.builder", "chaincode.golang", "cha
 // changed are the settings in which the templates differ from Fabric's sample files although every node has them alike.
 var changed = map[string]any{
 	"peer.gossip.aliveTimeInterval":                                  "500ms",
-	"peer.gossip.dialTimeout":                       "500ms",
+	"peer.gossip.dialTimeout":                                        "500ms",
 	"peer.gossip.reconnectInterval":                                  "300ms",
 	"peer.gossip.requestStateInfoInterval":                           "500ms",
 	"peer.gossip.publishStateInfoInterval":                           "500ms",
