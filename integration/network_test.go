@@ -19,6 +19,7 @@ func TestRealNetwork(t *testing.T) {
 	t.Run("stories", func(t *testing.T) { tellStories(t, c) })
 	t.Run("access", func(t *testing.T) { tryEveryCell(t, c) })
 	t.Run("forgeries", func(t *testing.T) { tryForgeries(t, c) })
+	t.Run("forged datanets", func(t *testing.T) { tryForgedDatanets(t, c) })
 	t.Run("concurrent clients", func(t *testing.T) { competeForCredits(t, c) })
 	t.Run("replay", func(t *testing.T) { compareReplay(t, c) })
 	t.Run("raw state", func(t *testing.T) { sumRawState(t, c) })
