@@ -52,6 +52,8 @@ var experiments = []experiment{
 	{"copiers", copiers},
 	{"phrases", commonPhrases},
 	{"speed", speed},
+	{"streaming", streamingChecks},
+	{"duplicates", nearDuplicates},
 }
 
 // errNoInput says that an experiment was left out.
