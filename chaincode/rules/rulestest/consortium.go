@@ -30,19 +30,25 @@ type T interface {
 	Fatalf(format string, args ...any)
 }
 
-// Consortium is three members and a regulator on an in-memory ledger that checks determinism on every transaction.
+// Consortium is some members and a regulator on an in-memory ledger that checks determinism on every transaction.
 type Consortium struct {
 	*memledger.Network
 	Clock time.Time
 	ids   int
 }
 
-// New founds the consortium.
+// New founds a consortium of three members.
 func New(t T) *Consortium {
 	t.Helper()
+	return Of(t, A, B, C)
+}
+
+// Of founds a consortium of the members, the first of which is A.
+func Of(t T, members ...string) *Consortium {
+	t.Helper()
 	c := &Consortium{Clock: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}
-	network, err := memledger.New(memledger.Config{Channel: "datanet", Members: []string{A, B, C}, Observers: []string{Regulator},
-		Registry: rules.New([]string{A, B, C}), Now: func() time.Time { return c.Clock }, Strict: true})
+	network, err := memledger.New(memledger.Config{Channel: "datanet", Members: members, Observers: []string{Regulator},
+		Registry: rules.New(members), Now: func() time.Time { return c.Clock }, Strict: true})
 	if err != nil {
 		t.Fatalf("new ledger: %v", err)
 	}
@@ -96,7 +102,7 @@ func (c *Consortium) Must(t T, user ledger.Caller, function string, request any)
 	return answer
 }
 
-// Decide carries a proposal through: proposed by an operator of A, approved by others of A and B, executed.
+// Decide carries a proposal through: proposed by an operator of A, approved by others of the first members, executed.
 func (c *Consortium) Decide(t T, kind string, params any) {
 	t.Helper()
 	raw, err := ledger.Encode(params)
@@ -109,7 +115,8 @@ func (c *Consortium) Decide(t T, kind string, params any) {
 		t.Fatalf("%s: %v", kind, err)
 	}
 	c.Must(t, User(A, "operator1", ledger.Operator), "proposal:Propose", content)
-	for _, msp := range []string{A, B} {
+	members := c.Members()
+	for _, msp := range members[:ledger.Majority(len(members))] {
 		c.Must(t, User(msp, "operator2", ledger.Operator), "proposal:Approve", proposal.Approval{ID: content.ID, Digest: digest})
 	}
 	c.Must(t, User(A, "operator1", ledger.Operator), "proposal:Execute", proposal.Named{ID: content.ID})
