@@ -28,7 +28,9 @@ conformance: ## the in-memory ledger against Fabric's own validation code, which
 
 soak: ## the large counts; takes long
 	$(GO) test -timeout 60m ./chaincode/token -run TestCreditsAreConserved -v -args -token.operations=100000
-	$(GO) test -timeout 60m ./integration -run TestConcurrentClientsConserveCredits -v -args -soak
+	$(GO) test -timeout 60m ./integration -run TestRealNetwork/concurrent_clients -v -args -operations=10000
+	$(GO) test -timeout 60m ./integration -run TestSealingOnMemledger -v -args -sealed=100000
+	$(GO) test -timeout 60m ./integration -run TestRealNetwork/sealing -v -args -sealed-real=10000
 
 bench: build ## one table; JSON=FILE also writes its rows
 	$(GO) run ./bench $(if $(JSON),--json $(JSON))

@@ -20,6 +20,8 @@ func TestRealNetwork(t *testing.T) {
 	t.Run("access", func(t *testing.T) { tryEveryCell(t, c) })
 	t.Run("forgeries", func(t *testing.T) { tryForgeries(t, c) })
 	t.Run("forged datanets", func(t *testing.T) { tryForgedDatanets(t, c) })
+	t.Run("forged seals", func(t *testing.T) { tryForgedSeals(t, c) })
+	t.Run("sealing", func(t *testing.T) { sealMany(t, c, *sealedReal) })
 	t.Run("concurrent clients", func(t *testing.T) { competeForCredits(t, c) })
 	t.Run("replay", func(t *testing.T) { compareReplay(t, c) })
 	t.Run("raw state", func(t *testing.T) { sumRawState(t, c) })

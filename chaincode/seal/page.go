@@ -7,6 +7,7 @@ import (
 
 	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/attribution/merkle"
+	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
 
@@ -123,23 +124,34 @@ func checked(r ledger.Reader, h Head, number int) (*page, error) {
 	return p, err
 }
 
-// saveLeaves writes a page's leaves, guarded from the first on.
+// saveLeaves writes a page's leaves. A new page is guarded, and so is the list of its retired leaves, which begins empty.
 func saveLeaves(tx ledger.Tx, h Head, p *page) error {
-	key := pageKey(h.Datanet, p.number)
 	if p.new {
-		tx.Guard(key, ledger.SlotPolicy(ledger.Owner(h.Datanet), h.Slots))
+		guard := ledger.SlotPolicy(ledger.Owner(h.Datanet), h.Slots)
+		tx.Guard(pageKey(h.Datanet, p.number), guard)
+		tx.Guard(retiredKey(h.Datanet, p.number), guard)
+		if err := saveRetired(tx, h, p); err != nil {
+			return err
+		}
 	}
-	return ledger.Save(tx, key, p.leaves)
+	return ledger.Save(tx, pageKey(h.Datanet, p.number), p.leaves)
 }
 
-// saveRetired writes a page's retired leaves, guarded from the first on.
-func saveRetired(tx ledger.Tx, h Head, p *page, first bool) error {
-	key := retiredKey(h.Datanet, p.number)
-	if first {
-		tx.Guard(key, ledger.SlotPolicy(ledger.Owner(h.Datanet), h.Slots))
-	}
-	return ledger.Save(tx, key, retirements{p.retired})
+func saveRetired(tx ledger.Tx, h Head, p *page) error {
+	return ledger.Save(tx, retiredKey(h.Datanet, p.number), retirements{append([]Retired{}, p.retired...)})
 }
+
+// Stands reports a contribution that is not where its place says: a majority that colludes can write a wrong place, but
+// not the page.
+func Stands(r ledger.Reader, n contribution.Named, place Place) error {
+	p, err := readPage(r, n.Datanet, int(place.Position/PageSize))
+	if err == nil && !p.holds(n.ID, int(place.Position%PageSize)) {
+		err = ledger.Refuse(ledger.CodeState, "contribution %s is not leaf %d of %s", n.ID, place.Position, n.Datanet)
+	}
+	return err
+}
+
+func (p *page) holds(id string, index int) bool { return index < p.size() && p.id(index) == id }
 
 // Leaves reads the leaves of one page as a snapshot of count leaves has them, the erased positions as tombstones too.
 func Leaves(r ledger.Reader, datanet string, number, snapshot int, count int64, erased []int64) ([]merkle.Hash, error) {

@@ -116,10 +116,14 @@ func retirePages(tx ledger.Tx, h *Head, byPage map[int][]Retired) error {
 		if err != nil {
 			return err
 		}
-		first := len(p.retired) == 0
+		for _, leaf := range byPage[number] {
+			if !p.holds(leaf.ID, leaf.Index) {
+				return ledger.Refuse(ledger.CodeState, "contribution %s is not where its place says, on page %d", leaf.ID, number)
+			}
+		}
 		p.retired = append(p.retired, byPage[number]...)
 		h.Pages[number] = p.root(h.Snapshots + 1)
-		if err := saveRetired(tx, *h, p, first); err != nil {
+		if err := saveRetired(tx, *h, p); err != nil {
 			return err
 		}
 	}

@@ -111,12 +111,16 @@ func prove(r ledger.Lister, req Inclusion) (Proof, error) {
 	if err != nil {
 		return Proof{}, err
 	}
-	place, sealed, err := seal.PlaceOf(r, contribution.Named{Datanet: req.Datanet, ID: req.Contribution})
+	name := contribution.Named{Datanet: req.Datanet, ID: req.Contribution}
+	place, sealed, err := seal.PlaceOf(r, name)
 	if err != nil {
 		return Proof{}, err
 	}
 	if !sealed || place.Position >= s.Count {
 		return Proof{}, ledger.Refuse(ledger.CodeNotFound, "contribution %s is not in snapshot %d", req.Contribution, s.Number).At("contribution")
+	}
+	if err := seal.Stands(r, name, place); err != nil {
+		return Proof{}, err
 	}
 	number, index := int(place.Position/seal.PageSize), int(place.Position%seal.PageSize)
 	leaves, err := seal.Leaves(r, s.Datanet, number, s.Number, s.Count, s.Erased)
