@@ -48,12 +48,12 @@ func TestTell(t *testing.T) {
 		out := tell(t)
 		require.Contains(t, out, "in other letters, is refused: its fingerprint")
 		require.Contains(t, out, "The copy is rejected: ")
-		require.Contains(t, out, "On each of 4 peers: issued = accounts + pools + escrow + redeemed, over all 13 accounts")
+		require.Contains(t, out, "On each of 4 peers: issued = accounts + pools + escrow + redeemed, over all 14 accounts")
 	})
 	t.Run("a second telling uses the same accounts and a datanet of its own", func(t *testing.T) {
 		out := tell(t)
 		require.Contains(t, out, "PoetrySocietyMSP/persian-poetry-2 is a new datanet")
-		require.Contains(t, out, "over all 13 accounts")
+		require.Contains(t, out, "over all 14 accounts")
 		require.Contains(t, out, "200.000000")
 	})
 	t.Run("no verse, title, name, nonce or salt reaches the ledger", func(t *testing.T) {

@@ -118,8 +118,8 @@ func (s *Story) license(ctx context.Context) error {
 	if s.ticket, err = do[ticket.Ticket](ctx, s, s.trainer, "ticket:Open", open); err != nil {
 		return err
 	}
-	s.Out.Held("No ticket without a licence grant: %q. With one, for %s,", fault.Message, purpose)
-	s.Out.Say("%s holds a training ticket on the snapshot until %s.", s.trainer.account, s.ticket.Expires.Format(time.DateOnly))
+	s.Out.Held("Without a licence grant of %s there is no training ticket. With one, for %s,", ledger.Owner(s.datanet), purpose)
+	s.Out.Say("%s holds a ticket on the snapshot until %s.", s.trainer.account, s.ticket.Expires.Format(time.DateOnly))
 	return s.everywhere(ctx)
 }
 
