@@ -1,14 +1,6 @@
 //go:build conformance
 
-// Fabric's validation packages need its state databases, and these many modules that nothing else here needs. So this
-// test is built with a module file of its own, from the root of the repository:
-//
-//	cp go.mod /tmp/conformance.mod && cp go.sum /tmp/conformance.sum
-//	fabric=$(go list -m -f '{{.Version}}' github.com/hyperledger/fabric)
-//	leveldb=$(go list -m -f '{{.Version}}' github.com/syndtr/goleveldb)
-//	go get -modfile=/tmp/conformance.mod github.com/syndtr/goleveldb/leveldb/table@$leveldb \
-//		github.com/hyperledger/fabric/core/ledger/kvledger/txmgmt/statedb/statecouchdb@$fabric
-//	go test -modfile=/tmp/conformance.mod -tags conformance ./chaincode/memledger/replay -rapid.checks=3000
+// The in-memory ledger against Fabric's own validation code, on random blocks: make conformance.
 
 package replay
 
