@@ -60,7 +60,7 @@ const maxSymbols = 1<<31 - 1
 // source twice, with what the source fails with, and with the cause of ctx when that ends.
 func InMemory(ctx context.Context, source Source, options Options) (*View, error) {
 	var segments []*Segment
-	err := eachSegment(ctx, source, options, make(names), func(g *Segment) error {
+	err := eachSegment(ctx, source, options, make(names), Reading, func(g *Segment) error {
 		segments = append(segments, g)
 		return nil
 	})
@@ -74,27 +74,27 @@ func InMemory(ctx context.Context, source Source, options Options) (*View, error
 	return newView(segments, count), nil
 }
 
-// eachSegment builds segments from a source and calls add with each.
-func eachSegment(ctx context.Context, source Source, options Options, known names, add func(*Segment) error) error {
+// eachSegment builds segments from a source and calls add with each, which is the given phase.
+func eachSegment(ctx context.Context, source Source, options Options, known names, phase Phase, add func(*Segment) error) error {
 	next, stop := pull(source)
 	defer stop()
 	r := reader{ctx: ctx, next: next, limit: options.symbols(), progress: options.Progress, names: known}
-	r.position.Phase = Reading
 	for {
 		s, err := r.read()
 		if err != nil || s == nil {
 			return err
 		}
 		tokens := int64(len(s.text) - len(s.records))
-		r.report(Progress{Phase: Sorting, Bytes: r.position.Bytes, Records: r.position.Records, Tokens: r.position.Tokens})
+		r.enter(Sorting)
 		g, err := s.build(func() error { return context.Cause(ctx) })
 		if err != nil {
 			return err
 		}
 		r.position.Tokens += tokens
+		r.enter(phase)
 		if err := add(g); err != nil {
 			return err
 		}
-		r.report(r.position)
+		r.enter(Reading)
 	}
 }

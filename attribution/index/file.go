@@ -197,7 +197,29 @@ func decode(file []byte) (*Segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Segment{
+	if err := checkSums(file, parts); err != nil {
+		return nil, err
+	}
+	g, err := assemble(parts)
+	if err != nil {
+		return nil, err
+	}
+	return g, g.check()
+}
+
+// decodeWritten is decode for a file that this process has just written. It does not read what it need not, so that
+// a build does not take the memory of its file too.
+func decodeWritten(file []byte) (*Segment, error) {
+	parts, err := split(file)
+	if err != nil {
+		return nil, err
+	}
+	return assemble(parts)
+}
+
+// assemble makes a segment of its sections.
+func assemble(parts [sections][]byte) (g *Segment, err error) {
+	g = &Segment{
 		records:  uint32s(parts[sectionRecords]),
 		text:     uint32s(parts[sectionText]),
 		suffixes: uint32s(parts[sectionSuffixes]),
@@ -233,10 +255,10 @@ func decode(file []byte) (*Segment, error) {
 	for i := range g.derivations {
 		g.derivations[i] = derivation{numbers[3*i], numbers[3*i+1], numbers[3*i+2]}
 	}
-	return g, g.check()
+	return g, nil
 }
 
-// split checks the file's sums and returns its sections.
+// split returns the sections of a file, whose header it checks.
 func split(file []byte) (parts [sections][]byte, err error) {
 	if len(file) < headerSize || string(file[:len(magic)]) != magic {
 		return parts, damaged("the file does not begin as a segment of version %d", magic[len(magic)-1])
@@ -260,15 +282,20 @@ func split(file []byte) (parts [sections][]byte, err error) {
 	if end != uint64(len(file)) {
 		return parts, damaged("%d bytes follow its end", uint64(len(file))-end)
 	}
+	return parts, nil
+}
+
+// checkSums checks everything behind the header.
+func checkSums(file []byte, parts [sections][]byte) error {
 	sums := parts[sectionSums]
 	if crc32.Checksum(sums, castagnoli) != binary.LittleEndian.Uint32(file[headerSums:]) {
-		return parts, damaged("the sum of its sums is wrong")
+		return damaged("the sum of its sums is wrong")
 	}
 	from := binary.LittleEndian.Uint64(file[headerSections:])
 	to := binary.LittleEndian.Uint64(file[headerSections+16*int(sectionSums):])
 	summed := file[from:to]
 	if len(sums) != 4*((len(summed)+sumSize-1)/sumSize) {
-		return parts, damaged("there are %d bytes of sums for %d bytes", len(sums), len(summed))
+		return damaged("there are %d bytes of sums for %d bytes", len(sums), len(summed))
 	}
 	var work errgroup.Group
 	workers := runtime.GOMAXPROCS(0)
@@ -283,7 +310,7 @@ func split(file []byte) (parts [sections][]byte, err error) {
 			return nil
 		})
 	}
-	return parts, work.Wait()
+	return work.Wait()
 }
 
 func decodeContributions(b []byte) ([]contribution, error) {

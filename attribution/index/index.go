@@ -107,7 +107,7 @@ func (x *Index) load() error {
 	}
 	var segments []*mapped
 	for _, f := range m.Segments {
-		g, err := x.open(f)
+		g, err := x.open(f, decode)
 		if err != nil {
 			for _, g := range segments {
 				err = errors.Join(err, g.unmap())
@@ -120,7 +120,8 @@ func (x *Index) load() error {
 	return nil
 }
 
-func (x *Index) open(f segmentFile) (*mapped, error) {
+// open maps a segment's file.
+func (x *Index) open(f segmentFile, decode func([]byte) (*Segment, error)) (*mapped, error) {
 	file, err := os.Open(filepath.Join(x.dir, f.Name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %w: %w", ErrDamaged, errGone, err)
@@ -286,7 +287,7 @@ func (x *Index) extend(ctx context.Context, source Source) (err error) {
 	}
 	var added []*mapped
 	all := slices.Clone(view.segments)
-	err = eachSegment(ctx, source, x.options, known, func(g *Segment) error {
+	err = eachSegment(ctx, source, x.options, known, Writing, func(g *Segment) error {
 		m, err := x.save(ctx, g)
 		if err == nil {
 			added = append(added, m)
@@ -321,7 +322,7 @@ func (x *Index) save(ctx context.Context, g *Segment) (*mapped, error) {
 	if err = errors.Join(err, file.Close()); err != nil {
 		return nil, fmt.Errorf("write segment: %w", errors.Join(err, os.Remove(path)))
 	}
-	m, err := x.open(f)
+	m, err := x.open(f, decodeWritten)
 	if err != nil {
 		return nil, fmt.Errorf("read segment back: %w", errors.Join(err, os.Remove(path)))
 	}

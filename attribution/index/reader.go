@@ -8,6 +8,7 @@ import (
 	"iter"
 	"math"
 	"runtime"
+	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -50,24 +51,24 @@ type part struct {
 type worker struct {
 	dictionary *dictionary
 	token      []byte
+	ids        []uint32 // of the piece
 	global     []uint32 // the stream's id of each of its own, 0 while it has none
 }
 
 func (w *worker) tokenise(p *piece) {
-	p.by = w
-	p.ids = make([]uint32, 0, p.size/4+len(p.parts))
+	w.ids = w.ids[:0]
 	for _, part := range p.parts {
 		s := text1.NewScanner(part.text)
 		for s.Next() {
 			runes := s.Runes()
 			w.token = AppendToken(w.token[:0], runes)
-			p.ids = append(p.ids, w.dictionary.add(w.token, Hash(w.token), len(runes)))
+			w.ids = append(w.ids, w.dictionary.add(w.token, Hash(w.token), len(runes)))
 		}
 		if part.last {
-			p.ids = append(p.ids, separator)
+			w.ids = append(w.ids, separator)
 		}
 	}
-	p.parts = nil
+	*p = piece{ids: slices.Clone(w.ids), by: w}
 }
 
 // A reader cuts a source into streams that are small enough to be built into segments within a limit of memory.
@@ -139,7 +140,7 @@ func (r *reader) read() (*stream, error) {
 		}
 		pieces = append(pieces, current)
 		current = new(piece)
-		r.report(r.position)
+		r.enter(Reading)
 		return nil
 	}
 	add := func(text []byte, last bool) error {
@@ -225,9 +226,11 @@ func (r *reader) advance() error {
 	return nil
 }
 
-func (r *reader) report(p Progress) {
+// enter reports how far the build is, in a phase.
+func (r *reader) enter(phase Phase) {
 	if r.progress != nil {
-		r.progress(p)
+		r.position.Phase = phase
+		r.progress(r.position)
 	}
 }
 
