@@ -401,3 +401,23 @@ func (n *Network) amend(change func(*network.Topology)) error {
 	n.setState(state)
 	return nil
 }
+
+// AwaitLevel waits until the peers of all organisations have the blocks that the orderers have now. What a transaction
+// wrote can then be read at any of them.
+func (s *State) AwaitLevel(ctx context.Context) (err error) {
+	height, err := s.orderedHeight(ctx)
+	if err != nil {
+		return err
+	}
+	parties, err := s.parties()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, hangUp(parties)) }()
+	for _, p := range parties {
+		if err := catchUp(ctx, s, p, height); err != nil {
+			return err
+		}
+	}
+	return nil
+}

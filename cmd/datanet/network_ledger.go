@@ -26,7 +26,7 @@ func joinLedger(ctx context.Context, state *testnetwork.State, mspID string) err
 	if err != nil {
 		return err
 	}
-	present, err := fabric.Invoke[member.Members](ctx, first, "member:Found", ledger.Nothing{})
+	present, err := step[member.Members](ctx, state, first, "member:Found", ledger.Nothing{})
 	if err != nil {
 		return fmt.Errorf("found the members on the ledger: %w", err)
 	}
@@ -43,7 +43,7 @@ func joinLedger(ctx context.Context, state *testnetwork.State, mspID string) err
 	}
 	content := proposal.Content{ID: hex.EncodeToString(id[:]), Kind: "member.add", Params: params,
 		Expires: time.Now().Add(24 * time.Hour).UTC().Truncate(time.Second)}
-	proposed, err := fabric.Invoke[proposal.Proposal](ctx, first, "proposal:Propose", content)
+	proposed, err := step[proposal.Proposal](ctx, state, first, "proposal:Propose", content)
 	if err != nil {
 		return fmt.Errorf("propose %s as a member: %w", mspID, err)
 	}
@@ -53,14 +53,23 @@ func joinLedger(ctx context.Context, state *testnetwork.State, mspID string) err
 			return err
 		}
 		approval := proposal.Approval{ID: content.ID, Digest: proposed.Digest}
-		if _, err := fabric.Invoke[proposal.Slot](ctx, second, "proposal:Approve", approval); err != nil {
+		if _, err := step[proposal.Slot](ctx, state, second, "proposal:Approve", approval); err != nil {
 			return fmt.Errorf("approve %s as a member, for %s: %w", mspID, msp, err)
 		}
 	}
-	if _, err := fabric.Invoke[proposal.Proposal](ctx, first, "proposal:Execute", proposal.Named{ID: content.ID}); err != nil {
+	if _, err := step[proposal.Proposal](ctx, state, first, "proposal:Execute", proposal.Named{ID: content.ID}); err != nil {
 		return fmt.Errorf("admit %s as a member: %w", mspID, err)
 	}
 	return nil
+}
+
+// step invokes a function and waits until every peer has what it wrote: the next step has other endorsers.
+func step[Res any](ctx context.Context, state *testnetwork.State, client *fabric.Client, function string, request any) (Res, error) {
+	response, err := fabric.Invoke[Res](ctx, client, function, request)
+	if err != nil {
+		return response, err
+	}
+	return response, state.AwaitLevel(ctx)
 }
 
 // connections are clients of a network's users, made when they are needed.

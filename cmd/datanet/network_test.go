@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -61,6 +62,7 @@ func TestLifeOfASupervisedNetwork(t *testing.T) {
 	joined := p.run(t, "network", "add-org", "--dir", dir, "--name", "cityarchive", "--msp-id", "CityArchiveMSP")
 	require.Equal(t, exitSuccess, joined.code, joined.stderr)
 	require.Contains(t, joined.stderr, "CityArchiveMSP is a member of channel datanet")
+	require.Contains(t, joined.stderr, "CityArchiveMSP is on the ledger's list of members")
 	require.Contains(t, joined.stdout, "peer.cityarchive")
 	upgraded := p.run(t, "network", "upgrade", "--dir", dir, "--version", "1.1", "--sequence", "2", "--json")
 	require.Equal(t, exitSuccess, upgraded.code, upgraded.stderr)
@@ -80,7 +82,7 @@ func TestLifeOfASupervisedNetwork(t *testing.T) {
 	}
 	eventually(t, func() error { return dead("the supervisor", running) })
 	gone := p.run(t, "network", "status", "--dir", dir, "--json")
-	require.Equal(t, exitAbsent, gone.code)
+	require.Equal(t, exitAbsent, gone.code, gone.stderr)
 	require.False(t, gone.status(t).Running)
 
 	// The ledgers are still there.
@@ -199,16 +201,37 @@ func TestInterruptedStartLeavesNothing(t *testing.T) {
 // programs are those under test.
 type programs struct{ datanet string }
 
-// build builds the programs as they are installed: side by side.
+// installed is where the programs lie.
+var installed struct {
+	sync.Mutex
+	dir string
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if installed.dir != "" {
+		os.RemoveAll(installed.dir)
+	}
+	os.Exit(code)
+}
+
+// build builds the programs as they are installed, side by side, once for all tests.
 func build(t *testing.T) programs {
 	t.Helper()
-	dir := t.TempDir()
+	installed.Lock()
+	defer installed.Unlock()
+	if installed.dir != "" {
+		return programs{datanet: filepath.Join(installed.dir, "datanet")}
+	}
+	dir, err := os.MkdirTemp("", "datanet-")
+	require.NoError(t, err)
 	for name, source := range map[string]string{
-		"datanet": ".", "ccaas-builder": "../ccaas-builder", "chaincode": "../../test-network/testdata/okchaincode",
+		"datanet": ".", "ccaas-builder": "../ccaas-builder", "chaincode": "../chaincode",
 	} {
 		output, err := exec.Command("go", "build", "-o", filepath.Join(dir, name), source).CombinedOutput()
 		require.NoError(t, err, string(output))
 	}
+	installed.dir = dir
 	return programs{datanet: filepath.Join(dir, "datanet")}
 }
 

@@ -130,8 +130,7 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte) (*h
 	}
 	answer, err := c.http.Do(request)
 	if err != nil {
-		var refused *net.OpError
-		if errors.As(err, &refused) && refused.Op == "dial" {
+		if c.gone(err) {
 			return nil, &NotRunningError{Dir: c.dir, cause: err}
 		}
 		return nil, fmt.Errorf("ask the supervisor: %w", err)
@@ -142,6 +141,17 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte) (*h
 		return nil, errors.New(strings.TrimSpace(string(text)))
 	}
 	return answer, nil
+}
+
+// gone tells whether a call failed because there is no supervisor. One that was killed may accept a last connection that
+// it never answers.
+func (c *Client) gone(err error) bool {
+	var refused *net.OpError
+	if errors.As(err, &refused) && refused.Op == "dial" {
+		return true
+	}
+	holder, err := testnetwork.Holder(c.dir)
+	return err == nil && holder == 0
 }
 
 // follow passes events on until the last.
