@@ -23,6 +23,7 @@ func TestRealNetwork(t *testing.T) {
 	t.Run("forged seals", func(t *testing.T) { tryForgedSeals(t, c) })
 	t.Run("sealing", func(t *testing.T) { sealMany(t, c, *sealedReal) })
 	t.Run("concurrent clients", func(t *testing.T) { competeForCredits(t, c) })
+	t.Run("a crowd contributes at once", func(t *testing.T) { contributeAtOnce(t, c) })
 	t.Run("replay", func(t *testing.T) { compareReplay(t, c) })
 	t.Run("raw state", func(t *testing.T) { sumRawState(t, c) })
 }
