@@ -15,11 +15,11 @@ import (
 type Draft struct {
 	contribution attribution.Contribution
 	records      []record
-	texts        map[[32]byte][]int // by digest of the canonical tokens, records that have them
-	sketches     map[uint64][]int   // by hash, records whose sketch has it
-	shingles     map[uint64]int     // by hash, place in known
+	texts        map[digest]int32 // the last record with these tokens
+	shingles     map[uint64]int32 // by hash, place in known
 	known        []known
-	passages     map[passageID]int // the earlier contribution at whose text it is at home first, -1 none
+	postings     []posting
+	passages     map[digest]int32 // the earlier contribution in which a passage is at home, none
 
 	earlier  []earlier
 	current  merkle.Frontier // records of the contribution that goes past
@@ -31,20 +31,27 @@ type Draft struct {
 	matching map[int]int
 }
 
-type record struct {
-	tokens   int
-	shingles []uint64 // distinct, ascending
-	sketch   []uint64
-	digest   [32]byte
+// none stands for no record, posting or contribution.
+const none = -1
 
-	equal, similar int // pairs found
+type record struct {
+	tokens    int32
+	shingles  int32 // distinct
+	sameText  int32 // the record before it with equal tokens
+	equal     int32 // pairs found
+	similar   int32
+	canonical digest
 }
 
 // known is what is known of one shingle of the new contribution.
 type known struct {
-	contributions int // how many earlier ones have it
-	last          int // the last of them
+	contributions int32 // how many earlier ones have it
+	last          int32 // the last of them
+	posting       int32 // the last record whose sketch has it
 }
+
+// A posting is a record whose sketch has a shingle, and the posting before of the same shingle.
+type posting struct{ record, before int32 }
 
 type earlier struct {
 	id, account string
@@ -52,45 +59,53 @@ type earlier struct {
 	shared      int64 // distinct shingles
 }
 
-type passageID [16]byte
-
 // New begins the report on a contribution. Its records must not change before Report.
 func New(contribution attribution.Contribution) *Draft {
 	d := &Draft{
 		contribution: contribution,
 		records:      make([]record, len(contribution.Records)),
-		texts:        make(map[[32]byte][]int),
-		sketches:     make(map[uint64][]int),
-		shingles:     make(map[uint64]int),
-		passages:     make(map[passageID]int),
+		texts:        make(map[digest]int32),
+		shingles:     make(map[uint64]int32),
+		passages:     make(map[digest]int32),
 		matching:     make(map[int]int),
 	}
 	for i, text := range contribution.Records {
-		tokens := text1.Tokens(text)
-		r := &d.records[i]
-		r.tokens, r.digest = len(tokens), digest(tokens)
-		hashes := d.shinglesOf(text)
-		r.shingles = distinct(slices.Clone(hashes))
-		r.sketch = sketch(r.shingles)
-		// Records of the contribution itself that came before are earlier records too.
-		d.compare(contribution.ID, i, true, r.digest, hashes)
-		for j := range tokens {
-			if end := passageEnd(tokens, j); end > 0 {
-				d.passages[identify(tokens[j:end])] = -1
-			}
-		}
-		for _, h := range r.shingles {
-			if _, there := d.shingles[h]; !there {
-				d.shingles[h] = len(d.known)
-				d.known = append(d.known, known{last: -1})
-			}
-		}
-		d.texts[r.digest] = append(d.texts[r.digest], i)
-		for _, h := range r.sketch {
-			d.sketches[h] = append(d.sketches[h], i)
-		}
+		d.add(i, text)
 	}
 	return d
+}
+
+// add takes a record of the contribution.
+func (d *Draft) add(i int, text []byte) {
+	tokens := text1.Tokens(text)
+	hashes := d.shinglesOf(text)
+	r := &d.records[i]
+	*r = record{tokens: int32(len(tokens)), sameText: none, canonical: digestOf(tokens)}
+	// Records of the contribution itself that came before are earlier records too.
+	d.compare(d.contribution.ID, i, true, r.canonical, hashes)
+	for j := range tokens {
+		if end := passageEnd(tokens, j); end > 0 {
+			d.passages[digestOf(tokens[j:end])] = none
+		}
+	}
+	if last, there := d.texts[r.canonical]; there {
+		r.sameText = last
+	}
+	d.texts[r.canonical] = int32(i)
+	hashes = distinct(hashes)
+	r.shingles = int32(len(hashes))
+	for k, h := range hashes {
+		place, there := d.shingles[h]
+		if !there {
+			place = int32(len(d.known))
+			d.shingles[h] = place
+			d.known = append(d.known, known{last: none, posting: none})
+		}
+		if k < sketchSize { // ascending, so these are its sketch
+			d.postings = append(d.postings, posting{int32(i), d.known[place].posting})
+			d.known[place].posting = int32(len(d.postings) - 1)
+		}
+	}
 }
 
 // Earlier begins the next contribution of the corpus, in the order in which the ledger registered them.
@@ -129,15 +144,15 @@ func (d *Draft) Record(text []byte) {
 			continue
 		}
 		touched = true
-		if k := &d.known[place]; k.last != number {
-			k.last = number
+		if k := &d.known[place]; k.last != int32(number) {
+			k.last = int32(number)
 			k.contributions++
 			e.shared++
 		}
 	}
 	if touched || len(shingles) == 0 {
 		tokens := text1.Tokens(text)
-		d.compare(e.id, e.records, false, digest(tokens), shingles)
+		d.compare(e.id, e.records, false, digestOf(tokens), shingles)
 		d.trace(number, tokens, shingles)
 	}
 	e.records++
@@ -164,29 +179,36 @@ const (
 
 // compare finds the contribution's records that are equal or similar to a record that was there before. When the
 // other record is the contribution's own, it is the later one of a pair.
-func (d *Draft) compare(contribution string, other int, own bool, digest [32]byte, shingles []uint64) {
-	pair := func(i int, similarity, common int64, distinct int) Pair {
+func (d *Draft) compare(contribution string, other int, own bool, canonical digest, shingles []uint64) {
+	pair := func(i int, similarity, common int64, otherShingles int) Pair {
 		if own {
-			return Pair{Record: other, Contribution: contribution, Other: i, Similarity: similarity, Contained: ppm(common, int64(distinct))}
+			return Pair{Record: other, Contribution: contribution, Other: i, Similarity: similarity, Contained: ppm(common, int64(otherShingles))}
 		}
-		return Pair{Record: i, Contribution: contribution, Other: other, Similarity: similarity, Contained: ppm(common, int64(len(d.records[i].shingles)))}
+		return Pair{Record: i, Contribution: contribution, Other: other, Similarity: similarity, Contained: ppm(common, int64(d.records[i].shingles))}
 	}
-	for _, i := range d.texts[digest] {
-		if d.records[i].tokens == 0 {
-			break
-		}
-		p := pair(i, 1_000_000, 0, 0)
-		p.Contained = 1_000_000
-		keep(&d.equal, p, &d.records[p.Record].equal)
-		if own {
-			break
+	if i, there := d.texts[canonical]; there && d.records[i].tokens > 0 {
+		for ; i != none; i = d.records[i].sameText {
+			p := pair(int(i), 1_000_000, 0, 0)
+			p.Contained = 1_000_000
+			keep(&d.equal, p, &d.records[p.Record].equal)
+			if own {
+				break
+			}
 		}
 	}
 	clear(d.matching)
 	for _, h := range sketch(shingles) {
-		postings := d.sketches[h]
-		for _, i := range postings[:min(len(postings), maxPostings)] {
-			d.matching[i]++
+		place, there := d.shingles[h]
+		if !there {
+			continue
+		}
+		at := d.known[place].posting
+		for range maxPostings {
+			if at == none {
+				break
+			}
+			d.matching[int(d.postings[at].record)]++
+			at = d.postings[at].before
 		}
 	}
 	if len(d.matching) == 0 {
@@ -195,11 +217,12 @@ func (d *Draft) compare(contribution string, other int, own bool, digest [32]byt
 	all := distinct(slices.Clone(shingles))
 	for _, i := range slices.Sorted(maps.Keys(d.matching)) {
 		r := &d.records[i]
-		if r.digest == digest || d.matching[i] < min(minShared, len(r.sketch), len(all)) {
+		if r.canonical == canonical || d.matching[i] < min(minShared, int(r.shingles), len(all)) {
 			continue
 		}
-		common := shared(r.shingles, all)
-		similarity := ppm(common, int64(len(r.shingles)+len(all))-common)
+		mine := d.distinctOf(i)
+		common := shared(mine, all)
+		similarity := ppm(common, int64(len(mine)+len(all))-common)
 		if similarity >= minSimilarity {
 			p := pair(i, similarity, common, len(all))
 			keep(&d.similar, p, &d.records[p.Record].similar)
@@ -207,8 +230,19 @@ func (d *Draft) compare(contribution string, other int, own bool, digest [32]byt
 	}
 }
 
+// distinctOf returns the distinct shingles of one of the contribution's records, ascending. They are not kept, since
+// few records are ever compared.
+func (d *Draft) distinctOf(i int) []uint64 {
+	tokens := tokenHashes(d.contribution.Records[i], nil)
+	var hashes []uint64
+	for j := 0; j+shingleTokens <= len(tokens); j++ {
+		hashes = append(hashes, hashShingle(tokens[j:]))
+	}
+	return distinct(hashes)
+}
+
 // keep adds a pair to a list unless its record has enough there.
-func keep(list *[]Pair, p Pair, count *int) {
+func keep(list *[]Pair, p Pair, count *int32) {
 	if *count++; *count <= maxPairs {
 		*list = append(*list, p)
 	}
@@ -227,9 +261,9 @@ func (d *Draft) trace(number int, tokens []text1.Token, shingles []uint64) {
 		if end == 0 {
 			return
 		}
-		id := identify(tokens[i:end])
-		if home, wanted := d.passages[id]; wanted && home < 0 {
-			d.passages[id] = number
+		id := digestOf(tokens[i:end])
+		if home, wanted := d.passages[id]; wanted && home == none {
+			d.passages[id] = int32(number)
 		}
 	}
 }
@@ -245,20 +279,17 @@ func passageEnd(tokens []text1.Token, start int) int {
 	return 0
 }
 
-func identify(passage []text1.Token) passageID {
-	sum := digest(passage)
-	return passageID(sum[:16])
-}
+// A digest stands for a run of tokens: the first half of SHA-256 of them, each ended by a NUL, which none contains.
+type digest [16]byte
 
-// digest is SHA-256 of tokens, each ended by a NUL, which none contains.
-func digest(tokens []text1.Token) [32]byte {
+func digestOf(tokens []text1.Token) digest {
 	sum := sha256.New()
-	var b []byte
+	var b [text1.MaxRunes*4 + 1]byte
 	for _, t := range tokens {
-		b = append(append(b[:0], t.Text...), 0)
-		sum.Write(b)
+		sum.Write(append(append(b[:0], t.Text...), 0))
 	}
-	return [32]byte(sum.Sum(nil))
+	var whole [sha256.Size]byte
+	return digest(sum.Sum(whole[:0]))
 }
 
 // Report ends the draft.
@@ -289,23 +320,23 @@ func (d *Draft) derived() Derived {
 	var derived Derived
 	for _, text := range d.contribution.Records {
 		tokens := text1.Tokens(text)
-		homes := make([]int, len(tokens)) // of the earliest passage that covers a token
+		homes := make([]int32, len(tokens)) // of the earliest passage that covers a token
 		for i := range homes {
-			homes[i] = len(d.earlier)
+			homes[i] = int32(len(d.earlier))
 		}
 		for i := range tokens {
 			end := passageEnd(tokens, i)
 			if end == 0 {
 				break
 			}
-			if home := d.passages[identify(tokens[i:end])]; home >= 0 {
+			if home := d.passages[digestOf(tokens[i:end])]; home != none {
 				for j := i; j < end; j++ {
 					homes[j] = min(homes[j], home)
 				}
 			}
 		}
 		for _, home := range homes {
-			if home < len(d.earlier) && d.earlier[home].account != d.contribution.Account {
+			if int(home) < len(d.earlier) && d.earlier[home].account != d.contribution.Account {
 				derived.Tokens++
 			}
 		}
@@ -362,7 +393,7 @@ func (d *Draft) read(r *Report) {
 	var people finder
 	sizes := make([]int, len(d.records))
 	for i, text := range d.contribution.Records {
-		sizes[i] = d.records[i].tokens
+		sizes[i] = int(d.records[i].tokens)
 		lists.record(i, text, d)
 		languages.record(text)
 		people.record(i, text)

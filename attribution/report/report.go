@@ -7,7 +7,7 @@
 // are positions. It decides nothing: every figure has honest causes too.
 //
 // Life of a report: New takes the contribution; the corpus goes past, contribution after contribution; Report
-// ends it. Memory is in proportion to the new contribution, about 100 bytes for each of its tokens.
+// ends it. Memory is in proportion to the new contribution, up to 200 bytes for each of its tokens.
 package report
 
 import (

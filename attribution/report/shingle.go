@@ -53,7 +53,7 @@ const (
 // sketch returns the bottom-k MinHash sketch of shingles: the smallest distinct hashes, ascending. It does
 // not change its argument.
 func sketch(shingles []uint64) []uint64 {
-	kept := make([]uint64, 0, 4*sketchSize)
+	kept := make([]uint64, 0, min(len(shingles), 4*sketchSize))
 	limit := ^uint64(0)
 	for _, h := range shingles {
 		if h > limit {

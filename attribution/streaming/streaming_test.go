@@ -172,6 +172,17 @@ func TestVerifyNamesTheFirstFieldThatIsWrong(t *testing.T) {
 	require.Error(t, engine.Verify(t.Context(), honest, answer), "the receipt is of another answer")
 }
 
+// A search that looks at every pair of equal places would not end here.
+func TestRepetitionsAreSearchedInLinearTime(t *testing.T) {
+	same, poem := strings.Repeat("again ", 10_000), numbered("poem", 20)
+	engine := engineOf(t, strings.Repeat(same+poem, 4), same)
+	r, err := engine.Receipt(t.Context(), attribution.Answer{Output: []byte(strings.Repeat(same, 2) + poem)})
+	require.NoError(t, err)
+	require.Len(t, r.Spans, 1)
+	require.Equal(t, uint32(10_000), r.Spans[0].Start, "all repetitions before the poem that the corpus has too")
+	require.Equal(t, uint64(4), r.Spans[0].Occurrences)
+}
+
 func TestABrokenCorpusIsRefused(t *testing.T) {
 	var file bytes.Buffer
 	w := NewWriter(&file)

@@ -7,7 +7,8 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
-	"unicode"
+
+	"github.com/datanet-consortium/datanet/attribution/explain"
 )
 
 // Narrator prints to one output. It is used by one goroutine at a time.
@@ -90,12 +91,12 @@ func (n *Narrator) Verse(runs []Run) {
 	n.end()
 	var b strings.Builder
 	for _, run := range runs {
-		text := printable(run.Text)
+		text := explain.Printable(run.Text)
 		switch {
 		case run.From == 0:
 			b.WriteString(text)
 		case n.colour:
-			b.WriteString(n.paint(colourOf(run.From), text))
+			b.WriteString(explain.Paint(run.From-1, text))
 		default:
 			fmt.Fprintf(&b, "[%d: %s]", run.From, text)
 		}
@@ -108,18 +109,9 @@ func (n *Narrator) Verse(runs []Run) {
 // Mark is how a number of a verse looks in a legend.
 func (n *Narrator) Mark(from int, name string) string {
 	if n.colour {
-		return n.paint(colourOf(from), "■ "+name)
+		return explain.Paint(from-1, "■ "+name)
 	}
 	return fmt.Sprintf("[%d] %s", from, name)
-}
-
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' {
-			return -1
-		}
-		return r
-	}, text)
 }
 
 // Escape sequences of colours, as terminals have had them for decades.
@@ -128,12 +120,6 @@ const (
 	green = "\x1b[32m"
 	reset = "\x1b[0m"
 )
-
-// colourOf gives the first numbers colours that are told apart well on dark and light grounds.
-func colourOf(from int) string {
-	palette := []int{33, 166, 35, 162, 136, 61, 37, 160, 99, 64, 208, 27}
-	return fmt.Sprintf("\x1b[38;5;%dm", palette[(from-1)%len(palette)])
-}
 
 // paint colours each line on its own, so that no colour runs over a line's end.
 func (n *Narrator) paint(style, text string) string {
