@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"maps"
 	"slices"
 	"testing"
 
@@ -32,7 +33,9 @@ func FuzzFunctions(f *testing.F) {
 	ann := rulestest.User(rulestest.A, "ann", ledger.Consumer, ledger.Contributor)
 	c.OpenAll(f, everyone, ann)
 	c.SetSchedule(f)
-	for name, request := range requests(f, c, ann) {
+	seeds := requests(f, c, ann)
+	maps.Copy(seeds, trainingRequests(f, c, everyone, ann))
+	for name, request := range seeds {
 		i := slices.IndexFunc(functions, func(f *ledger.Function) bool { return f.Name == name })
 		document, err := ledger.Encode(request)
 		require.NoError(f, err)
