@@ -371,7 +371,7 @@ func (g *Segment) check() error {
 		}
 	}
 	for _, slot := range d.slots {
-		if slot != 0 && (uint32(slot) == 0 || int(uint32(slot)) >= ids) {
+		if slot != 0 && (uint32(slot) == 0 || uint64(uint32(slot)) >= uint64(ids)) {
 			return damaged("its dictionary names a token that it lacks")
 		}
 	}
@@ -406,7 +406,7 @@ func (g *Segment) checkRecords() error {
 func (g *Segment) checkContributions() error {
 	record := uint32(0)
 	for i, c := range g.contributions {
-		if c.record < record || int(c.record) > len(g.records) || i == 0 && c.record != 0 {
+		if c.record < record || uint64(c.record) > uint64(len(g.records)) || i == 0 && c.record != 0 {
 			return damaged("the records of contribution %d do not follow those before", i)
 		}
 		record = c.record

@@ -109,7 +109,7 @@ func (g *Segment) Count(id uint32) int {
 
 // At returns the id of the token at a position and whether there is one, and not the border of two records.
 func (g *Segment) At(position uint32) (id uint32, ok bool) {
-	if int(position) >= len(g.text) || g.text[position] == separator {
+	if uint64(position) >= uint64(len(g.text)) || g.text[position] == separator {
 		return 0, false
 	}
 	return g.text[position], true

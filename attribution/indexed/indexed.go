@@ -24,7 +24,8 @@ import (
 type Engine struct {
 	corpus *index.View
 	n, v   uint64
-	whole  uint64 // L(N+V)
+	whole  uint64       // L(N+V)
+	known  [1024]uint64 // info(t) by count(t), for small counts
 	pool   sync.Pool
 }
 
@@ -33,12 +34,28 @@ func New(corpus *index.View) *Engine {
 	e := &Engine{corpus: corpus}
 	e.n, e.v = corpus.Size()
 	e.whole = attribution.Log(e.n + e.v)
+	for count := range min(uint64(len(e.known)), e.n+1) {
+		e.known[count] = e.compute(count)
+	}
 	e.pool.New = func() any { return new(scratch) }
 	return e
 }
 
 // Size returns N and V of section 2: the number of tokens in the corpus, and that of its distinct ones plus one.
 func (e *Engine) Size() (n, v uint64) { return e.n, e.v }
+
+// information is info(t) of section 3 for a token that occurs count times.
+func (e *Engine) information(count uint64) uint64 {
+	if count < uint64(len(e.known)) {
+		return e.known[count]
+	}
+	return e.compute(count)
+}
+
+func (e *Engine) compute(count uint64) uint64 {
+	// No count is larger than N, so the logarithm of one more is not larger than that of N+V.
+	return min(attribution.MaxInformation, e.whole-attribution.Log(count+1))
+}
 
 // A Trace is the part of a receipt that follows from the texts alone.
 type Trace struct {

@@ -132,7 +132,7 @@ func (s *scratch) lookUp(corpus *index.View) {
 func (s *scratch) weigh(e *Engine, prompt [][]byte) {
 	for k := range s.words {
 		w := &s.words[k]
-		w.info = min(attribution.MaxInformation, e.whole-attribution.Log(w.info+1))
+		w.info = e.information(w.info)
 	}
 	s.weight = s.weight[:0]
 	for i, t := range s.tokens {
