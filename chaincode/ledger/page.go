@@ -22,6 +22,17 @@ type PageRequest struct {
 	Cursor string `json:"cursor,omitzero"`
 }
 
+// Size is how many items the page may hold.
+func (p PageRequest) Size() (int, error) {
+	if p.Limit < 0 || p.Limit > MaxPage {
+		return 0, Invalid("limit", "must be from 0 to %d", MaxPage)
+	}
+	if p.Limit == 0 {
+		return DefaultPage, nil
+	}
+	return p.Limit, nil
+}
+
 // Page is one page of a list and the cursor of the next one, "" at the end. A cursor stays good when items come or go.
 type Page[T any] struct {
 	Items []T    `json:"items"`
@@ -31,12 +42,9 @@ type Page[T any] struct {
 // List reads a page of the keys under prefix, each turned into an item by item.
 func List[T any](l Lister, prefix Key, req PageRequest, item func(Key, []byte) (T, error)) (Page[T], error) {
 	page := Page[T]{Items: []T{}}
-	if req.Limit < 0 || req.Limit > MaxPage {
-		return page, Invalid("limit", "must be from 0 to %d", MaxPage)
-	}
-	limit := req.Limit
-	if limit == 0 {
-		limit = DefaultPage
+	limit, err := req.Size()
+	if err != nil {
+		return page, err
 	}
 	from, err := cursorKey(prefix, req.Cursor)
 	if err != nil {
@@ -89,13 +97,11 @@ func Value[T any](key Key, value []byte) (T, error) {
 // Slice cuts a page out of a list that the rule has made in full. Its cursor is the number of items before the page.
 func Slice[T any](items []T, req PageRequest) (Page[T], error) {
 	page := Page[T]{Items: []T{}}
-	if req.Limit < 0 || req.Limit > MaxPage {
-		return page, Invalid("limit", "must be from 0 to %d", MaxPage)
+	limit, err := req.Size()
+	if err != nil {
+		return page, err
 	}
-	limit, start := req.Limit, 0
-	if limit == 0 {
-		limit = DefaultPage
-	}
+	start := 0
 	if req.Cursor != "" {
 		n, err := strconv.Atoi(req.Cursor)
 		if err != nil || n < 0 || n > len(items) {

@@ -47,7 +47,7 @@ func trainingRequests(f *testing.F, c *rulestest.Consortium, user, ann ledger.Ca
 		"snapshot:Revise":    first,
 		"snapshot:Revisions": snapshot.RevisionListing{Named: first, PageRequest: ledger.PageRequest{Limit: 1}},
 		"snapshot:Prove":     snapshot.Inclusion{Named: first, Contribution: mine.ID},
-		"snapshot:Gone":      first,
+		"snapshot:Gone":      snapshot.Leavers{Named: first},
 		"snapshot:Stale":     snapshot.Listing{Datanet: pool},
 		"ticket:Open":        open,
 		"ticket:Close":       ticket.Named{ID: open.ID},

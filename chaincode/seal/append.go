@@ -69,10 +69,9 @@ func (a Append) Reads(ledger.Caller) []ledger.Key {
 type Place struct {
 	Position int64 `json:"position"` // of its leaf, from 0
 	First    int   `json:"first"`    // number of the first snapshot with the leaf
-	From     int   `json:"from,omitzero"`
-	// From, once the leaf is retired, is the number of the first snapshot without it: not above First when no snapshot
-	// ever had it.
-	Tx string `json:"tx"` // that sealed it
+	// From, once the leaf is retired, is the number of the first snapshot without it: First when none ever had it.
+	From int    `json:"from,omitzero"`
+	Tx   string `json:"tx"` // that sealed it
 }
 
 // Appended is the event of an appended batch.

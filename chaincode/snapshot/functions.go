@@ -1,6 +1,8 @@
 package snapshot
 
 import (
+	"strconv"
+
 	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
@@ -69,22 +71,50 @@ func Functions() []*ledger.Function {
 				return ledger.List(r, revisionsOf(req.Named), req.PageRequest, ledger.Value[Revision])
 			}),
 		ledger.Query("snapshot:Prove", "Proves that a contribution is in a snapshot.", ledger.Anyone, prove),
-		ledger.Query("snapshot:Gone", "Tells which contributions of a snapshot have left the datanet since.", ledger.Anyone,
-			func(r ledger.Lister, req Named) (Leavers, error) {
-				s, err := Load(r, req)
-				if err != nil {
-					return Leavers{}, err
-				}
-				gone, err := Withdrawn(r, s)
-				return Leavers{Gone: gone}, err
-			}),
+		ledger.Query("snapshot:Gone", "Lists the contributions of a snapshot that have left the datanet since.", ledger.Anyone,
+			func(r ledger.Lister, req Leavers) (ledger.Page[Gone], error) { return gonePage(r, req) }),
 		ledger.Query("snapshot:Stale", "Lists snapshots that hold erased contributions and are not revised yet.", ledger.Anyone, stale),
 	}
 }
 
-// Leavers are the contributions that have left.
+// Leavers asks for a page of the contributions that have left.
 type Leavers struct {
-	Gone []Gone `json:"gone"`
+	Named
+	ledger.PageRequest
+}
+
+// gonePage lists by position, which is also the cursor: it stays good when others leave.
+func gonePage(r ledger.Reader, req Leavers) (ledger.Page[Gone], error) {
+	page := ledger.Page[Gone]{Items: []Gone{}}
+	limit, err := req.Size()
+	if err != nil {
+		return page, err
+	}
+	from := int64(0)
+	if req.Cursor != "" {
+		if from, err = strconv.ParseInt(req.Cursor, 10, 64); err != nil || from < 0 {
+			return page, ledger.Invalid("cursor", "not a cursor of this list")
+		}
+	}
+	s, err := Load(r, req.Named)
+	if err != nil {
+		return page, err
+	}
+	gone, err := Withdrawn(r, s)
+	if err != nil {
+		return page, err
+	}
+	for _, g := range gone {
+		switch {
+		case g.Position < from:
+		case len(page.Items) < limit:
+			page.Items = append(page.Items, g)
+		default:
+			page.Next = strconv.FormatInt(g.Position, 10)
+			return page, nil
+		}
+	}
+	return page, nil
 }
 
 // stale looks at a page of the datanet's snapshots, so a page of the answer may be short while there are more.
