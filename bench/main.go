@@ -57,7 +57,7 @@ func command() *cobra.Command {
 	f.StringVar(&s.topology, "topology", "", "measure the consortium of this file instead of the local network's")
 	f.StringVar(&s.keys, "keys", "", "keys of all members' identities: ed25519 or ecdsa-p256 (the topology's if empty)")
 	f.IntVar(&s.repetitions, "repetitions", 3, "bursts of each case")
-	f.IntVar(&s.transactions, "transactions", 800, "transactions of a burst")
+	f.IntVar(&s.transactions, "transactions", 600, "transactions of a burst")
 	f.IntVar(&s.inFlight, "in-flight", 300, "transactions under way at once")
 	f.IntVar(&s.payees, "payees", 500, "payees of a batch, and accounts over which the uniform cases spread")
 	f.StringVar(&s.json, "json", "", "also write the figures to this file, as JSON rows")
