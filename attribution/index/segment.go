@@ -133,41 +133,27 @@ func (g *Segment) First(r Range) uint32 { return g.minima.over(g.suffixes, int(r
 
 // Places returns where a run of at least one token occurs.
 func (g *Segment) Places(run []uint32) Range {
-	if len(run) == 0 || run[0] == Unknown {
+	length, near := g.longest(run)
+	if length < len(run) || length == 0 {
 		return Range{}
 	}
-	start, end := g.first[run[0]], g.first[run[0]+1]
-	lower := start + uint32(sort.Search(int(end-start), func(i int) bool {
-		return g.compare(g.suffixes[start+uint32(i)], run) >= 0
-	}))
-	upper := lower + uint32(sort.Search(int(end-lower), func(i int) bool {
-		return g.compare(g.suffixes[lower+uint32(i)], run) > 0
-	}))
-	return Range{lower, upper}
-}
-
-// compare compares the text at a position, cut to the run's length, with a run.
-func (g *Segment) compare(position uint32, run []uint32) int {
-	text := g.text[position:]
-	for i, id := range run {
-		if i == len(text) || text[i] < id {
-			return -1
-		}
-		if text[i] > id {
-			return 1
-		}
-	}
-	return 0
+	return g.around(run, near)
 }
 
 // Longest returns how many of the run's tokens at most, from its first one on, occur in the segment.
 func (g *Segment) Longest(run []uint32) int {
+	length, _ := g.longest(run)
+	return length
+}
+
+// longest returns the rank of one place beside the length.
+func (g *Segment) longest(run []uint32) (length int, near uint32) {
 	if len(run) == 0 || run[0] == Unknown {
-		return 0
+		return 0, 0
 	}
 	lo, hi := g.first[run[0]], g.first[run[0]+1]
 	if lo == hi {
-		return 0
+		return 0, 0
 	}
 	// The run agrees with the suffix before lo in below tokens and with that at hi in above. The suffixes
 	// between begin with the run's first token.
@@ -180,7 +166,7 @@ func (g *Segment) Longest(run []uint32) int {
 			n++
 		}
 		if n == len(run) {
-			return n
+			return n, mid
 		}
 		if n < len(text) && text[n] > run[n] {
 			hi, above = mid, n
@@ -188,7 +174,60 @@ func (g *Segment) Longest(run []uint32) int {
 			lo, below = mid+1, n
 		}
 	}
-	return max(below, above)
+	if below >= above {
+		return below, lo - 1
+	}
+	return above, hi
+}
+
+// around returns the ranks of all places of a run, of which near is one.
+func (g *Segment) around(run []uint32, near uint32) Range {
+	// Most runs that are asked for are rare, so the ends are looked for in steps that double.
+	start, end := g.first[run[0]], g.first[run[0]+1]
+	lo, hi := near, near+1
+	for step := uint32(1); lo > start; step *= 2 {
+		at := max(start, lo-min(lo, step))
+		if !g.beginsWith(g.suffixes[at], run) {
+			lo = g.border(at, lo, func(rank uint32) bool { return g.beginsWith(g.suffixes[rank], run) })
+			break
+		}
+		lo = at
+	}
+	for step := uint32(1); hi < end; step *= 2 {
+		at := min(end, hi+step) - 1
+		if !g.beginsWith(g.suffixes[at], run) {
+			hi = g.border(hi-1, at, func(rank uint32) bool { return !g.beginsWith(g.suffixes[rank], run) })
+			break
+		}
+		hi = at + 1
+	}
+	return Range{lo, hi}
+}
+
+// border returns the first rank in (lo, hi] with a property that lo does not have and hi has.
+func (g *Segment) border(lo, hi uint32, has func(rank uint32) bool) uint32 {
+	for hi-lo > 1 {
+		if mid := lo + (hi-lo)/2; has(mid) {
+			hi = mid
+		} else {
+			lo = mid
+		}
+	}
+	return hi
+}
+
+// beginsWith tells whether a run stands at a position.
+func (g *Segment) beginsWith(position uint32, run []uint32) bool {
+	text := g.text[position:]
+	if len(text) < len(run) {
+		return false
+	}
+	for i, id := range run {
+		if text[i] != id {
+			return false
+		}
+	}
+	return true
 }
 
 // Place returns where a position is in the corpus of the view.

@@ -25,7 +25,7 @@ type Engine struct {
 	corpus *index.View
 	n, v   uint64
 	whole  uint64       // L(N+V)
-	known  [1024]uint64 // info(t) by count(t), for small counts
+	known  [4096]uint64 // info(t) by count(t), for small counts
 	pool   sync.Pool
 }
 
