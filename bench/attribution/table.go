@@ -66,7 +66,7 @@ func (t *table) missing(name string, err error) {
 
 func (t *table) print(out io.Writer) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "gate\ttarget\there\t\tothers, same run")
+	fmt.Fprintln(w, "gate\ttarget\there\t\tbeside it, same run")
 	for _, r := range t.rows {
 		verdict := ""
 		if r.Reached != nil && !*r.Reached {

@@ -33,6 +33,7 @@ type anthology struct {
 	corpus  attribution.Corpus
 	poets   []*poem
 	strange []*poem
+	tokens  int // of the poets
 	view    *index.View
 	engine  *indexed.Engine
 }
@@ -80,6 +81,7 @@ func (b *bench) anthology(ctx context.Context) (*anthology, error) {
 			p.derived = append(p.derived, origin != i)
 		}
 		position += uint32(len(p.tokens)) + 1 // the border of the record
+		a.tokens += len(p.tokens)
 	}
 	return a, nil
 }
@@ -133,14 +135,17 @@ func excerpt(p *poem, poet, from, words int) stretch {
 	return s
 }
 
-// excerpt returns 8 to 40 consecutive words of a poet, none of them derived.
+// excerpt returns 8 to 40 consecutive words of a poet, none of them derived. Every word of the anthology is as likely
+// to be the first one as any other.
 func (a *anthology) excerpt(r *rand.Rand) stretch {
 	for {
-		poet := r.IntN(len(a.poets))
-		p := a.poets[poet]
 		words := 8 + r.IntN(33)
-		from := r.IntN(len(p.tokens) - words)
-		if !slices.Contains(p.derived[from:from+words], true) {
+		from, poet := r.IntN(a.tokens), 0
+		for ; from >= len(a.poets[poet].tokens); poet++ {
+			from -= len(a.poets[poet].tokens)
+		}
+		p := a.poets[poet]
+		if from+words <= len(p.tokens) && !slices.Contains(p.derived[from:from+words], true) {
 			return excerpt(p, poet, from, words)
 		}
 	}

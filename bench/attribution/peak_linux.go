@@ -1,0 +1,23 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// peak returns the most memory that this process had, in GB. (What getrusage says includes the process that
+// started it.)
+func peak() float64 {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		var kilobytes float64
+		if _, err := fmt.Sscanf(line, "VmHWM: %f kB", &kilobytes); err == nil {
+			return kilobytes * 1024 / 1e9
+		}
+	}
+	return 0
+}
