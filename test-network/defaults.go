@@ -6,8 +6,8 @@ import "time"
 // The figures suit a laptop with two cores that runs all nodes at once.
 const (
 	// nodeGOGC lets the heap of a peer or orderer grow to three times what is alive before it is collected. Alive are
-	// some 20 MiB, so memory is cheap next to the collector's share of the processor: 100 costs a peer up to 3 % more of
-	// it, 400 saves another 4 % at most (docs/performance.md, with the figures of other settings).
+	// some 20 MiB, so memory is cheap next to the collector's share of the processor: 400 saves a peer 4 % of it at most, 100
+	// costs nothing that can be measured (docs/performance.md has the figures, of other settings too).
 	nodeGOGC = "200"
 	// nodeMemoryLimit is where the collector begins to work harder instead of letting the heap grow.
 	nodeMemoryLimit = "1GiB"
