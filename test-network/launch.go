@@ -235,9 +235,25 @@ func (n *Network) agreeAs(ctx context.Context, state *State, parties []*party) e
 		}
 	}
 	n.options.Progress(fmt.Sprintf("chaincode %s is committed", chaincode.Name))
+	return n.awaitGossip(ctx, state, parties, definition)
+}
+
+// awaitGossip waits until every peer's gateway knows all endorsers, but not for long: mostly they know within a second,
+// now and then gossip takes five, and until then a gateway answers that an organisation is not available.
+func (n *Network) awaitGossip(ctx context.Context, state *State, parties []*party, definition lifecycle.Definition) error {
+	patience, cancel := context.WithTimeout(ctx, gossipPatience)
+	defer cancel()
 	for _, p := range parties {
-		if err := awaitEndorsers(ctx, state, p, definition); err != nil {
+		err := awaitEndorsers(patience, state, p, definition)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
 			return because(ctx, err)
+		case patience.Err() != nil:
+			n.options.Progress("gossip is slow this time: for some seconds a call may be answered as not available and has to be repeated")
+			return nil
+		default:
+			return err
 		}
 	}
 	return nil

@@ -24,6 +24,10 @@ var unused = []string{"vm.docker", "chaincode.builder", "chaincode.golang", "cha
 var changed = map[string]any{
 	"peer.gossip.aliveTimeInterval":                                  "500ms",
 	"peer.gossip.dialTimeout":                                        "500ms",
+	"peer.gossip.pullInterval":                                       "1s",
+	"peer.gossip.digestWaitTime":                                     "200ms",
+	"peer.gossip.requestWaitTime":                                    "400ms",
+	"peer.gossip.responseWaitTime":                                   "500ms",
 	"peer.gossip.reconnectInterval":                                  "300ms",
 	"peer.gossip.requestStateInfoInterval":                           "500ms",
 	"peer.gossip.publishStateInfoInterval":                           "500ms",
