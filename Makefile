@@ -3,7 +3,7 @@ GO ?= go
 DIR ?= .datanet
 ORDERING ?= bft
 
-.PHONY: demo test build integration conformance soak bench network down fmt vet clean
+.PHONY: demo test build integration conformance soak bench bench-attribution network down fmt vet clean
 
 demo: build ## the main job end to end on a real network, which stays up
 	bin/datanet demo --dir $(DIR) $(if $(CORPUS),--corpus $(CORPUS))
@@ -28,6 +28,9 @@ soak: ## the large counts; takes long
 
 bench: build ## one table; JSON=FILE also writes its rows
 	$(GO) run ./bench $(if $(JSON),--json $(JSON))
+
+bench-attribution: ## the gates of proof of attribution; VERSE=DIR and TEXT=DIRS name the input, JSON=FILE also writes rows
+	$(GO) run ./bench/attribution $(if $(VERSE),--verse $(VERSE)) $(if $(TEXT),--text $(TEXT)) $(if $(JSON),--json $(JSON))
 
 network: build ## a local network with our chaincode committed
 	bin/datanet network up --dir $(DIR) --ordering $(ORDERING)
