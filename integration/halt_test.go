@@ -121,6 +121,9 @@ func TestHostileTransactionsHaltNobody(t *testing.T) {
 		require.NoError(t, c.awaitEverywhere(ctx, honest.TxID()))
 		c.requireOneLedger(t, honest.TxID())
 	})
+	t.Run("the in-memory ledger judges all of them as the peers do", func(t *testing.T) {
+		t.Logf("%+v", c.replayed(t, regulator).Report())
+	})
 }
 
 // TestHostileTransactionsHaltUnmodifiedPeers shows the same blocks on Fabric's own programs, a network for each,

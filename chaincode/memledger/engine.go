@@ -7,17 +7,13 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
 
-// ErrPeersHalt is a block on which Fabric's peers do not answer at all, and which halts them again after a restart.
-// Two orders of transactions do that.
+// ErrPeersHalt is a block on which Fabric's peers do not answer at all, and which halts them again after a restart: a
+// policy set without reading the key, where an earlier transaction of the block deleted it. The peer panics. Rules avoid
+// it: a transaction that sets a policy reads the key or writes its value.
 //
-// A write of a key whose policy an earlier transaction of the block would have set, had it not been dropped before its
-// endorsements were looked at, as a duplicate of an earlier block is, or one that is malformed: the validator waits for
-// a verdict on it that never comes.
-//
-// A policy set without reading the key, where an earlier transaction of the block deleted it: the peer panics.
-//
-// Rules avoid the second: a transaction that sets a policy reads the key or writes its value. The first is open to
-// anyone who may send transactions to the orderers.
+// Unmodified peers halt on more, which docs/fabric-limits.md lists. The engine judges as the peers do that this
+// repository builds: a transaction that is dropped before its endorsements are looked at, as a duplicate of an earlier
+// block is, sets no policy that a later one would have to wait for.
 var ErrPeersHalt = errors.New("Fabric's peers halt on this block")
 
 // Engine is the ledger of one chaincode. It is not safe for concurrent use.
@@ -78,10 +74,7 @@ func (e *Engine) Validate(block []Transaction) ([]Flag, error) {
 }
 
 func (e *Engine) validate(block []Transaction) ([]Flag, updates, error) {
-	flags, err := e.validateEndorsements(block)
-	if err != nil {
-		return nil, nil, err
-	}
+	flags := e.validateEndorsements(block)
 	markDuplicates(block, flags)
 	u := updates{}
 	for i, tx := range block {
@@ -102,7 +95,7 @@ func (e *Engine) validate(block []Transaction) ([]Flag, updates, error) {
 
 // validateEndorsements gives each transaction its first verdict: settled, duplicate of an earlier block, or what the
 // policies say.
-func (e *Engine) validateEndorsements(block []Transaction) ([]Flag, error) {
+func (e *Engine) validateEndorsements(block []Transaction) []Flag {
 	flags := make([]Flag, len(block))
 	setters := map[ledger.Key][]int{} // transactions of this block that set the key's policy
 	for i, tx := range block {
@@ -112,20 +105,16 @@ func (e *Engine) validateEndorsements(block []Transaction) ([]Flag, error) {
 		case tx.ID != "" && e.ids[tx.ID]:
 			flags[i] = DuplicateTxID
 		default:
-			flag, err := e.validateEndorsement(tx, flags, setters)
-			if err != nil {
-				return nil, fmt.Errorf("block %d, transaction %d: %w", e.height, i, err)
-			}
-			flags[i] = flag
+			flags[i] = e.validateEndorsement(tx, flags, setters)
 		}
 		for _, p := range tx.Policies {
 			setters[p.Key] = append(setters[p.Key], i)
 		}
 	}
-	return flags, nil
+	return flags
 }
 
-func (e *Engine) validateEndorsement(tx Transaction, earlier []Flag, setters map[ledger.Key][]int) (Flag, error) {
+func (e *Engine) validateEndorsement(tx Transaction, earlier []Flag, setters map[ledger.Key][]int) Flag {
 	keys := make([]ledger.Key, 0, len(tx.Writes)+len(tx.Policies))
 	for _, w := range tx.Writes {
 		keys = append(keys, w.Key)
@@ -139,28 +128,27 @@ func (e *Engine) validateEndorsement(tx Transaction, earlier []Flag, setters map
 			switch earlier[setter] {
 			case EndorsementPolicyFailure:
 			case Valid, MVCCReadConflict, PhantomReadConflict: // its endorsements were good; its reads make no difference
-				return EndorsementPolicyFailure, nil
-			default:
-				return "", fmt.Errorf("%s: its policy is set by transaction %d, %s: %w", key, setter, earlier[setter], ErrPeersHalt)
+				return EndorsementPolicyFailure
+			default: // dropped before its endorsements were looked at
 			}
 		}
 		switch entry := e.state.entries[key]; {
 		case entry != nil && entry.Policy != nil:
 			if !satisfied(*entry.Policy, tx.Endorsers) {
-				return EndorsementPolicyFailure, nil
+				return EndorsementPolicyFailure
 			}
 			guarded = true
 		case !unguarded:
 			if !satisfied(e.policy, tx.Endorsers) {
-				return EndorsementPolicyFailure, nil
+				return EndorsementPolicyFailure
 			}
 			unguarded = true
 		}
 	}
 	if !guarded && !unguarded && !satisfied(e.policy, tx.Endorsers) {
-		return EndorsementPolicyFailure, nil
+		return EndorsementPolicyFailure
 	}
-	return Valid, nil
+	return Valid
 }
 
 // markDuplicates keeps the first of equal ids among the transactions whose endorsements were good.

@@ -236,27 +236,25 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-func TestBlocksOnWhichPeersHalt(t *testing.T) {
+func TestDroppedTransactionsSetNoPolicyForOthers(t *testing.T) {
 	slot := step{id: "slot", writes: put("slot", "open"), policies: guard("slot", slotV)}
-	t.Run("a write of a key whose policy a duplicate of the block would set", func(t *testing.T) {
-		engine := NewEngine(majority)
-		_, err := engine.Commit([]Transaction{slot.transaction()})
-		require.NoError(t, err)
-		before := describe(engine.State())
-		_, err = engine.Commit([]Transaction{slot.transaction(), step{writes: put("slot", "yes")}.transaction()})
-		require.ErrorIs(t, err, ErrPeersHalt)
-		require.Equal(t, before, describe(engine.State()), "nothing is committed")
-		require.EqualValues(t, 1, engine.Height())
-	})
-	t.Run("a write of a key whose policy a malformed transaction of the block would set", func(t *testing.T) {
-		malformed := slot.transaction()
-		malformed.Settled = "BAD_PROPOSAL_TXID"
-		_, err := NewEngine(majority).Commit([]Transaction{malformed, step{writes: put("slot", "yes")}.transaction()})
-		require.ErrorIs(t, err, ErrPeersHalt)
-		flags, err := NewEngine(majority).Commit([]Transaction{malformed, step{writes: put("other", "yes")}.transaction()})
-		require.NoError(t, err, "another key's writer does not wait")
-		require.Equal(t, []Flag{"BAD_PROPOSAL_TXID", Valid}, flags)
-	})
+	engine := NewEngine(majority)
+	_, err := engine.Commit([]Transaction{slot.transaction()})
+	require.NoError(t, err)
+	alone, err := engine.Validate([]Transaction{step{writes: put("slot", "yes")}.transaction()})
+	require.NoError(t, err)
+	flags, err := engine.Commit([]Transaction{slot.transaction(), step{writes: put("slot", "yes")}.transaction()})
+	require.NoError(t, err)
+	require.Equal(t, []Flag{DuplicateTxID, alone[0]}, flags, "after a duplicate")
+
+	malformed := slot.transaction()
+	malformed.Settled = "BAD_PROPOSAL_TXID"
+	flags, err = NewEngine(majority).Commit([]Transaction{malformed, step{writes: put("slot", "yes")}.transaction()})
+	require.NoError(t, err)
+	require.Equal(t, []Flag{"BAD_PROPOSAL_TXID", Valid}, flags, "after a malformed one")
+}
+
+func TestBlocksOnWhichPeersHalt(t *testing.T) {
 	t.Run("a policy set blindly on a key that the block deleted", func(t *testing.T) {
 		engine := NewEngine(majority)
 		_, err := engine.Commit([]Transaction{step{writes: put("k", "1")}.transaction()})

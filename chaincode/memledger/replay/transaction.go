@@ -50,6 +50,9 @@ func (r *Replayer) transaction(data []byte, flag memledger.Flag) (memledger.Tran
 		return settled, nil
 	}
 	tx, err := writeSet(action.rwset, r.chaincode)
+	if err != nil && flag != memledger.Valid {
+		return settled, nil // without effect, so what cannot be replayed of it is not missed
+	}
 	if err != nil {
 		return tx, err
 	}
