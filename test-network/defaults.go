@@ -32,8 +32,9 @@ const (
 	startLimit = 3 * time.Minute
 	// chaincodeDialTimeout is how long a peer tries to connect to its chaincode process.
 	chaincodeDialTimeout = 3 * time.Second
-	// gossipPatience is how long a start waits for gossip after the chaincode is committed.
-	gossipPatience = 2 * time.Second
+	// gossipPatience is how long a start waits for gossip after the chaincode is committed. Mostly it takes less than a
+	// second, in one start of ten five.
+	gossipPatience = 15 * time.Second
 	// retryEvery is the pause between attempts at a step that depends on the progress of other nodes.
 	retryEvery = 100 * time.Millisecond
 )
