@@ -10,7 +10,11 @@
 // machine or on its members' own hosts.
 package network
 
-import "time"
+import (
+	"time"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+)
 
 // Version is the only schema version that this package reads and writes.
 const Version = 1
@@ -254,4 +258,4 @@ func (t *Topology) MemberMSPIDs() []string {
 }
 
 // Majority is the smallest number that is more than half of n members.
-func Majority(n int) int { return n/2 + 1 }
+func Majority(n int) int { return ledger.Majority(n) }

@@ -238,8 +238,8 @@ func (n *Network) agreeAs(ctx context.Context, state *State, parties []*party) e
 	return n.awaitGossip(ctx, state, parties, definition)
 }
 
-// awaitGossip waits until every peer's gateway knows all endorsers, but not for long: mostly they know within a second,
-// now and then gossip takes five, and until then a gateway answers that an organisation is not available.
+// awaitGossip waits until every peer's gateway knows all endorsers, or until gossipPatience ends: mostly they know within
+// a second, now and then gossip takes five, and until then a gateway answers that an organisation is not available.
 func (n *Network) awaitGossip(ctx context.Context, state *State, parties []*party, definition lifecycle.Definition) error {
 	patience, cancel := context.WithTimeout(ctx, gossipPatience)
 	defer cancel()

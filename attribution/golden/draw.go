@@ -28,23 +28,7 @@ func Draw(seed uint64) (attribution.Corpus, attribution.Answer) {
 	r := rand.New(rand.NewPCG(seed, 7))
 	words := vocabularies[r.IntN(len(vocabularies))]
 	words = words[r.IntN(1+len(words)/2):]
-	var texts [][]string
-	text := func() []byte {
-		var list []string
-		for range 1 + r.IntN(4) {
-			if len(texts) > 0 && r.IntN(3) > 0 {
-				from := texts[r.IntN(len(texts))]
-				a := r.IntN(len(from) + 1)
-				list = append(list, from[a:a+r.IntN(len(from)+1-a)]...)
-				continue
-			}
-			for range r.IntN(20) {
-				list = append(list, words[r.IntN(len(words))])
-			}
-		}
-		texts = append(texts, list)
-		return []byte(strings.Join(list, []string{" ", ", ", "\n"}[r.IntN(3)]))
-	}
+	text := Texts(r, words)
 	var corpus attribution.Corpus
 	for i := range r.IntN(9) {
 		c := attribution.Contribution{ID: fmt.Sprint("c", i), Account: string(rune('a' + r.IntN(4)))}
@@ -63,4 +47,25 @@ func Draw(seed uint64) (attribution.Corpus, attribution.Answer) {
 		answer.Prompt = append(answer.Prompt, text())
 	}
 	return corpus, answer
+}
+
+// Texts draws texts of the given words that repeat parts of each other, the same ones for the same source.
+func Texts(r *rand.Rand, words []string) func() []byte {
+	var texts [][]string
+	return func() []byte {
+		var list []string
+		for range 1 + r.IntN(4) {
+			if len(texts) > 0 && r.IntN(3) > 0 {
+				from := texts[r.IntN(len(texts))]
+				a := r.IntN(len(from) + 1)
+				list = append(list, from[a:a+r.IntN(len(from)+1-a)]...)
+				continue
+			}
+			for range r.IntN(20) {
+				list = append(list, words[r.IntN(len(words))])
+			}
+		}
+		texts = append(texts, list)
+		return []byte(strings.Join(list, []string{" ", ", ", "\n"}[r.IntN(3)]))
+	}
 }

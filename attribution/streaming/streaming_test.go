@@ -60,23 +60,7 @@ func numbered(word string, n int) string {
 func draw(seed uint64) (attribution.Corpus, []attribution.Answer) {
 	r := rand.New(rand.NewPCG(seed, 7))
 	words := alphabets[r.IntN(len(alphabets))]
-	var texts [][]string
-	text := func() []byte {
-		var list []string
-		for range 1 + r.IntN(4) {
-			if len(texts) > 0 && r.IntN(3) > 0 {
-				from := texts[r.IntN(len(texts))]
-				a := r.IntN(len(from) + 1)
-				list = append(list, from[a:a+r.IntN(len(from)+1-a)]...)
-				continue
-			}
-			for range r.IntN(20) {
-				list = append(list, words[r.IntN(len(words))])
-			}
-		}
-		texts = append(texts, list)
-		return []byte(strings.Join(list, []string{" ", ", ", "\n"}[r.IntN(3)]))
-	}
+	text := golden.Texts(r, words)
 	var corpus attribution.Corpus
 	for i := range r.IntN(8) {
 		c := attribution.Contribution{ID: fmt.Sprint("c", i), Account: string(rune('a' + r.IntN(4)))}

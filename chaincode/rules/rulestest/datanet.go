@@ -17,7 +17,7 @@ const Hash = "abababababababababababababababababababababababababababababababab"
 func Verse(validators ...string) datanet.Content {
 	return datanet.Content{Title: "Verse", Tags: []string{"verse"}, Modality: datanet.Text,
 		Licence: licence.Licence{Purposes: slices.Sorted(slices.Values(licence.Purposes))},
-		Policy: datanet.Policy{Validators: validators, Quorum: len(validators)/2 + 1, MaxDerivedPpm: 100_000, DataPpm: 600_000,
+		Policy: datanet.Policy{Validators: validators, Quorum: ledger.Majority(len(validators)), MaxDerivedPpm: 100_000, DataPpm: 600_000,
 			ValidatorsPpm: 100_000, Tau: 12, AttestationQuorum: 1, Rest: datanet.ByTokens}}
 }
 

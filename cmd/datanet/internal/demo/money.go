@@ -76,7 +76,7 @@ func (s *Story) resolve(ctx context.Context, kind string, params any, forge bool
 	if err := s.everywhere(ctx); err != nil {
 		return done, err
 	}
-	for i, operator := range s.operators[:len(s.members)/2+1] {
+	for i, operator := range s.operators[:ledger.Majority(len(s.members))] {
 		var forgeries []forgery
 		if own := s.members[i]; i == 1 {
 			forgeries = try(
