@@ -93,7 +93,7 @@ func tryForgeries(t *testing.T, c *consortium) {
 			[]forged{{Key: []string{"proposal-slot", weak.ID, lab}, Policy: "OR('" + lab + ".peer')"}}, lab, library).String(),
 			"the owner of a slot and one other can weaken it")
 		outcome := try(t, c, operator(1, poets), "proposal:Execute", named(weak.ID))
-		require.Contains(t, outcome.String(), "not guarded as it must be")
+		require.Contains(t, outcome.String(), "is not guarded as what belongs to "+lab+" must be")
 	})
 	restore(t, c, lab, library, regulator)
 }

@@ -21,11 +21,6 @@ type OfContribution struct {
 
 func (o OfContribution) Validate() error { return o.Named.Validate() }
 
-// Had answers who has had a contribution.
-type Had struct {
-	Members []string `json:"members"` // ascending; the contributor's organisation is one of them
-}
-
 // Functions are the access functions.
 func Functions() []*ledger.Function {
 	curator, keeper := ledger.For(ledger.Curator), ledger.For(ledger.Operator, ledger.Host)
@@ -54,14 +49,13 @@ func Functions() []*ledger.Function {
 			func(r ledger.Lister, req Listing) (ledger.Page[Released], error) {
 				return ledger.List(r, snapshotReleasesOf(req.Datanet), req.PageRequest, ledger.Value[Released])
 			}),
-		ledger.Query("access:Holders", "Shows which members have had a contribution, by itself or in a snapshot.", ledger.Anyone,
+		ledger.Query("access:Holders", "Shows which organisations have had a contribution, by itself or in a snapshot.", ledger.Anyone,
 			func(r ledger.Lister, req contribution.Named) (Had, error) {
 				c, err := contribution.Load(r, req)
 				if err != nil {
 					return Had{}, err
 				}
-				holders, err := Holders(r, c)
-				return Had{Members: holders}, err
+				return Holders(r, c)
 			}),
 	}
 }

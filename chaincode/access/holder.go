@@ -63,7 +63,37 @@ func hold(tx ledger.Tx, c contribution.Contribution, rel Release) error {
 	if err != nil || (known && (before.Custody || !custody)) {
 		return err
 	}
+	if rel.Reason == Audit {
+		if err := noteOutside(tx, outsideKey(c.Datanet, c.ID), rel.To.MSP()); err != nil {
+			return err
+		}
+	}
 	return ledger.Save(tx, key, held{Custody: custody, Release: rel.ID})
+}
+
+// MaxOutside bounds how many organisations that are no members get a contribution, or snapshots of a datanet: there is
+// the regulator, and who audits for it.
+const MaxOutside = 16
+
+// outside names organisations that are no members and have had content. No list of the ledger tells who they are, so
+// an erasure could not find them by their keys.
+type outside struct {
+	MSPs []string `json:"msps"` // ascending
+}
+
+func noteOutside(tx ledger.Tx, key ledger.Key, msp string) error {
+	before, _, err := ledger.Load[outside](tx, key)
+	if err != nil {
+		return err
+	}
+	i, there := slices.BinarySearch(before.MSPs, msp)
+	if there {
+		return nil
+	}
+	if len(before.MSPs) == MaxOutside {
+		return ledger.Refuse(ledger.CodeState, "%d organisations that are no members have had it, more cannot", MaxOutside).At("to")
+	}
+	return ledger.Save(tx, key, outside{slices.Insert(slices.Clone(before.MSPs), i, msp)})
 }
 
 // holdSnapshot notes that the recipient's organisation has had a snapshot, and so that the owner has, who handed it over
@@ -76,6 +106,11 @@ func holdSnapshot(tx ledger.Tx, rel Release, mine heldSnapshots) error {
 	theirs, err := snapshotsOf(tx, rel.Datanet, to)
 	if err != nil {
 		return err
+	}
+	if rel.Reason == Audit {
+		if err := noteOutside(tx, snapshotOutsideKey(rel.Datanet), to); err != nil {
+			return err
+		}
 	}
 	return noteSnapshot(tx, rel.Datanet, to, rel.Snapshot, theirs, rel.Reason == Holding)
 }
@@ -99,40 +134,68 @@ func insert(list []int, n int) []int {
 	return slices.Insert(slices.Clone(list), i, n)
 }
 
-// Holders returns the member organisations that have had a contribution, ascending: the contributor's, and those to
-// which it was released by itself or within a snapshot. It reads what a release to any member writes, so an erasure
-// that relies on the answer and is held back loses against one. What was released for an audit is not among them: it
-// stands in the releases.
-func Holders(r ledger.Reader, c contribution.Contribution) ([]string, error) {
+// Had answers who has had a contribution.
+type Had struct {
+	// Members are the member organisations that have had it, ascending; the contributor's is one of them.
+	Members []string `json:"members"`
+	// Outside are the others, ascending: they got it for an audit.
+	Outside []string `json:"outside"`
+}
+
+// Holders returns the organisations that have had a contribution: the contributor's, and those to which it was released
+// by itself or within a snapshot, for whatever reason. It reads what every release writes, so an erasure that relies on
+// the answer and is held back loses against one.
+func Holders(r ledger.Reader, c contribution.Contribution) (Had, error) {
+	had := Had{Members: []string{}, Outside: []string{}}
 	members, err := member.Load(r)
 	if err != nil {
-		return nil, err
+		return had, err
+	}
+	candidates, err := candidatesOf(r, c, members)
+	if err != nil {
+		return had, err
 	}
 	var keys []ledger.Key
-	for _, msp := range members.Members {
+	for _, msp := range candidates {
 		keys = append(keys, holderKey(c.Datanet, c.ID, msp), snapshotHolderKey(c.Datanet, msp))
 	}
 	if err := r.Prefetch(keys...); err != nil {
-		return nil, err
+		return had, err
 	}
 	place, sealed, err := seal.PlaceOf(r, c.Name())
 	if err != nil {
-		return nil, err
+		return had, err
 	}
-	holders := []string{}
-	for _, msp := range members.Members {
+	for _, msp := range candidates {
 		value, err := r.Get(holderKey(c.Datanet, c.ID, msp))
 		if err != nil {
-			return nil, err
+			return had, err
 		}
 		snapshots, err := snapshotsOf(r, c.Datanet, msp)
 		if err != nil {
-			return nil, err
+			return had, err
 		}
 		in := func(n int) bool { return sealed && within(place, n) }
-		if msp == c.Contributor.MSP() || value != nil || slices.ContainsFunc(snapshots.Snapshots, in) {
-			holders = append(holders, msp)
+		switch got := msp == c.Contributor.MSP() || value != nil || slices.ContainsFunc(snapshots.Snapshots, in); {
+		case got && members.Has(msp):
+			had.Members = append(had.Members, msp)
+		case got:
+			had.Outside = append(had.Outside, msp)
 		}
 	}
-	return holders, nil
+	return had, nil
+}
+
+// candidatesOf are the organisations that may have had a contribution, ascending.
+func candidatesOf(r ledger.Reader, c contribution.Contribution, members member.Members) ([]string, error) {
+	candidates := slices.Clone(members.Members)
+	for _, key := range []ledger.Key{outsideKey(c.Datanet, c.ID), snapshotOutsideKey(c.Datanet)} {
+		list, _, err := ledger.Load[outside](r, key)
+		if err != nil {
+			return nil, err
+		}
+		candidates = append(candidates, list.MSPs...)
+	}
+	slices.Sort(candidates)
+	return slices.Compact(candidates), nil
 }

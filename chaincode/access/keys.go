@@ -7,7 +7,8 @@ import (
 )
 
 // KeyKinds lists the kinds of key that this domain writes.
-var KeyKinds = []string{"grant", "release", "released", "released-snapshot", "holder", "snapshot-holder"}
+var KeyKinds = []string{"grant", "release", "released", "released-snapshot", "holder", "snapshot-holder",
+	"outside-holder", "outside-snapshot-holder"}
 
 func grantKey(n Named) ledger.Key { return ledger.NewKey("grant", n.Datanet, n.ID) }
 
@@ -41,4 +42,14 @@ func holderKey(datanet, contribution, msp string) ledger.Key {
 
 func snapshotHolderKey(datanet, msp string) ledger.Key {
 	return ledger.NewKey("snapshot-holder", datanet, msp)
+}
+
+// outsideKey is where it stands which organisations that are no members have had a contribution, snapshotOutsideKey
+// which have had snapshots of a datanet.
+func outsideKey(datanet, contribution string) ledger.Key {
+	return ledger.NewKey("outside-holder", datanet, contribution)
+}
+
+func snapshotOutsideKey(datanet string) ledger.Key {
+	return ledger.NewKey("outside-snapshot-holder", datanet)
 }

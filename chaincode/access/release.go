@@ -104,6 +104,9 @@ func (h Handover) Reads(c ledger.Caller) []ledger.Key {
 	}
 	for _, id := range h.Contributions {
 		keys = append(keys, contribution.Key(h.Datanet, id), holderKey(h.Datanet, id, h.To.MSP()))
+		if h.Reason == Audit {
+			keys = append(keys, outsideKey(h.Datanet, id))
+		}
 	}
 	if h.Ticket != "" {
 		keys = append(keys, ticket.Key(h.Ticket))

@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/licence"
+	"github.com/datanet-consortium/datanet/chaincode/member"
 	"github.com/datanet-consortium/datanet/chaincode/memledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
 	"github.com/datanet-consortium/datanet/chaincode/seal"
@@ -62,13 +64,44 @@ func (s *trained) toTrain(number int) access.Handover {
 	return access.Handover{Named: access.Named{Datanet: s.pool, ID: s.ID()}, Snapshot: number, To: trainer.Account(), Reason: access.Training, Ticket: s.ticket}
 }
 
-func (s *trained) holders(t *testing.T, n contribution.Named) []string {
+// toAudit is a release of a snapshot, or else of contributions, to an organisation that is no member.
+func (s *trained) toAudit(msp string, number int, names ...contribution.Named) access.Handover {
+	h := access.Handover{Named: access.Named{Datanet: s.pool, ID: s.ID()}, Snapshot: number, To: ledger.NewAccount(msp, "expert1"), Reason: access.Audit}
+	for _, name := range names {
+		h.Contributions = append(h.Contributions, name.ID)
+	}
+	return h
+}
+
+func TestWhoHasItForAnAuditIsKnown(t *testing.T) {
+	s := train(t)
+	s.Must(t, keeper, "access:Release", s.toAudit("ZMSP", 0, s.names...))
+	s.Must(t, keeper, "access:Release", s.toAudit("AuditorMSP", 1))
+	s.Must(t, keeper, "access:Release", s.toAudit("AuditorMSP", 2))
+	require.Equal(t, []string{rulestest.A}, s.holders(t, s.names[1]), "no member has it besides")
+	require.Equal(t, []string{"AuditorMSP", "ZMSP"}, s.had(t, s.names[1]).Outside)
+
+	for i := range access.MaxOutside - 1 {
+		s.Must(t, keeper, "access:Release", s.toAudit(fmt.Sprintf("Auditor%dMSP", i), 0, s.names[0]))
+	}
+	_, fault := s.Try(t, keeper, "access:Release", s.toAudit("OneTooManyMSP", 0, s.names[0]))
+	require.NotNil(t, fault)
+	require.Equal(t, ledger.CodeState, fault.Code, "%v", fault)
+	s.Must(t, keeper, "access:Release", s.toAudit("ZMSP", 0, s.names[0]))
+
+	s.Decide(t, "member.add", member.Addition{MSP: "ZMSP"})
+	require.Equal(t, []string{rulestest.A, "ZMSP"}, s.holders(t, s.names[1]), "a member now, which has to acknowledge")
+}
+
+func (s *trained) holders(t *testing.T, n contribution.Named) []string { return s.had(t, n).Members }
+
+func (s *trained) had(t *testing.T, n contribution.Named) access.Had {
 	t.Helper()
 	answer, err := s.Evaluate(rulestest.Proposal(t, ann, "access:Holders", n), "")
 	require.NoError(t, err)
 	var had access.Had
 	require.NoError(t, ledger.DecodeAnswer(answer, &had))
-	return had.Members
+	return had
 }
 
 func TestASnapshotIsReleasedByItsOwnerUnderARunningTicket(t *testing.T) {
@@ -153,6 +186,8 @@ func TestNoReleaseAndErasurePassEachOther(t *testing.T) {
 			h.Contributions = []string{s.names[0].ID}
 			return h
 		},
+		"of a snapshot for an audit":       func(s *trained) access.Handover { return s.toAudit("AuditorMSP", 1) },
+		"of the contribution for an audit": func(s *trained) access.Handover { return s.toAudit("AuditorMSP", 0, s.names[0]) },
 	} {
 		for _, first := range []string{"release", "erasure"} {
 			t.Run(claim+", the "+first+" first", func(t *testing.T) {

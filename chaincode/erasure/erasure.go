@@ -2,11 +2,15 @@
 //
 //	request (contributor, or its organisation) ──► erasing ──acknowledge × every holder──► complete (anyone) ──► erased
 //
-// From the request on, nobody gets the content any more and the fingerprint is free. The holders are the organisations
-// that the releases name, the contributor's and the datanet's owner. Each has a slot that only its own peer, together
-// with enough others for a majority of the members, can write: nobody says for another that content and wrapping key are
-// destroyed. Acknowledging is a duty, also of a suspended member. That it is true, no ledger can see; what it says is
-// signed and stays.
+// From the request on, nobody gets the content any more and the fingerprint is free. The holders are the member
+// organisations that the releases name, the contributor's and the datanet's owner. Each has a slot that only its own
+// peer, together with enough others for a majority of the members, can write: nobody says for another that content and
+// wrapping key are destroyed. Acknowledging is a duty, also of a suspended member. That it is true, no ledger can see;
+// what it says is signed and stays.
+//
+// Organisations that are no members, as the regulator, may have got the content for an audit. They write nothing, so
+// they have no slot and the erasure does not wait for them. It names them, for whoever handed it to them has to tell
+// them.
 //
 // The datanet's sequencer retires the leaf before the erasure completes; then the snapshots that held it are stale until
 // a revision has a tombstone in its place, and models and hosts downstream are listed for whoever has to be told.
@@ -37,7 +41,8 @@ const (
 type Erasure struct {
 	contribution.Named
 	By      ledger.Account `json:"by"`      // who asked for it
-	Holders []string       `json:"holders"` // organisations that must acknowledge, ascending
+	Holders []string       `json:"holders"` // member organisations that must acknowledge, ascending
+	Outside []string       `json:"outside"` // organisations that are no members and have had it for an audit, ascending
 	Slots   []string       `json:"slots"`   // the members then; the slots' policy is over them
 	State   State          `json:"state"`
 	Tx      string         `json:"tx"`
@@ -76,17 +81,18 @@ func request(tx ledger.Tx, req contribution.Named) (Erasure, error) {
 	if err != nil {
 		return Erasure{}, err
 	}
-	holders, err := access.Holders(tx, c)
+	had, err := access.Holders(tx, c)
 	if err != nil {
 		return Erasure{}, err
 	}
+	holders := had.Members
 	if owner := ledger.Owner(c.Datanet); !slices.Contains(holders, owner) {
 		holders = slices.Sorted(slices.Values(append(slices.Clone(holders), owner)))
 	}
 	if _, err := contribution.BeginErasure(tx, c); err != nil {
 		return Erasure{}, err
 	}
-	e := Erasure{Named: req, By: tx.Caller().Account(), Holders: holders, Slots: members.Members, State: Erasing, Tx: tx.TxID()}
+	e := Erasure{Named: req, By: tx.Caller().Account(), Holders: holders, Outside: had.Outside, Slots: members.Members, State: Erasing, Tx: tx.TxID()}
 	for _, msp := range holders {
 		if err := ledger.Save(tx, slotKey(req, msp), Slot{Named: req, MSP: msp}); err != nil {
 			return Erasure{}, err

@@ -170,12 +170,8 @@ func approvals(r ledger.Reader, p Proposal, members member.Members) ([]string, e
 		if !found || slot.Approver == "" || !members.Active(msp) {
 			continue
 		}
-		policy, ok, err := r.KeyPolicy(slotKey(p.ID, msp))
-		if err != nil {
+		if err := ledger.MustBeGuarded(r, slotKey(p.ID, msp), msp, p.Slots); err != nil {
 			return nil, err
-		}
-		if !ok || !policy.Equal(ledger.SlotPolicy(msp, p.Slots)) {
-			return nil, ledger.Refuse(ledger.CodeState, "the slot of %s is not guarded as it must be", msp)
 		}
 		approved = append(approved, msp)
 	}

@@ -19,7 +19,8 @@
 //
 //	endorsed by MSP...      the peers that endorse; without it they are planned from the policies
 //	at MSP                  the organisation whose peer answers a query; without it the caller's own
-//	want JSON               the answer contains this: an object these members, a list these elements in any place
+//	want JSON               the answer contains this: an object these members, a list these objects in any place, or
+//	                        exactly these values; [] is an empty list
 //	let NAME = PATH         takes a value out of the answer, as items.0.tx; @tx is the transaction's id
 //	fault CODE [FIELD]      the rules refuse
 //	flag FLAG               ordered, and invalid with this validation code

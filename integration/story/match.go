@@ -3,12 +3,13 @@ package story
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // contains reports where got does not contain want: every member of an object, every element of a list in some place,
-// anything else equal.
+// anything else equal. A list without objects in it is the whole list, so an empty one says that there is nothing.
 func contains(got, want any, path string) error {
 	switch want := want.(type) {
 	case map[string]any:
@@ -36,12 +37,20 @@ func contains(got, want any, path string) error {
 				return fmt.Errorf("%s: no element contains %s; there are %s", join(path, strconv.Itoa(i)), show(part), show(got))
 			}
 		}
+		if len(list) != len(want) && !slices.ContainsFunc(want, composite) {
+			return mismatch(path, got, want)
+		}
 		return nil
 	}
 	if got != want {
 		return mismatch(path, got, want)
 	}
 	return nil
+}
+
+func composite(v any) bool {
+	_, object := v.(map[string]any)
+	return object
 }
 
 func anyContains(list []any, want any) bool {
