@@ -285,7 +285,7 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 		"access:Holders":             pendingName,
 		"seal:Append":                sealed, "seal:Retire": seal.Retire{Datanet: pool.Name, Contributions: []string{approved.ID}},
 		"seal:Get": seal.Named{Datanet: pool.Name}, "seal:Page": seal.PageName{Datanet: pool.Name}, "seal:Place": approvedName,
-		"seal:Missing": contribution.Listing{Datanet: pool.Name}, "seal:Left": seal.Named{Datanet: pool.Name},
+		"seal:Missing": contribution.Listing{Datanet: pool.Name}, "seal:Left": contribution.Listing{Datanet: pool.Name},
 		"snapshot:Take": first, "snapshot:Revise": first, "snapshot:Get": first, "snapshot:Gone": snapshot.Leavers{Named: first},
 		"snapshot:List": snapshot.Listing{Datanet: pool.Name}, "snapshot:Stale": snapshot.Listing{Datanet: pool.Name},
 		"snapshot:Revisions": snapshot.RevisionListing{Named: first},

@@ -77,47 +77,166 @@ func CompleteErasure(tx ledger.Tx, c Contribution) (Contribution, error) {
 	return c, save(tx, c)
 }
 
-// withdrawals lists a datanet's contributions that were approved, have been withdrawn or are being erased, and may
-// still stand in its seal. One list for each datanet, so that whoever opens a ticket can read it: a withdrawal writes
-// it, and a ticket held back loses.
-type withdrawals struct {
-	IDs []string `json:"ids"` // in the order of leaving
+// MaxNamed bounds how many contributions that have left are named in one value. Those that leave while the sequencer has
+// not retired so many are under keys of their own, so that no transaction reads or writes a list without a bound.
+const MaxNamed = 256
+
+// Leavers are a datanet's contributions that were approved, have been withdrawn or are being erased, and may still stand
+// in its seal. One value for each datanet, so that whoever opens a ticket can read it: every withdrawal writes it, and a
+// ticket held back loses.
+type Leavers struct {
+	Named []string `json:"ids"`           // ids, in the order of leaving, at most [MaxNamed]
+	More  int      `json:"more,omitzero"` // how many others there are
 }
 
-// WithdrawnKey is what [Left] reads, for prefetching.
-func WithdrawnKey(datanet string) ledger.Key { return withdrawnKey(datanet) }
+// Count is how many have left.
+func (l Leavers) Count() int { return len(l.Named) + l.More }
 
-// Left returns the ids of contributions that have left a datanet and that [Settle] has not taken off the list yet.
-func Left(r ledger.Reader, datanet string) ([]string, error) {
-	list, _, err := ledger.Load[withdrawals](r, withdrawnKey(datanet))
-	return list.IDs, err
+// MustBeFew refuses when there are so many that a transaction cannot see who they are.
+func (l Leavers) MustBeFew(datanet string) error {
+	if l.More > 0 {
+		return ledger.Refuse(ledger.CodeState, "%d contributions have left %s and are not retired yet: its curator runs seal:Retire", l.Count(), datanet)
+	}
+	return nil
 }
 
-// Settle takes ids off the list of those that have left, once the seal is without their leaves.
+// LeaversKey is what [Left] reads, for prefetching.
+func LeaversKey(datanet string) ledger.Key { return leaversKey(datanet) }
+
+// Left returns the contributions that have left a datanet and that [Settle] has not taken off the list yet.
+func Left(r ledger.Reader, datanet string) (Leavers, error) {
+	l, _, err := ledger.Load[Leavers](r, leaversKey(datanet))
+	return l, err
+}
+
+// LeftPage lists them by id.
+func LeftPage(r ledger.Lister, req Listing) (ledger.Page[string], error) {
+	page := ledger.Page[string]{Items: []string{}}
+	limit, err := req.Size()
+	if err != nil {
+		return page, err
+	}
+	prefix, from := otherLeavers(req.Datanet), ledger.Key("")
+	if req.Cursor != "" {
+		if err := ledger.ValidID("cursor", req.Cursor); err != nil {
+			return page, err
+		}
+		from = otherLeaverKey(req.Datanet, req.Cursor)
+	}
+	l, err := Left(r, req.Datanet)
+	if err != nil {
+		return page, err
+	}
+	others, next, err := r.Range(prefix, from, limit)
+	if err != nil {
+		return page, err
+	}
+	ids := slices.DeleteFunc(slices.Clone(l.Named), func(id string) bool { return id < req.Cursor })
+	for _, entry := range others {
+		ids = append(ids, leaverOf(entry.Key))
+	}
+	slices.Sort(ids)
+	page.Items = append(page.Items, ids[:min(limit, len(ids))]...)
+	switch {
+	case len(ids) > limit:
+		page.Next = ids[limit]
+	case next != "":
+		page.Next = leaverOf(next)
+	}
+	return page, nil
+}
+
+// AllLeft returns all of them, for queries.
+func AllLeft(r ledger.Lister, datanet string) ([]string, error) {
+	var ids []string
+	req := Listing{Datanet: datanet, PageRequest: ledger.PageRequest{Limit: ledger.MaxPage}}
+	for {
+		page, err := LeftPage(r, req)
+		if err != nil {
+			return nil, err
+		}
+		ids, req.Cursor = append(ids, page.Items...), page.Next
+		if req.Cursor == "" {
+			return ids, nil
+		}
+	}
+}
+
+// Reads are the keys that [Leavers.Waits] reads, for prefetching.
+func (l Leavers) Reads(datanet string, ids []string) []ledger.Key {
+	if l.More == 0 {
+		return nil
+	}
+	keys := make([]ledger.Key, len(ids))
+	for i, id := range ids {
+		keys[i] = otherLeaverKey(datanet, id)
+	}
+	return keys
+}
+
+// Waits tells whether a contribution is on the list.
+func (l Leavers) Waits(r ledger.Reader, n Named) (bool, error) {
+	if slices.Contains(l.Named, n.ID) {
+		return true, nil
+	}
+	if l.More == 0 {
+		return false, nil
+	}
+	value, err := r.Get(otherLeaverKey(n.Datanet, n.ID))
+	return value != nil, err
+}
+
+// Settle takes contributions that wait off the list, once the seal is without their leaves.
 func Settle(tx ledger.Tx, datanet string, ids []string) error {
-	left, err := Left(tx, datanet)
+	l, err := Left(tx, datanet)
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		if !slices.Contains(left, id) {
-			return ledger.Refuse(ledger.CodeState, "contribution %s has not left, or is settled already", id)
+	left := Leavers{More: l.More}
+	for _, id := range l.Named {
+		if !slices.Contains(ids, id) {
+			left.Named = append(left.Named, id)
 		}
 	}
-	left = slices.DeleteFunc(slices.Clone(left), func(id string) bool { return slices.Contains(ids, id) })
-	if len(left) == 0 {
-		tx.Delete(withdrawnKey(datanet))
+	for _, id := range ids {
+		waits, err := l.Waits(tx, Named{datanet, id})
+		if err != nil {
+			return err
+		}
+		if !waits {
+			return ledger.Refuse(ledger.CodeState, "contribution %s has not left, or is settled already", id)
+		}
+		if !slices.Contains(l.Named, id) {
+			tx.Delete(otherLeaverKey(datanet, id))
+			left.More--
+		}
+	}
+	if left.Count() == 0 {
+		tx.Delete(leaversKey(datanet))
 		return nil
 	}
-	return ledger.Save(tx, withdrawnKey(datanet), withdrawals{left})
+	return ledger.Save(tx, leaversKey(datanet), left)
 }
 
 func leave(tx ledger.Tx, c Contribution) error {
-	left, err := Left(tx, c.Datanet)
+	l, err := Left(tx, c.Datanet)
 	if err != nil {
 		return err
 	}
-	return ledger.Save(tx, withdrawnKey(c.Datanet), withdrawals{append(slices.Clone(left), c.ID)})
+	if len(l.Named) < MaxNamed {
+		l.Named = append(slices.Clone(l.Named), c.ID)
+	} else {
+		l.More++
+		if err := ledger.Save(tx, otherLeaverKey(c.Datanet, c.ID), other{Tx: tx.TxID()}); err != nil {
+			return err
+		}
+	}
+	return ledger.Save(tx, leaversKey(c.Datanet), l)
+}
+
+// other is a leaver that the list has no room for.
+type other struct {
+	Tx string `json:"tx"` // by which it left
 }
 
 // Refingerprint is the request that moves a contribution to the fingerprint epoch in force.

@@ -88,12 +88,12 @@ func origins(m Model) []Origin {
 	return list
 }
 
-func (o *Origin) look(r ledger.Reader) error {
+func (o *Origin) look(r ledger.Lister) error {
 	s, err := snapshot.Load(r, o.Named)
 	if err != nil {
 		return err
 	}
-	gone, err := snapshot.Withdrawn(r, s)
+	gone, err := snapshot.AllWithdrawn(r, s)
 	o.Latest, o.Gone = s.Revision, len(gone)
 	return err
 }

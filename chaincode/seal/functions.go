@@ -58,7 +58,7 @@ func Functions() []*ledger.Function {
 				return place, err
 			}),
 		ledger.Query("seal:Missing", "Lists approved contributions that are not sealed yet.", ledger.Anyone, missing),
-		ledger.Query("seal:Left", "Lists contributions that have left and are not retired yet.", ledger.Anyone, left),
+		ledger.Query("seal:Left", "Lists contributions that have left and are not retired yet.", ledger.Anyone, contribution.LeftPage),
 	}
 }
 
@@ -118,14 +118,4 @@ func missing(r ledger.Lister, req contribution.Listing) (ledger.Page[contributio
 	}
 	page.Items = waiting
 	return page, nil
-}
-
-// Leaving is what has left a datanet.
-type Leaving struct {
-	Contributions []string `json:"contributions"` // ids, in the order of leaving
-}
-
-func left(r ledger.Lister, req Named) (Leaving, error) {
-	ids, err := contribution.Left(r, req.Datanet)
-	return Leaving{Contributions: append([]string{}, ids...)}, err
 }

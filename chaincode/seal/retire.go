@@ -20,7 +20,7 @@ type Retire struct {
 func (r Retire) Validate() error { return validBatch(r.Datanet, r.Contributions) }
 
 func (r Retire) Reads(ledger.Caller) []ledger.Key {
-	keys := []ledger.Key{HeadKey(r.Datanet), contribution.WithdrawnKey(r.Datanet)}
+	keys := []ledger.Key{HeadKey(r.Datanet), contribution.LeaversKey(r.Datanet)}
 	for _, id := range r.Contributions {
 		keys = append(keys, contribution.Key(r.Datanet, id), placeKey(r.Datanet, id))
 	}
@@ -48,6 +48,9 @@ func retire(tx ledger.Tx, req Retire) (Head, error) {
 	if err != nil {
 		return Head{}, err
 	}
+	if err := tx.Prefetch(left.Reads(req.Datanet, req.Contributions)...); err != nil {
+		return Head{}, err
+	}
 	var settled []string
 	byPage := map[int][]Retired{}
 	for i, id := range req.Contributions {
@@ -59,7 +62,11 @@ func retire(tx ledger.Tx, req Retire) (Head, error) {
 		if err != nil {
 			return Head{}, err
 		}
-		if !slices.Contains(left, id) {
+		waits, err := left.Waits(tx, c.Name())
+		if err != nil {
+			return Head{}, err
+		}
+		if !waits {
 			if sealed && place.From > 0 {
 				continue // done already
 			}

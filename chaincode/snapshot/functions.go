@@ -84,7 +84,7 @@ type Leavers struct {
 }
 
 // gonePage lists by position, which is also the cursor: it stays good when others leave.
-func gonePage(r ledger.Reader, req Leavers) (ledger.Page[Gone], error) {
+func gonePage(r ledger.Lister, req Leavers) (ledger.Page[Gone], error) {
 	page := ledger.Page[Gone]{Items: []Gone{}}
 	limit, err := req.Size()
 	if err != nil {
@@ -100,7 +100,7 @@ func gonePage(r ledger.Reader, req Leavers) (ledger.Page[Gone], error) {
 	if err != nil {
 		return page, err
 	}
-	gone, err := Withdrawn(r, s)
+	gone, err := AllWithdrawn(r, s)
 	if err != nil {
 		return page, err
 	}

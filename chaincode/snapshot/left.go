@@ -17,19 +17,31 @@ type Gone struct {
 	Tokens   int64              `json:"tokens"`
 }
 
-// WithdrawnReads are the keys that [Withdrawn] reads first, for prefetching.
-func WithdrawnReads(s Snapshot) []ledger.Key {
-	return append(seal.RetiredKeys(s.Datanet, s.Count), contribution.WithdrawnKey(s.Datanet))
-}
-
 // Withdrawn returns the contributions with a live leaf in the snapshot's latest revision that have left the datanet
 // since, whether the sequencer has retired them or not, by position. It reads what every withdrawal writes, so a
-// transaction that relies on the answer and is held back loses against one.
+// transaction that relies on the answer and is held back loses against one. While more than [contribution.MaxNamed] wait
+// to be retired it is a "state" fault: nobody can see within one transaction which ones they are.
 func Withdrawn(r ledger.Reader, s Snapshot) ([]Gone, error) {
 	left, err := contribution.Left(r, s.Datanet)
 	if err != nil {
 		return nil, err
 	}
+	if err := left.MustBeFew(s.Datanet); err != nil {
+		return nil, err
+	}
+	return withdrawn(r, s, left.Named)
+}
+
+// AllWithdrawn is [Withdrawn] for queries, which see them however many wait.
+func AllWithdrawn(r ledger.Lister, s Snapshot) ([]Gone, error) {
+	left, err := contribution.AllLeft(r, s.Datanet)
+	if err != nil {
+		return nil, err
+	}
+	return withdrawn(r, s, left)
+}
+
+func withdrawn(r ledger.Reader, s Snapshot, left []string) ([]Gone, error) {
 	positions := map[string]int64{}
 	for _, id := range left {
 		place, sealed, err := seal.PlaceOf(r, contribution.Named{Datanet: s.Datanet, ID: id})
@@ -81,9 +93,10 @@ func describe(r ledger.Reader, datanet string, positions map[string]int64) ([]Go
 	return list, nil
 }
 
-// Stale returns those that are erased and still have a live leaf in the latest revision: a revision is due.
+// Stale returns those that are erased and still have a live leaf in the latest revision: a revision is due. An erasure
+// completes only once the leaf is retired.
 func Stale(r ledger.Reader, s Snapshot) ([]Gone, error) {
-	gone, err := Withdrawn(r, s)
+	gone, err := withdrawn(r, s, nil)
 	return slices.DeleteFunc(gone, func(g Gone) bool { return g.State != contribution.Erased }), err
 }
 

@@ -37,7 +37,7 @@ func (n Named) Validate() error {
 }
 
 func (n Named) Reads(ledger.Caller) []ledger.Key {
-	return []ledger.Key{Key(n), seal.HeadKey(n.Datanet), contribution.WithdrawnKey(n.Datanet)}
+	return []ledger.Key{Key(n), seal.HeadKey(n.Datanet), contribution.LeaversKey(n.Datanet)}
 }
 
 // Snapshot is a snapshot in its latest revision.
@@ -110,8 +110,8 @@ func take(tx ledger.Tx, req Named) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	if len(left) > 0 {
-		return Snapshot{}, ledger.Refuse(ledger.CodeState, "%d contributions have left and are not retired yet, the first is %s: run seal:Retire", len(left), left[0])
+	if left.Count() > 0 {
+		return Snapshot{}, ledger.Refuse(ledger.CodeState, "%d contributions have left and are not retired yet: seal:Left lists them for seal:Retire", left.Count())
 	}
 	root := merkle.Root(h.Pages)
 	if err := mustDiffer(tx, req, root); err != nil {

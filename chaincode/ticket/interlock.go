@@ -59,7 +59,11 @@ func (l *interlock) source(field string, name snapshot.Named, grants []GrantName
 	source := Source{Named: name, Revision: s.Revision, Root: s.Root, Records: s.Records, Tokens: s.Tokens, Versions: []int{}}
 	gone, err := snapshot.Withdrawn(l.r, s)
 	if err != nil {
-		return Source{}, err
+		f := ledger.AsFault(err)
+		if f.Code != ledger.CodeState {
+			return Source{}, err
+		}
+		l.fail(field, "%s", f.Message)
 	}
 	if len(gone) > 0 {
 		l.fail(field, "snapshot %d of %s holds %d contributions that have left, the first is %s, which is %s", name.Number, name.Datanet, len(gone), gone[0].ID, gone[0].State)
