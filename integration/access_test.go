@@ -226,6 +226,9 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 	submit(poet(ledger.Trainer), "model:Register", trained)
 	card := model.Publish{Named: trained.Named, Card: 1, PriceIn: 10, PriceOut: 20, Host: accountOf(poet(ledger.Host)), HostPpm: 100_000, OwnerPpm: 150_000}
 	submit(poet(ledger.Trainer), "model:Publish", card)
+	offered := card
+	offered.Card, offered.Host = 2, ledger.NewAccount(library, cell(ledger.Host))
+	submit(poet(ledger.Trainer), "model:Publish", offered)
 
 	someID, again := freshID(), expires
 	payment := token.Payment{To: accountOf(payee), Amount: 1_000_000}
@@ -295,6 +298,7 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 		"ticket:Close": ticket.Named{ID: cited.ID}, "ticket:Expire": ticket.Named{ID: cited.ID}, "ticket:Get": ticket.Named{ID: cited.ID},
 		"ticket:List":    ledger.PageRequest{},
 		"model:Register": trained, "model:Get": trained.Named, "model:List": ledger.PageRequest{},
+		"model:Accept": model.CardName{Named: trained.Named, Card: 2}, "model:Consent": model.CardName{Named: trained.Named},
 		"model:Publish": card, "model:Retire": trained.Named, "model:Card": model.CardName{Named: trained.Named},
 		"model:Cards": model.CardListing{Named: trained.Named}, "model:Lineage": model.Ancestry{Named: trained.Named},
 		"model:Downstream": model.Impact{Model: &trained.Named},

@@ -36,6 +36,10 @@ func tryForgedSeals(t *testing.T, c *consortium) {
 		Tickets: []string{opened.ID}, Bases: []model.Named{}, Artifacts: []string{digest}, Manifest: digest, Purpose: licence.Research,
 		Corpus: model.Corpus{Tokens: taken.Tokens, Distinct: 2, Digest: digest}})
 	must[any](t, c, author, "erasure:Request", name(3))
+	host := story.User{Name: "host1", MSP: library}
+	must[any](t, c, host, "account:Open", ledger.Nothing{})
+	card := must[model.Card](t, c, trainer, "model:Publish", model.Publish{Named: registered.Named, Card: 1, PriceOut: 1, Host: accountOf(host),
+		HostPpm: 100_000, OwnerPpm: 150_000})
 
 	skipped := head // one leaf less than was approved
 	skipped.Count--
@@ -47,6 +51,9 @@ func tryForgedSeals(t *testing.T, c *consortium) {
 		return []forged{{Key: []string{"erasure-slot", p.name, p.ids[3], msp},
 			Value: erasure.Slot{Named: name(3), MSP: msp, By: ledger.NewAccount(msp, "operator1"), Tx: taken.Tx}}}
 	}
+	accepted := registered
+	accepted.Card = 1
+	consent := model.Consent{Named: card.Named, Card: 1, MSP: library, By: accountOf(host), Tx: card.Tx}
 	write := func(value any, key ...string) []forged { return []forged{{Key: key, Value: value}} }
 	weaken := func(key ...string) []forged { return []forged{{Key: key, Policy: "OR('" + lab + ".peer')"}} }
 
@@ -68,12 +75,29 @@ func tryForgedSeals(t *testing.T, c *consortium) {
 		{"another's model taken over by a majority without its owner", write(robbed, "model", registered.Name, "1"), []string{lab, library}},
 		{"an acknowledgement for another holder by a majority without it", acknowledged(library), []string{lab, poets}},
 		{"an acknowledgement by the holder's peer alone", acknowledged(library), []string{library}},
+		{"a host's consent by the model's owner and another, without the host", write(consent, "rate-card-consent", registered.Name, "1", "000001"), []string{poets, lab}},
+		{"a host's consent by the host's peer alone", write(consent, "rate-card-consent", registered.Name, "1", "000001"), []string{library}},
 	} {
 		outcome := try(t, c, operator(1, lab), "forge:Write", forgery.writes, forgery.endorsers...)
 		require.Equal(t, policyFailure, outcome.String(), forgery.claim)
 	}
 
+	refusal := func(function string, request any) string {
+		document, err := ledger.Encode(request)
+		require.NoError(t, err)
+		outcome, err := c.Evaluate(t.Context(), story.Call{User: curator, Function: function, Document: document})
+		require.NoError(t, err)
+		return outcome.String()
+	}
+	t.Run("a rate card that its owner and another say is in force is not without its host's consent", func(t *testing.T) {
+		require.Equal(t, "success", try(t, c, operator(1, lab), "forge:Write", write(accepted, "model", registered.Name, "1"), poets, lab).String())
+		require.Contains(t, refusal("model:Card", model.CardName{Named: registered.Named}), library+" has not accepted rate card 1")
+		accepted.Card, accepted.Offer = 0, 1
+		require.Equal(t, "success", try(t, c, operator(1, lab), "forge:Write", write(accepted, "model", registered.Name, "1"), poets, lab).String())
+	})
+
 	t.Run("the honest twins pass", func(t *testing.T) {
+		must[any](t, c, host, "model:Accept", model.CardName{Named: registered.Named, Card: 1})
 		for _, msp := range []string{library, poets} {
 			must[any](t, c, operator(1, msp), "erasure:Acknowledge", name(3))
 		}
@@ -91,13 +115,6 @@ func tryForgedSeals(t *testing.T, c *consortium) {
 		require.Contains(t, outcome.String(), "is not guarded as what belongs to "+poets+" must be")
 	})
 
-	refusal := func(function string, request any) string {
-		document, err := ledger.Encode(request)
-		require.NoError(t, err)
-		outcome, err := c.Evaluate(t.Context(), story.Call{User: curator, Function: function, Document: document})
-		require.NoError(t, err)
-		return outcome.String()
-	}
 	t.Run("a colluding majority is only found by the audit", func(t *testing.T) {
 		require.Equal(t, "success", try(t, c, operator(1, lab), "forge:Write",
 			write(seal.Place{Position: 1, First: 1}, "sealed", p.name, p.ids[0]), lab, library).String(),

@@ -312,6 +312,12 @@ func (c *modelContract) Register(ctx context, request string) (string, error) {
 func (c *modelContract) Publish(ctx context, request string) (string, error) {
 	return c.run(ctx, "Publish", request)
 }
+func (c *modelContract) Accept(ctx context, request string) (string, error) {
+	return c.run(ctx, "Accept", request)
+}
+func (c *modelContract) Consent(ctx context, request string) (string, error) {
+	return c.run(ctx, "Consent", request)
+}
 func (c *modelContract) Retire(ctx context, request string) (string, error) {
 	return c.run(ctx, "Retire", request)
 }

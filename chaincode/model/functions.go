@@ -13,7 +13,9 @@ func Functions() []*ledger.Function {
 	publisher := ledger.For(ledger.Trainer, ledger.Operator)
 	return []*ledger.Function{
 		ledger.Command("model:Register", "Registers a model version with its lineage.", ledger.For(ledger.Trainer), register),
-		ledger.Command("model:Publish", "Puts a rate card of an own model in force.", publisher, publish),
+		ledger.Command("model:Publish", "Puts a rate card of an own model in force, or offers it to a host of another organisation.", publisher, publish),
+		ledger.Command("model:Accept", "Consents to the rate card that names an account of the caller's organisation as host, and puts it in force.",
+			ledger.For(ledger.Host, ledger.Operator), accept),
 		ledger.Command("model:Retire", "Ends an own model: no new rate cards, no models built on it.", publisher, retire),
 		ledger.Query("model:Get", "Shows a model version.", ledger.Anyone,
 			func(r ledger.Lister, req Named) (Model, error) { return Load(r, "name", req) }),
@@ -27,8 +29,12 @@ func Functions() []*ledger.Function {
 				if err != nil {
 					return Card{}, err
 				}
+				if req.Card == 0 {
+					return Offered(r, m)
+				}
 				return LoadCard(r, m, req.Card)
 			}),
+		ledger.Query("model:Consent", "Shows whether the host's organisation has accepted a rate card, 0 for the latest.", ledger.Anyone, showConsent),
 		ledger.Query("model:Cards", "Lists the rate cards of a model.", ledger.Anyone,
 			func(r ledger.Lister, req CardListing) (ledger.Page[Card], error) {
 				return ledger.List(r, cardsOf(req.Named), req.PageRequest, ledger.Value[Card])

@@ -8,7 +8,7 @@ import (
 )
 
 // KeyKinds lists the kinds of key that this domain writes.
-var KeyKinds = []string{"model", "rate-card", "downstream"}
+var KeyKinds = []string{"model", "rate-card", "rate-card-consent", "downstream"}
 
 var prefix = ledger.NewKey("model")
 
@@ -17,6 +17,11 @@ func Key(n Named) ledger.Key { return ledger.NewKey("model", n.Name, n.Version) 
 
 func cardKey(n Named, card int) ledger.Key {
 	return ledger.NewKey("rate-card", n.Name, n.Version, fmt.Sprintf("%06d", card))
+}
+
+// consentKey is where the host's organisation consents to a rate card.
+func consentKey(n Named, card int) ledger.Key {
+	return ledger.NewKey("rate-card-consent", n.Name, n.Version, fmt.Sprintf("%06d", card))
 }
 
 func cardsOf(n Named) ledger.Key { return ledger.NewKey("rate-card", n.Name, n.Version) }

@@ -1,12 +1,16 @@
 // Package model registers models with everything that they descend from, and publishes what their use costs.
 //
-//	register (tickets, bases) ──► registered ──publish──► rate card 1, 2, …
+//	register (tickets, bases) ──► registered ──publish──► (the host accepts) ──► rate card 1, 2, …
 //	                                  └──retire──► retired: no new rate cards, no models on top of it
 //
 // A model version cites the tickets under which its data was released and the models that it was built on, ours or
 // external ones. Its lineage is the union of all their snapshots. Bases are registered before what is built on them and
 // no registration changes, so lineages have no cycles. For each snapshot and each ancestor a key of its own says that
 // the model stands below it: what is affected by a contribution, a datanet or a model is one range.
+//
+// A rate card that names another organisation's account as host is in force only once that organisation has accepted
+// it, in a slot that only its own peer, together with enough others for a majority, can write. Until then the card
+// before it stays in force, and a later one takes its place.
 //
 // Each economic setting has one owner. Of the data, the validators, the strictness and the attestations, the strictest of
 // the lineage's datanets decides, as frozen in the tickets; of what models built on this one pay, its registration; of
@@ -222,9 +226,10 @@ type Model struct {
 	Due       ticket.Due     `json:"due"`       // what its datanets ask
 	Upstream  []Upstream     `json:"upstream"`  // by model; fixed at registration
 	State     State          `json:"state"`
-	Card      int            `json:"card"`   // the number of the rate card in force, 0 before the first
-	Slots     []string       `json:"slots"`  // the members over which it is guarded
-	Digest    string         `json:"digest"` // of the request
+	Card      int            `json:"card"`           // the number of the rate card in force, 0 before the first
+	Offer     int            `json:"offer,omitzero"` // the number of the rate card that waits for its host's consent
+	Slots     []string       `json:"slots"`          // the members over which it is guarded
+	Digest    string         `json:"digest"`         // of the request
 	Tx        string         `json:"tx"`
 	EndTx     string         `json:"endTx,omitzero"` // that retired it
 }

@@ -13,7 +13,7 @@ import (
 // MaxCards bounds the rate cards of a model version.
 const MaxCards = 100_000
 
-// Publish is the request that puts a rate card in force.
+// Publish is the request that puts a rate card in force, or offers it to the host of another organisation.
 type Publish struct {
 	Named
 	Card     int            `json:"card"`     // the number of the new one: one more than that in force
@@ -76,19 +76,17 @@ type CardName struct {
 	Card int `json:"card"` // 0: the one in force
 }
 
-// LoadCard reads a rate card of a model version, 0 for the one in force, and checks its guard.
+// LoadCard reads a rate card of a model version, whether in force or not, and checks its guard.
 func LoadCard(r ledger.Reader, m Model, number int) (Card, error) {
-	if number == 0 {
-		number = m.Card
-	}
-	c, found, err := ledger.Load[Card](r, cardKey(m.Named, max(number, 1)))
+	key := cardKey(m.Named, max(number, 1))
+	c, found, err := ledger.Load[Card](r, key)
 	if err != nil {
 		return c, err
 	}
 	if !found || number == 0 {
 		return c, ledger.Refuse(ledger.CodeNotFound, "model %s has no rate card %d", m.Named, max(number, 1)).At("card")
 	}
-	return c, nil
+	return c, ledger.MustBeGuarded(r, key, ledger.Owner(m.Name), m.Slots)
 }
 
 func publish(tx ledger.Tx, req Publish) (Card, error) {
@@ -99,7 +97,8 @@ func publish(tx ledger.Tx, req Publish) (Card, error) {
 	if err != nil {
 		return Card{}, err
 	}
-	if req.Card <= m.Card {
+	last := max(m.Card, m.Offer)
+	if req.Card <= last {
 		card, err := LoadCard(tx, m, req.Card)
 		if err == nil && card.Publish != req {
 			err = ledger.Refuse(ledger.CodeExists, "rate card %d says something else", req.Card).At("card")
@@ -109,7 +108,7 @@ func publish(tx ledger.Tx, req Publish) (Card, error) {
 	if m.State != Registered {
 		return Card{}, ledger.Refuse(ledger.CodeState, "model %s is %s", m.Named, m.State)
 	}
-	if next := m.Card + 1; req.Card != next {
+	if next := last + 1; req.Card != next {
 		return Card{}, ledger.Invalid("card", "the next rate card is %d", next)
 	}
 	host, err := account.Load(tx, "host", req.Host)
@@ -129,7 +128,15 @@ func publish(tx ledger.Tx, req Publish) (Card, error) {
 		return Card{}, ledger.Invalid("ownerPpm", "data %d, validators %d, platform %d, upstream %d, host %d and owner %d ppm sum to %d, not %d",
 			card.Parts.Data, card.Parts.Validators, card.Parts.Platform, card.Parts.Upstream, card.Parts.Host, card.Parts.Owner, sum, money.Million)
 	}
-	m.Card = req.Card
+	if card.foreign() {
+		m.Offer = req.Card
+		err = askHost(tx, m, card)
+	} else {
+		m.Card, m.Offer = req.Card, 0
+	}
+	if err != nil {
+		return Card{}, err
+	}
 	if err := ledger.Save(tx, Key(m.Named), m); err != nil {
 		return Card{}, err
 	}

@@ -3,6 +3,7 @@ package rules_test
 import (
 	"testing"
 
+	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
 	"github.com/datanet-consortium/datanet/chaincode/erasure"
@@ -32,6 +33,22 @@ func trainingRequests(f *testing.F, c *rulestest.Consortium, user, ann ledger.Ca
 	c.Must(f, user, "model:Register", base)
 	c.Must(f, ann, "erasure:Request", approved[1])
 
+	// A's model, which the user is to host.
+	theirs := rulestest.User(rulestest.A, "trainer1", ledger.Trainer)
+	c.OpenAll(f, theirs)
+	lending := rulestest.B + "/more"
+	c.Must(f, user, "datanet:Create", datanet.Create{Name: lending, Content: rulestest.Verse(c.Members()...)})
+	c.Must(f, user, "seal:Append", seal.Append{Datanet: lending, Contributions: []string{c.Approved(f, user, lending, 1)[0].ID}})
+	c.Must(f, user, "snapshot:Take", snapshot.Named{Datanet: lending, Number: 1})
+	grant := access.Named{Datanet: lending, ID: c.ID()}
+	c.Must(f, user, "access:Grant", access.Terms{Named: grant, Grantee: rulestest.A, Purposes: []licence.Purpose{licence.Research}, Expires: c.Clock.AddDate(1, 0, 0)})
+	lent := ticket.Open{ID: c.ID(), Snapshots: []snapshot.Named{{Datanet: lending, Number: 1}}, Purpose: licence.Research, Grants: []ticket.GrantName{ticket.GrantName(grant)}}
+	c.Must(f, theirs, "ticket:Open", lent)
+	hosted := base
+	hosted.Name, hosted.Tickets, hosted.Corpus = rulestest.A+"/hosted", []string{lent.ID}, model.Corpus{Tokens: 4, Distinct: 3, Digest: rulestest.Hash}
+	c.Must(f, theirs, "model:Register", hosted)
+	c.Must(f, theirs, "model:Publish", model.Publish{Named: hosted.Named, Card: 1, PriceIn: 1, Host: user.Account(), HostPpm: 100_000, OwnerPpm: 150_000})
+
 	again := open
 	again.ID, again.Country = c.ID(), "IR"
 	tuned := base
@@ -54,6 +71,8 @@ func trainingRequests(f *testing.F, c *rulestest.Consortium, user, ann ledger.Ca
 		"model:Register":     tuned,
 		"model:Publish": model.Publish{Named: base.Named, Card: 1, PriceIn: 1, PriceOut: 5, Host: user.Account(),
 			HostPpm: 100_000, OwnerPpm: 150_000},
+		"model:Accept":        model.CardName{Named: hosted.Named, Card: 1},
+		"model:Consent":       model.CardName{Named: hosted.Named},
 		"model:Lineage":       model.Ancestry{Named: base.Named, Depth: 2},
 		"model:Downstream":    model.Impact{Datanet: pool, Contribution: mine.ID},
 		"erasure:Request":     mine,

@@ -170,7 +170,7 @@ func read(r ledger.Reader, name model.Named) (b basis, err error) {
 	if b.model, err = model.Load(r, "model", name); err != nil {
 		return b, err
 	}
-	if b.card, err = model.LoadCard(r, b.model, 0); err != nil {
+	if b.card, err = model.Offered(r, b.model); err != nil {
 		return b, ledger.AsFault(err).At("model")
 	}
 	for _, source := range b.model.Lineage {

@@ -112,6 +112,7 @@ func (m *market) pay(t *testing.T, root merkle.Hash, fee money.Amount) (paid set
 
 func (m *market) publish(t *testing.T) {
 	m.Must(t, tuner, "model:Publish", model.Publish{Named: m.tuned.Named, Card: 1, PriceOut: 5, Host: host.Account(), HostPpm: 100_000, OwnerPpm: 110_000})
+	m.Must(t, host, "model:Accept", model.CardName{Named: m.tuned.Named, Card: 1})
 }
 
 func fund(t *testing.T, m *market) {
