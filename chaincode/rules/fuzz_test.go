@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stretchr/testify/require"
 
 	"github.com/datanet-consortium/datanet/chaincode/access"
@@ -19,40 +20,62 @@ import (
 )
 
 // FuzzFunctions sends arbitrary documents to every function: whatever comes, the answer is a value or a fault that is
-// not internal, and a refusal leaves nothing behind.
+// not internal. What is accepted writes all of a transaction, and what is refused writes nothing of it.
 func FuzzFunctions(f *testing.F) {
 	functions := rules.New(nil).Functions()
-	for i := range functions {
-		f.Add(uint8(i), []byte(`{}`))
-		f.Add(uint8(i), []byte(`{"id":"00000000000000000000000000000000","account":"AMSP:ann","datanet":"AMSP/verse","number":1,"msp":"AMSP"}`))
-	}
-	f.Add(uint8(0), []byte(`{"id":"00000000000000000000000000000000","kind":"token.mint","params":{"to":"AMSP:ann","amount":"5"},"expires":"2030-01-02T00:00:00Z"}`))
-	f.Add(uint8(0), []byte(`{"id":"00000000000000000000000000000000","to":"AMSP:ann","amount":"5","credits":["0000000000000000000000000000000000000000000000000000000000000000"],"apart":true}`))
 	c := rulestest.New(f)
 	everyone := rulestest.User(rulestest.B, "all", ledger.Roles...)
 	ann := rulestest.User(rulestest.A, "ann", ledger.Consumer, ledger.Contributor)
 	c.OpenAll(f, everyone, ann)
 	c.SetSchedule(f)
-	seeds := requests(f, c, ann)
-	maps.Copy(seeds, trainingRequests(f, c, everyone, ann))
-	for name, request := range seeds {
-		i := slices.IndexFunc(functions, func(f *ledger.Function) bool { return f.Name == name })
+	accepted := requests(f, c, ann)
+	maps.Copy(accepted, trainingRequests(f, c, everyone, ann))
+	understood := otherRequests(f, c, everyone, accepted)
+	for i, function := range functions {
+		request, ok := accepted[function.Name]
+		if !ok {
+			request = understood[function.Name]
+		}
+		require.NotNil(f, request, "%s has no seed", function.Name)
 		document, err := ledger.Encode(request)
 		require.NoError(f, err)
-		_, err = c.Propose(memledger.Proposal{Caller: everyone, Function: name, Document: document})
-		require.NoError(f, err, "%s: a seed that the rules accept", name)
+		_, err = c.Propose(memledger.Proposal{Caller: everyone, Function: function.Name, Document: document})
+		if ok {
+			require.NoError(f, err, "%s: a seed that the rules accept", function.Name)
+		} else if err != nil {
+			require.NotEqual(f, ledger.CodeInvalid, ledger.AsFault(err).Code, "%s: a seed that is well formed: %v", function.Name, err)
+		}
 		f.Add(uint8(i), document)
+		f.Add(uint8(i), []byte(`{}`))
+	}
+	kinds, there := rules.KeyKinds(), map[ledger.Key]bool{}
+	for _, entry := range c.State() {
+		there[entry.Key] = true
 	}
 	f.Fuzz(func(t *testing.T, index uint8, document []byte) {
 		function := functions[int(index)%len(functions)]
-		before := len(c.State())
-		_, err := c.Propose(memledger.Proposal{Caller: everyone, Function: function.Name, Document: document})
+		envelope, err := c.Propose(memledger.Proposal{Caller: everyone, Function: function.Name, Document: document})
 		if err != nil {
 			fault := new(ledger.Fault)
 			require.ErrorAs(t, err, &fault, "%s", function.Name)
 			require.NotEqual(t, ledger.CodeInternal, fault.Code, "%s: %v", function.Name, fault)
+			require.Nil(t, envelope, "%s: a refusal leaves nothing to order", function.Name)
+			return
 		}
-		require.Len(t, c.State(), before)
+		tx := envelope.Transaction
+		require.True(t, jsontext.Value(envelope.Response).IsValid(), "%s", function.Name)
+		require.Equal(t, envelope.Event != nil, len(tx.Writes)+len(tx.Policies) > 0, "%s has an event exactly when it writes", function.Name)
+		require.False(t, function.Query && envelope.Event != nil, "%s is a query", function.Name)
+		written := map[ledger.Key]bool{}
+		for _, w := range tx.Writes {
+			kind, _, ok := w.Key.Split()
+			require.True(t, ok && slices.Contains(kinds, kind), "%s writes %s", function.Name, w.Key)
+			require.True(t, w.Delete || jsontext.Value(w.Value).IsValid(), "%s writes %s", function.Name, w.Key)
+			written[w.Key] = !w.Delete
+		}
+		for _, p := range tx.Policies {
+			require.True(t, written[p.Key] || there[p.Key], "%s guards %s, which would not be there", function.Name, p.Key)
+		}
 	})
 }
 
