@@ -1,0 +1,6 @@
+-- +goose Up
+CREATE TABLE example (
+    name TEXT PRIMARY KEY,
+    value BYTEA,
+    number BIGINT NOT NULL
+);

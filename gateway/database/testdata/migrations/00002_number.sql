@@ -1,0 +1,2 @@
+-- +goose Up
+CREATE INDEX example_number ON example (number);
