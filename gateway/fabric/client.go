@@ -13,8 +13,6 @@ package fabric
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
@@ -25,15 +23,11 @@ import (
 	"github.com/hyperledger/fabric-protos-go-apiv2/gateway"
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
-
-// maxMessage bounds a message from a peer, in bytes: a block may hold a transaction of 10 MB.
-const maxMessage = 100 << 20
 
 // doubt is how long to wait for the outcome of a transaction whose submission seemed to fail.
 const doubt = 20 * time.Second
@@ -45,28 +39,15 @@ type Identity interface {
 	Sign(message []byte) ([]byte, error)
 }
 
-// Dial opens the one connection that all clients of a peer share. rootCA is the PEM of the peer's TLS authority.
-func Dial(address string, rootCA []byte) (*grpc.ClientConn, error) {
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(rootCA) {
-		return nil, fmt.Errorf("connect to peer %s: no certificate in the TLS authority's PEM", address)
-	}
-	conn, err := grpc.NewClient(address,
-		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)))
-	if err != nil {
-		return nil, fmt.Errorf("connect to peer %s: %w", address, err)
-	}
-	return conn, nil
-}
-
 // Client calls the chaincode as one identity through one peer. It is safe for concurrent use.
 type Client struct {
 	gateway  *client.Gateway
 	network  *client.Network
 	contract *client.Contract
 	identity Identity
+	conn     grpc.ClientConnInterface
 	channel  string
+	name     string // of the chaincode
 }
 
 // Connect returns a client over a shared connection.
@@ -76,7 +57,8 @@ func Connect(conn grpc.ClientConnInterface, id Identity, channel, chaincode stri
 		return nil, fmt.Errorf("connect as %s: %w", id.MspID(), err)
 	}
 	network := gw.GetNetwork(channel)
-	return &Client{gateway: gw, network: network, contract: network.GetContract(chaincode), identity: id, channel: channel}, nil
+	return &Client{gateway: gw, network: network, contract: network.GetContract(chaincode), identity: id,
+		conn: conn, channel: channel, name: chaincode}, nil
 }
 
 // Close releases the client; the connection stays open.
@@ -167,51 +149,69 @@ func (e *Endorsed) Submit(ctx context.Context) (*Committed, error) {
 }
 
 func (e *Endorsed) await(ctx context.Context, commit *client.Commit) (*Committed, error) {
-	status, err := commit.StatusWithContext(ctx)
+	block, err := outcome(ctx, commit)
 	if err != nil {
-		return nil, &UnknownError{TxID: e.TxID(), Cause: err}
+		return nil, err
 	}
-	if !status.Successful {
-		return nil, &InvalidError{TxID: e.TxID(), Code: status.Code, Block: status.BlockNumber}
-	}
-	return &Committed{TxID: e.TxID(), Block: status.BlockNumber, Response: e.Response()}, nil
+	return &Committed{TxID: e.TxID(), Block: block, Response: e.Response()}, nil
 }
 
 // Status waits for the outcome of a transaction: nil when it is valid, [*InvalidError], or [*UnknownError] when the
 // context ends first.
 func (c *Client) Status(ctx context.Context, txID string) error {
+	_, err := c.Await(ctx, txID)
+	return err
+}
+
+// Await waits for the outcome of a transaction and returns the block of a valid one. The error is an [*InvalidError], or
+// an [*UnknownError] when the context ends or the peer is lost first: a transaction that never comes is waited for until
+// then. When a transaction was ordered more than once, the outcome is that of the first.
+func (c *Client) Await(ctx context.Context, txID string) (block uint64, err error) {
 	commit, err := c.commit(txID)
 	if err != nil {
-		return err
+		return 0, err
 	}
+	return outcome(ctx, commit)
+}
+
+func outcome(ctx context.Context, commit *client.Commit) (block uint64, err error) {
 	status, err := commit.StatusWithContext(ctx)
 	if err != nil {
-		return &UnknownError{TxID: txID, Cause: err}
+		return 0, &UnknownError{TxID: commit.TransactionID(), Cause: err}
 	}
 	if !status.Successful {
-		return &InvalidError{TxID: txID, Code: status.Code, Block: status.BlockNumber}
+		return 0, &InvalidError{TxID: commit.TransactionID(), Code: status.Code, Block: status.BlockNumber}
 	}
-	return nil
+	return status.BlockNumber, nil
 }
 
 func (c *Client) commit(txID string) (*client.Commit, error) {
-	creator, err := proto.Marshal(identityOf(c.identity))
+	request, err := statusRequest(c.identity, c.channel, txID)
 	if err != nil {
-		return nil, fmt.Errorf("ask for the status of %s: %w", txID, err)
+		return nil, err
 	}
-	request, err := proto.Marshal(&gateway.CommitStatusRequest{ChannelId: c.channel, TransactionId: txID, Identity: creator})
-	if err != nil {
-		return nil, fmt.Errorf("ask for the status of %s: %w", txID, err)
-	}
-	signed, err := proto.Marshal(&gateway.SignedCommitStatusRequest{Request: request})
-	if err != nil {
-		return nil, fmt.Errorf("ask for the status of %s: %w", txID, err)
-	}
-	commit, err := c.gateway.NewCommit(signed)
+	commit, err := c.gateway.NewCommit(request)
 	if err != nil {
 		return nil, fmt.Errorf("ask for the status of %s: %w", txID, err)
 	}
 	return commit, nil
+}
+
+// statusRequest is a request for a transaction's status that nobody has signed yet.
+func statusRequest(id Identity, channel, txID string) ([]byte, error) {
+	creator, err := proto.Marshal(identityOf(id))
+	if err != nil {
+		return nil, fmt.Errorf("ask for the status of %s: %w", txID, err)
+	}
+	request, err := proto.Marshal(&gateway.CommitStatusRequest{ChannelId: channel, TransactionId: txID, Identity: creator})
+	if err != nil {
+		return nil, fmt.Errorf("ask for the status of %s: %w", txID, err)
+	}
+	unsigned, err := proto.Marshal(&gateway.SignedCommitStatusRequest{Request: request})
+	if err != nil {
+		return nil, fmt.Errorf("ask for the status of %s: %w", txID, err)
+	}
+	return unsigned, nil
 }
 
 // Blocks streams the channel's blocks as the peer holds them, from the given number on, until the context ends.

@@ -12,11 +12,15 @@ import (
 // blocks (see [Client.Outcomes]) instead of asking for each transaction. The error is a [*RefusedError] when the
 // transaction will never be ordered, and an [*UnknownError] when it may yet be.
 func (e *Endorsed) Order(ctx context.Context) error {
-	if _, err := e.transaction.SubmitWithContext(ctx); err != nil {
-		if refused := refusal(e.TxID(), err); refused != nil {
+	return order(ctx, e.transaction)
+}
+
+func order(ctx context.Context, tx *client.Transaction) error {
+	if _, err := tx.SubmitWithContext(ctx); err != nil {
+		if refused := refusal(tx.TransactionID(), err); refused != nil {
 			return refused
 		}
-		return &UnknownError{TxID: e.TxID(), Cause: err}
+		return &UnknownError{TxID: tx.TransactionID(), Cause: err}
 	}
 	return nil
 }
