@@ -10,6 +10,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"unicode/utf8"
 
 	"github.com/datanet-consortium/datanet/attribution/text1"
@@ -27,16 +28,33 @@ func (s Secret) Check() string {
 // Of is the fingerprint of a contribution's records, in hex: the HMAC of all their canonical tokens in order, each token
 // the UTF-8 of its runes and a line end, which is in no token.
 func (s Secret) Of(records [][]byte) string {
-	mac := hmac.New(sha256.New, s[:])
-	var token []byte
+	h := s.New()
 	for _, record := range records {
-		for scan := text1.NewScanner(record); scan.Next(); {
-			token = token[:0]
-			for _, r := range scan.Runes() {
-				token = utf8.AppendRune(token, r)
-			}
-			mac.Write(append(token, '\n'))
-		}
+		h.Add(record)
 	}
-	return hex.EncodeToString(mac.Sum(nil))
+	return h.Sum()
 }
+
+// A Hash computes the fingerprint of records that come one after another, in the memory of one.
+type Hash struct {
+	mac   hash.Hash
+	token []byte
+}
+
+// New returns a Hash of no records yet.
+func (s Secret) New() *Hash { return &Hash{mac: hmac.New(sha256.New, s[:])} }
+
+// Add takes the next record.
+func (h *Hash) Add(record []byte) {
+	for scan := text1.NewScanner(record); scan.Next(); {
+		h.token = h.token[:0]
+		for _, r := range scan.Runes() {
+			h.token = utf8.AppendRune(h.token, r)
+		}
+		h.token = append(h.token, '\n')
+		h.mac.Write(h.token)
+	}
+}
+
+// Sum is the fingerprint of the records so far, in hex.
+func (h *Hash) Sum() string { return hex.EncodeToString(h.mac.Sum(nil)) }
