@@ -107,6 +107,10 @@ func ask(g *Segment) {
 		g.Longest(list)
 		places := g.Places(list)
 		if places.Count() > 0 {
+			for id, where := range g.Following(places, len(list)) {
+				g.Narrow(places, len(list), id)
+				g.Owner(g.Position(where.Start))
+			}
 			first := g.First(places)
 			place := g.Place(first)
 			v.Contribution(place.Contribution)
@@ -117,6 +121,9 @@ func ask(g *Segment) {
 	}
 	g.Longest(run)
 	g.Places(run)
+	for c := range v.Contributions() {
+		g.Extent(c)
+	}
 	_, _ = merged(context.Background(), []*Segment{g, g}, nil)
 }
 

@@ -46,17 +46,26 @@ type mapped struct {
 // Build makes the index of a source in a folder and opens it. What the folder held is replaced once the new
 // index stands, or not at all; so this is also how a damaged index is built again.
 func Build(ctx context.Context, dir string, source Source, options Options) (*Index, error) {
+	x, err := prepare(dir, options, func(x *Index) error { return x.extend(ctx, source) })
+	if err != nil {
+		return nil, fmt.Errorf("build index in %s: %w", dir, err)
+	}
+	return x, nil
+}
+
+// prepare makes a new index in a folder in the place of what it held.
+func prepare(dir string, options Options, fill func(*Index) error) (*Index, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("build index: %w", err)
+		return nil, err
 	}
 	x := newIndex(dir, options)
 	if err := x.own(); err != nil {
-		return nil, fmt.Errorf("build index in %s: %w", dir, err)
+		return nil, err
 	}
 	// The names of new files must differ from those of files that other processes may have open.
 	before, err := readManifest(dir)
 	if err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("build index in %s: %w", dir, errors.Join(err, x.Close()))
+		return nil, errors.Join(err, x.Close())
 	}
 	x.manifest = manifest{Generation: before.Generation, Next: before.Next}
 	if errors.Is(err, ErrDamaged) {
@@ -65,13 +74,13 @@ func Build(ctx context.Context, dir string, source Source, options Options) (*In
 		err = nil
 	}
 	if err == nil {
-		err = x.extend(ctx, source)
+		err = fill(x)
 	}
 	if err == nil {
 		err = x.manifest.clean(dir)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("build index in %s: %w", dir, errors.Join(err, x.Close()))
+		return nil, errors.Join(err, x.Close())
 	}
 	x.start()
 	return x, nil
@@ -273,21 +282,30 @@ func (x *Index) Append(ctx context.Context, source Source) error {
 }
 
 // extend builds a source into segments and adds them.
-func (x *Index) extend(ctx context.Context, source Source) (err error) {
+func (x *Index) extend(ctx context.Context, source Source) error {
+	x.mu.Lock()
+	known := make(names)
+	for _, g := range x.segments {
+		for _, c := range g.contributions {
+			known[c.id] = true
+		}
+	}
+	x.mu.Unlock()
+	return x.grow(ctx, func(add func(*Segment) error) error {
+		return eachSegment(ctx, source, x.options, known, Writing, add)
+	})
+}
+
+// grow adds the segments that each calls add with, all of them or, when something fails, none.
+func (x *Index) grow(ctx context.Context, each func(add func(*Segment) error) error) (err error) {
 	view, err := x.View()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, view.Close()) }()
-	known := make(names)
-	for _, g := range view.segments {
-		for _, c := range g.contributions {
-			known[c.id] = true
-		}
-	}
 	var added []*mapped
 	all := slices.Clone(view.segments)
-	err = eachSegment(ctx, source, x.options, known, Writing, func(g *Segment) error {
+	err = each(func(g *Segment) error {
 		m, err := x.save(ctx, g)
 		if err == nil {
 			added = append(added, m)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
 )
@@ -247,9 +246,8 @@ func merged(ctx context.Context, segments []*Segment, gone map[string]bool) (*st
 	if symbols > maxSymbols {
 		return nil, errors.New("a segment would have 2³¹ tokens and more")
 	}
-	s := &stream{text: huge(make([]int32, symbols))[:0], dictionary: newDictionary()}
+	s := newGathering(symbols)
 	for _, g := range segments {
-		global := make([]uint32, g.Size())
 		for i, c := range g.contributions {
 			if err := context.Cause(ctx); err != nil {
 				return nil, err
@@ -257,24 +255,11 @@ func merged(ctx context.Context, segments []*Segment, gone map[string]bool) (*st
 			if gone[c.id] {
 				continue
 			}
-			first, last := g.recordsOf(i)
-			s.contributions = append(s.contributions, contribution{id: c.id, account: c.account, record: uint32(len(s.records))})
-			for _, start := range g.records[first:last] {
-				s.records = append(s.records, uint32(len(s.text)))
-				for position := start; g.text[position] != separator; position++ {
-					id := g.text[position]
-					if global[id] == 0 {
-						t := g.Token(id)
-						global[id] = s.dictionary.add(t.Text, t.Hash, g.Runes(id))
-					}
-					s.text = append(s.text, int32(global[id]))
-				}
-				s.text = append(s.text, separator)
+			if err := s.take(g, i); err != nil {
+				return nil, err
 			}
 		}
-		if uint64(len(s.dictionary.text)) > math.MaxUint32/2 {
-			return nil, errors.New("the distinct tokens of a segment would take more than 2 GiB")
-		}
+		delete(s.ids, g)
 	}
-	return s, nil
+	return &s.stream, nil
 }
