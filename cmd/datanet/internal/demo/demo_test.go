@@ -4,7 +4,6 @@ package demo
 
 import (
 	"bytes"
-	"context"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -14,10 +13,8 @@ import (
 
 	"github.com/hyperledger/fabric-lib-go/common/flogging"
 	"github.com/stretchr/testify/require"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
-	"github.com/datanet-consortium/datanet/chaincode/member"
 	"github.com/datanet-consortium/datanet/chaincode/proposal"
 	"github.com/datanet-consortium/datanet/chaincode/token"
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/corpus"
@@ -55,28 +52,6 @@ func TestTell(t *testing.T) {
 		require.Contains(t, out, "PoetrySocietyMSP/persian-poetry-2 is a new datanet")
 		require.Contains(t, out, "over all 14 accounts")
 		require.Contains(t, out, "200.000000")
-	})
-	t.Run("no verse, title, name, nonce or salt reaches the ledger", func(t *testing.T) {
-		var stored bytes.Buffer
-		s := gathered(t, options)
-		for _, block := range blocks(t, s) {
-			stored.Write(block)
-		}
-		require.Contains(t, stored.String(), string(s.poets[0].account), "the search finds what is there")
-		for i, poet := range s.poets {
-			require.NotContains(t, stored.String(), poet.name)
-			require.NotContains(t, stored.String(), string(s.Corpus[i].Records[0][:60]))
-		}
-		require.NoError(t, filepath.WalkDir(filepath.Join(options.Folder, "contributions"), func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() {
-				return err
-			}
-			d, err := s.archive.dossier(filepath.Base(path[:len(path)-len(".json")]))
-			require.NoError(t, err)
-			require.NotContains(t, stored.String(), string(d.Salt[:]))
-			require.NotContains(t, stored.String(), string(d.DescriptorSalt[:]))
-			return nil
-		}))
 	})
 	t.Run("only its owner may read the archive", func(t *testing.T) {
 		require.NoError(t, filepath.WalkDir(options.Folder, func(path string, entry fs.DirEntry, err error) error {
@@ -136,24 +111,6 @@ func gathered(t *testing.T, options Options) *Story {
 	t.Cleanup(func() { require.NoError(t, s.cast.close()) })
 	t.Cleanup(func() { require.NoError(t, s.archive.close()) })
 	return s
-}
-
-// blocks is the whole ledger as the regulator's peer holds it.
-func blocks(t *testing.T, s *Story) (all [][]byte) {
-	_, err := do[member.Members](t.Context(), s, s.reader, "member:List", ledger.Nothing{})
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	stream, err := s.inspector.client.Blocks(ctx, 0)
-	require.NoError(t, err)
-	for range s.block + 1 {
-		block, ok := <-stream
-		require.True(t, ok)
-		raw, err := proto.Marshal(block)
-		require.NoError(t, err)
-		all = append(all, raw)
-	}
-	return all
 }
 
 // mint is a proposal that could be made.
