@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"math/big"
 	"os"
+	"runtime"
 
 	"github.com/datanet-consortium/datanet/network"
 )
@@ -57,7 +58,8 @@ func readKey(path string) (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Mode().Perm()&0o077 != 0 {
+	// Windows has no such modes; there the folder's access list protects the key.
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("key %s has mode %04o: others can read it; run chmod 600 on it, or replace it if it may have been copied", path, info.Mode().Perm())
 	}
 	raw, err := readBounded(path)

@@ -3,7 +3,6 @@ package pki
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -244,14 +243,9 @@ func (o *Organization) ensureIdentity(dir string, h holder, keys network.KeyAlgo
 	if err != nil {
 		return err
 	}
-	template := &x509.Certificate{
-		Subject:  pkix.Name{CommonName: h.name, Organization: []string{o.Name}, OrganizationalUnit: []string{h.ou}},
-		KeyUsage: x509.KeyUsageDigitalSignature,
-	}
-	if h.enrolled {
-		if err := addAttributes(template, h.name, h.ou, h.roles); err != nil {
-			return fmt.Errorf("attributes of %s: %w", h.name, err)
-		}
+	template, err := identityTemplate(h, []string{o.Name})
+	if err != nil {
+		return err
 	}
 	certPEM, err := o.CA.issue(template, key.Public(), validityOf(h.ou))
 	if err != nil {
