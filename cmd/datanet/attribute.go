@@ -24,7 +24,7 @@ first by name is its origin.`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
-	command.AddCommand(newAttributeBuild(), newAttributeTrace(), newAttributeVerify(), newAttributeReport(), newAttributeReceipts(), newAttributeBench())
+	command.AddCommand(newAttributeBuild(), newAttributeTrace(), newAttributeVerify(), newAttributeReport(), newAttributeReceipts(), newAttributeGenerate(), newAttributeScore(), newAttributeBench())
 	return command
 }
 

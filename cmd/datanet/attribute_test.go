@@ -185,6 +185,10 @@ func TestAttributeRefuses(t *testing.T) {
 		"a receipt that is none":    {"", []string{"verify", "--corpus", corpus, "--text", text, "--receipt", text}, exitFailure, "does not begin as an ATTR/1 receipt"},
 		"no receipt":                {"", []string{"verify", "--corpus", corpus, "--text", text}, exitUsage, "--receipt is needed"},
 		"a nonce of another length": {"", []string{"verify", "--corpus", corpus, "--text", text, "--receipt", text, "--output-nonce", "00"}, exitUsage, "32 hex digits"},
+		"an unknown interpolation":  {"", []string{"generate", "--corpus", corpus, "--interpolation", "good"}, exitUsage, "witten-bell or discounted"},
+		"nobody to leave out":       {"", []string{"generate", "--corpus", corpus, "--leave-out", "zoe"}, exitUsage, "no contributor"},
+		"no tokens":                 {"", []string{"generate", "--corpus", corpus, "--tokens", "0"}, exitUsage, "at least 1"},
+		"no text to score":          {"", []string{"score", "--corpus", corpus}, exitUsage, "--text is needed"},
 		"a case that is none":       {"{}", []string{"receipts"}, exitUsage, "line 1"},
 	} {
 		t.Run(claim, func(t *testing.T) {
@@ -193,4 +197,53 @@ func TestAttributeRefuses(t *testing.T) {
 			require.Contains(t, stderr, c.says)
 		})
 	}
+}
+
+func TestAttributeGenerateQuotesWhatItWasTrainedOn(t *testing.T) {
+	corpus, out := poems(t), filepath.Join(t.TempDir(), "built")
+	code, _, stderr := attribute(t, "", "build", "--corpus", corpus, "--out", out)
+	require.Equal(t, exitSuccess, code, stderr)
+	for claim, place := range map[string][]string{"read again": {"--corpus", corpus}, "built": {"--built", out}} {
+		t.Run(claim, func(t *testing.T) {
+			ask := append([]string{"generate", "--prompt", "Nobody remembers which", "--max-context", "0", "--tokens", "9", "--seed", "3"}, place...)
+			code, first, stderr := attribute(t, "", ask...)
+			require.Equal(t, exitSuccess, code, stderr)
+			require.Contains(t, first, "lighthouse keeper")
+			code, again, stderr := attribute(t, "", append(ask, "--json")...)
+			require.Equal(t, exitSuccess, code, stderr)
+			require.Contains(t, again, strings.TrimSpace(first), "the same seed gives the same text")
+			code, without, stderr := attribute(t, "", append(ask, "--leave-out", "bea")...)
+			require.Equal(t, exitSuccess, code, stderr)
+			require.NotContains(t, without, "lighthouse")
+		})
+	}
+}
+
+func TestAttributeScoreTellsWhatEachContributorGives(t *testing.T) {
+	corpus, out := poems(t), filepath.Join(t.TempDir(), "built")
+	code, _, stderr := attribute(t, "", "build", "--corpus", corpus, "--out", out)
+	require.Equal(t, exitSuccess, code, stderr)
+	passage := []string{"score", "--text", textFile(t, "lighthouse keeper painted zeppelins"), "--before", textFile(t, "Nobody remembers which")}
+	code, stdout, stderr := attribute(t, "", append(passage, "--corpus", corpus)...)
+	require.Equal(t, exitSuccess, code, stderr)
+	require.Contains(t, stdout, "4 tokens, 1 of them unknown")
+	require.Regexp(t, `(?m)^bea +[0-9.]+ +\+[1-9]`, stdout)
+
+	// What it says of the model without bea is what the model without bea says.
+	type scored struct {
+		Bits    float64
+		Without []struct {
+			Account string
+			Bits    float64
+		}
+	}
+	var whole, left scored
+	code, stdout, stderr = attribute(t, "", append(passage, "--built", out, "--json")...)
+	require.Equal(t, exitSuccess, code, stderr)
+	require.NoError(t, json.Unmarshal([]byte(stdout), &whole))
+	code, stdout, stderr = attribute(t, "", append(passage, "--built", out, "--json", "--leave-out", "bea")...)
+	require.Equal(t, exitSuccess, code, stderr)
+	require.NoError(t, json.Unmarshal([]byte(stdout), &left))
+	require.Equal(t, "bea", whole.Without[0].Account)
+	require.Equal(t, whole.Without[0].Bits, left.Bits)
 }
