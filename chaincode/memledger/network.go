@@ -45,6 +45,8 @@ type Config struct {
 	Now func() time.Time
 	// Strict simulates every proposal twice and compares reads, writes, response and event byte by byte.
 	Strict bool
+	// Committed, when not nil, is told of every block, in order, the genesis block excepted.
+	Committed func(*Block)
 }
 
 // Network is a channel of peers in memory. It is not safe for concurrent use.
@@ -203,8 +205,13 @@ func (n *Network) Cut() (*Block, error) {
 		transactions[i] = envelope.Transaction
 	}
 	var err error
-	block.Flags, err = n.engine.Commit(transactions)
-	return block, err
+	if block.Flags, err = n.engine.Commit(transactions); err != nil {
+		return block, err
+	}
+	if n.config.Committed != nil {
+		n.config.Committed(block)
+	}
+	return block, nil
 }
 
 // Invoke proposes, submits and cuts a block; the flag is that of this transaction, others waiting come with it.

@@ -46,9 +46,15 @@ func New(t T) *Consortium {
 // Of founds a consortium of the members, the first of which is A.
 func Of(t T, members ...string) *Consortium {
 	t.Helper()
+	return Watched(t, nil, members...)
+}
+
+// Watched founds a consortium like [Of] and tells of every block, if committed is not nil.
+func Watched(t T, committed func(*memledger.Block), members ...string) *Consortium {
+	t.Helper()
 	c := &Consortium{Clock: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}
 	network, err := memledger.New(memledger.Config{Channel: "datanet", Members: members, Observers: []string{Regulator},
-		Registry: rules.New(members), Now: func() time.Time { return c.Clock }, Strict: true})
+		Registry: rules.New(members), Now: func() time.Time { return c.Clock }, Strict: true, Committed: committed})
 	if err != nil {
 		t.Fatalf("new ledger: %v", err)
 	}
