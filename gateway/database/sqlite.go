@@ -38,7 +38,11 @@ func openSQLite(ctx context.Context, address string) (*DB, error) {
 		}
 		return sql.Open("sqlite", "file:"+(&url.URL{Path: slash}).EscapedPath()+"?"+options.Encode())
 	}
-	write, err := connect("journal_mode(WAL)", "synchronous("+synchronous+")", "foreign_keys(1)")
+	secureDelete := "0"
+	if synchronous == "full" { // see Shred
+		secureDelete = "1"
+	}
+	write, err := connect("journal_mode(WAL)", "synchronous("+synchronous+")", "foreign_keys(1)", "secure_delete("+secureDelete+")")
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
