@@ -1,0 +1,5 @@
+//go:build !failpoints
+
+package outbox
+
+func failpoint(Step) {}
