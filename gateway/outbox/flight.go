@@ -237,7 +237,7 @@ func (o *Outbox) deliver(ctx context.Context, r row, sent bool) (outcome, error)
 	envelope := fabric.Envelope{TxID: r.TxID, Bytes: r.envelope}
 	for attempt := 1; ; attempt++ {
 		if sent { // as after a restart
-			if out, known := o.await(ctx, r.TxID, glance); known {
+			if out, known := o.await(ctx, r.TxID, o.glance); known {
 				return out, nil
 			}
 		}
@@ -253,7 +253,7 @@ func (o *Outbox) deliver(ctx context.Context, r row, sent bool) (outcome, error)
 		default:
 			return outcome{}, err
 		}
-		out, known := o.await(ctx, r.TxID, doubt)
+		out, known := o.await(ctx, r.TxID, o.doubt)
 		switch {
 		case known:
 			return out, nil
@@ -268,8 +268,8 @@ func (o *Outbox) deliver(ctx context.Context, r row, sent bool) (outcome, error)
 	}
 }
 
-func (o *Outbox) await(ctx context.Context, txID string, patience time.Duration) (out outcome, known bool) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (o *Outbox) await(ctx context.Context, txID string, wait time.Duration) (out outcome, known bool) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	block, err := o.options.Service.Await(ctx, txID)
 	invalid := new(fabric.InvalidError)

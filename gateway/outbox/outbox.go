@@ -129,16 +129,19 @@ const (
 	// endorsing bounds one endorsement, pause the wait before the next attempt times its number.
 	endorsing = 30 * time.Second
 	pause     = 50 * time.Millisecond
-	// glance is how long a restarted gateway waits for the outcome of an envelope that it may have sent, doubt how long it
-	// waits for one that it did send before it sends the envelope again. Peers answer at once for what is committed.
-	glance = time.Second
-	doubt  = 20 * time.Second
 	// MaxKey bounds an idempotency key, in bytes.
 	MaxKey = 255
 )
 
+// patience is how long outcomes are waited for.
+type patience struct {
+	glance time.Duration // for that of an envelope that may have been sent before; peers answer at once for what is committed
+	doubt  time.Duration // for that of one that was sent, before it is sent again
+}
+
 // Outbox is safe for concurrent use.
 type Outbox struct {
+	patience
 	db      *database.DB
 	options Options
 	secret  []byte
@@ -174,7 +177,7 @@ func Open(ctx context.Context, db *database.DB, options Options) (*Outbox, error
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	o := &Outbox{db: db, options: options, fail: failpoint, flights: map[name]*flight{}, saves: make(chan saving)}
+	o := &Outbox{patience: patience{glance: time.Second, doubt: 20 * time.Second}, db: db, options: options, fail: failpoint, flights: map[name]*flight{}, saves: make(chan saving)}
 	var err error
 	if o.secret, err = readSecret(ctx, db); err != nil {
 		return nil, fmt.Errorf("open outbox: %w", err)
