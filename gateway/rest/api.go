@@ -1,0 +1,126 @@
+// Package rest is the gateway's HTTP interface: the ledger's functions as resources, and what a gateway adds to them.
+//
+// The life of a request: the listener's TLS (package server) → the middleware of this package, which gives it an id,
+// bounds it and logs it → the caller is authenticated → the operation runs. A read runs the ledger's own query function
+// over the index, so the answer is what the peer would give, at the height that the header Datanet-Height names. A write
+// goes to the outbox, which makes it happen once. Whatever fails becomes a [Problem]; the table in problem.go is the one
+// place where failures get their HTTP status.
+//
+// Two lists say what there is: routes has one line for each function of the ledger, and [New] adds the rest. The API
+// document is made from the same values and types that handle the requests, and the tests check every answer against it.
+package rest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/rules"
+	"github.com/datanet-consortium/datanet/gateway/identity"
+)
+
+// Options are what the API works on. What is nil or zero where that is allowed is not part of the API at all, and not in
+// its document.
+type Options struct {
+	// Organisation is the gateway's own, by its MSP ID.
+	Organisation string
+	// Channel is the channel's name.
+	Channel string
+	// Version is the program's.
+	Version string
+	// Authenticate says who a request comes from; its refusals are of type *identity.Error.
+	Authenticate func(*http.Request) (identity.Principal, error)
+	Index        Index
+	Peer         Peer
+	// Outbox is nil in a gateway that only reads.
+	Outbox Outbox
+	// Rate is how many requests a caller may send: as many per second over time, and as many at once.
+	Rate, Burst int
+	// BodyTimeout is how long a caller may take to send a JSON document.
+	BodyTimeout time.Duration
+	// WriteWait is how long a write is waited for when the caller does not say.
+	WriteWait time.Duration
+	Log       *slog.Logger
+	// Metrics takes the API's own measurements.
+	Metrics prometheus.Registerer
+}
+
+// Peer is the gateway's own peer.
+type Peer interface {
+	// Evaluate runs a query on the organisation's own peer.
+	Evaluate(ctx context.Context, function string, document []byte) ([]byte, error)
+}
+
+// API is the HTTP interface.
+type API struct {
+	options    Options
+	registry   *ledger.Registry
+	huma       huma.API
+	router     chi.Router
+	rates      *rates
+	hosts      *rates
+	metrics    *metrics
+	operations []*operation
+	openAPI    []byte
+}
+
+// New makes the API.
+func New(options Options) (*API, error) {
+	if options.Log == nil || options.Authenticate == nil || options.Index == nil || options.Peer == nil || options.Metrics == nil {
+		return nil, fmt.Errorf("make the API: log, metrics, authentication, index and peer are needed")
+	}
+	metrics, err := newMetrics(options.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("make the API: %w", err)
+	}
+	router := chi.NewRouter()
+	a := &API{options: options, registry: rules.New(nil), router: router, metrics: metrics,
+		rates: newRates(options.Rate, options.Burst), hosts: newRates(options.Rate*callersPerHost, options.Burst*callersPerHost)}
+	router.Use(a.observe, a.protect)
+	router.NotFound(a.plain(func() *Problem { return newProblem(codeUnknownRoute, "see /openapi.json") }))
+	router.MethodNotAllowed(a.plain(func() *Problem { return newProblem(codeMethod, "see /openapi.json") }))
+	a.huma = humachi.New(router, huma.Config{OpenAPI: a.document()})
+	if err := a.addRoutes(); err != nil {
+		return nil, err
+	}
+	return a, a.addDocument()
+}
+
+// callersPerHost is how many callers' requests are taken from one address.
+const callersPerHost = 20
+
+// ServeHTTP answers a request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.router.ServeHTTP(w, r) }
+
+// plain answers what no operation does.
+func (a *API) plain(problem func() *Problem) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		note, p := noteOf(r.Context()), problem()
+		note.fail(p)
+		p.write(w, note.request)
+	}
+}
+
+// document is the part of the API document that is no operation.
+func (a *API) document() *huma.OpenAPI {
+	return &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info: &huma.Info{Title: "Datanet gateway of " + a.options.Organisation, Version: a.options.Version,
+			Description: "A Datanet: organisations pool data, agree on its quality, train models on it, and are paid whenever they are used. " +
+				"Reads come from an index of the blocks, whose height the header Datanet-Height names; with at=ledger they come from the peer. " +
+				"Writes happen once: PUT may be repeated as it is, POST with the same Idempotency-Key. " +
+				"Whatever fails is a problem of RFC 9457, to be decided upon by its code."},
+		Components: &huma.Components{Schemas: newRegistry(), SecuritySchemes: map[string]*huma.SecurityScheme{
+			"certificate": {Type: "mutualTLS", Description: "The identity certificate of the caller's organisation as a TLS client certificate."},
+			"token":       {Type: "http", Scheme: "bearer", Description: "An OIDC token, or an API key of this gateway."},
+		}},
+	}
+}

@@ -1,0 +1,181 @@
+package rest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/identity"
+)
+
+// View is the committed state of the ledger at one height, as the index has it.
+type View interface {
+	// Height is the number of blocks that the state is made of.
+	Height() uint64
+	// States returns the values of keys in their order, nil for an absent one.
+	States(ctx context.Context, keys []ledger.Key) ([][]byte, error)
+	// Range is that of [ledger.Store].
+	Range(ctx context.Context, prefix, from ledger.Key, limit int) ([]ledger.Entry, ledger.Key, error)
+	Close() error
+}
+
+// Index is what the blocks have left in the gateway's database.
+type Index interface {
+	View(ctx context.Context) (View, error)
+	// WaitHeight returns when the index has this many blocks, or with the context's error.
+	WaitHeight(ctx context.Context, height uint64) error
+}
+
+// heightHeader names the height of the state that an answer comes from.
+const heightHeader = "Datanet-Height"
+
+// heightLimit bounds how long a read waits for the index to reach min_height.
+const heightLimit = 10 * time.Second
+
+var readHeaders = map[string]string{
+	heightHeader: "The number of blocks of the state that the answer comes from; missing with at=ledger.",
+	"ETag":       "Names this answer; send it in If-None-Match.",
+}
+
+// read is the operation of a query: the ledger's own function, run over the index or on the peer.
+func (a *API) read(b *binding) *operation {
+	op := b.operation(identity.Read)
+	at := text()
+	at.Enum = []any{"index", "ledger"}
+	op.params = append(op.params,
+		queryParam("at", at, "Where to read: the gateway's index (index, the standard), or the peer's state (ledger)."),
+		queryParam("min_height", whole(0, math.MaxInt64), "Wait until the index has this many blocks; a write's Datanet-Block plus 1 shows what it wrote."),
+		headerParam("If-None-Match", false, "The ETag of an answer that the caller has."))
+	op.answers = []answer{
+		{status: http.StatusOK, doc: "The answer.", of: b.function.Response, headers: readHeaders},
+		{status: http.StatusNotModified, doc: "The caller has it.", headers: readHeaders},
+	}
+	op.problems = []string{string(ledger.CodeNotFound), string(ledger.CodeState), codeBehind, codeTimeout, codeDisagreement}
+	op.handle = func(c *call) error {
+		document, err := b.request(c)
+		if err != nil {
+			return err
+		}
+		response, err := c.evaluate(b, document)
+		if err != nil {
+			return err
+		}
+		return c.sendTagged(response, b.immutable)
+	}
+	return op
+}
+
+// evaluate runs the function where the caller wants it.
+func (c *call) evaluate(b *binding, document []byte) ([]byte, error) {
+	switch c.query.Get("at") {
+	case "", "index":
+	case "ledger":
+		return c.api.options.Peer.Evaluate(c.ctx(), b.function.Name, document)
+	default:
+		return nil, invalid("at", "must be index or ledger")
+	}
+	view, err := c.view()
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.api.registry.Execute(&state{view: view, ctx: c.ctx(), channel: c.api.options.Channel, caller: callerOf(c.principal)},
+		b.function.Name, document)
+	err = errors.Join(err, view.Close())
+	if err != nil {
+		return nil, err
+	}
+	return response.Response, nil
+}
+
+// view opens the index at the height that the caller waits for, and names its height in the answer.
+func (c *call) view() (View, error) {
+	if err := c.awaitHeight(); err != nil {
+		return nil, err
+	}
+	view, err := c.api.options.Index.View(c.ctx())
+	if err != nil {
+		return nil, fmt.Errorf("open the index: %w", err)
+	}
+	c.w.Header().Set(heightHeader, strconv.FormatUint(view.Height(), 10))
+	return view, nil
+}
+
+func (c *call) awaitHeight() error {
+	height, err := c.number("min_height", 0, 0, math.MaxInt64)
+	if err != nil || height == 0 {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.ctx(), heightLimit)
+	defer cancel()
+	err = c.api.options.Index.WaitHeight(ctx, uint64(height))
+	if errors.Is(err, context.DeadlineExceeded) {
+		return newProblem(codeBehind, "the index has not got %d blocks yet", height)
+	}
+	return err
+}
+
+// sendTagged answers with an ETag, or that the caller has it already.
+func (c *call) sendTagged(document []byte, immutable bool) error {
+	sum := sha256.Sum256(document)
+	tag := `"` + hex.EncodeToString(sum[:16]) + `"`
+	header := c.w.Header()
+	header.Set("ETag", tag)
+	header.Set("Cache-Control", "private, no-cache")
+	if immutable {
+		header.Set("Cache-Control", "private, max-age=31536000, immutable")
+	}
+	if matches(c.r.Header.Get("If-None-Match"), tag) {
+		c.w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	return c.send(http.StatusOK, document)
+}
+
+// matches tells whether an If-None-Match names the tag.
+func matches(header, tag string) bool {
+	for _, one := range strings.Split(header, ",") {
+		one = strings.TrimPrefix(strings.TrimSpace(one), "W/")
+		if one == tag || one == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+func callerOf(p identity.Principal) ledger.Caller {
+	return ledger.Caller{MSP: p.Account.MSP(), Enrolment: p.Enrolment(), Roles: p.Roles}
+}
+
+// state lets the ledger's query functions run over the index.
+type state struct {
+	view    View
+	ctx     context.Context
+	channel string
+	caller  ledger.Caller
+}
+
+func (s *state) TxID() string          { return strings.Repeat("0", 64) }
+func (s *state) Channel() string       { return s.channel }
+func (s *state) Time() time.Time       { return time.Now() }
+func (s *state) Caller() ledger.Caller { return s.caller }
+
+func (s *state) States(keys []ledger.Key) ([][]byte, error) { return s.view.States(s.ctx, keys) }
+
+func (s *state) Range(prefix, from ledger.Key, limit int) ([]ledger.Entry, ledger.Key, error) {
+	return s.view.Range(s.ctx, prefix, from, limit)
+}
+
+// errPolicies: no query function looks at key policies, which the index does not keep.
+var errPolicies = errors.New("the index does not hold the policies of keys; read with at=ledger")
+
+func (s *state) KeyPolicy(ledger.Key) (ledger.Policy, bool, error) {
+	return ledger.Policy{}, false, errPolicies
+}
