@@ -58,7 +58,9 @@ func newDurableWriter(ctx context.Context, bucket *blob.Bucket, object string) (
 	w := &durableWriter{}
 	options := &blob.WriterOptions{ContentType: "application/octet-stream", DisableContentTypeDetection: true,
 		BeforeWrite: func(as func(any) bool) error {
-			as(&w.file)
+			if as(&w.file) {
+				return w.file.Chmod(0o600)
+			}
 			return nil
 		}}
 	var err error

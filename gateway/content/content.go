@@ -248,10 +248,28 @@ func (s *Store) open(ctx context.Context, id string) (*Content, error) {
 }
 
 func (s *Store) opened(ctx context.Context, r row) (*Content, error) {
+	parts, err := s.parts(ctx, s.db, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return s.openedWith(r, parts)
+}
+
+func (s *Store) openedWith(r row, parts []part) (*Content, error) {
 	if r.State == erasing {
 		return nil, ErrErased
 	}
-	c := &Content{Info: r.Info, store: s}
+	c := &Content{Info: r.Info, store: s, parts: parts}
+	received := int64(0)
+	for i, p := range parts {
+		if received += p.Size; p.Number != int64(i) {
+			return nil, fmt.Errorf("open content %s: its parts: %w", r.ID, ErrDamaged)
+		}
+	}
+	if received != r.Received {
+		// It was read while it grew.
+		c.Received = received
+	}
 	var err error
 	if c.key, err = s.keys.unwrap(kindContent, r.ID, r.wrapped); err != nil {
 		return nil, err
@@ -263,8 +281,7 @@ func (s *Store) opened(ctx context.Context, r row) (*Content, error) {
 	if err := decode(plain, &c.dossier); err != nil {
 		return nil, fmt.Errorf("open content %s: %w", r.ID, err)
 	}
-	c.parts, err = s.parts(ctx, s.db, r.ID)
-	return c, err
+	return c, nil
 }
 
 // querier is the database or a transaction of it.
