@@ -38,7 +38,7 @@ func (m *Model) EachChain(ctx context.Context, p Passage, subsets []Subset, visi
 	}
 	list, from := m.passage(p)
 	longest := m.longest(list[:from], 0, from)
-	w := make([]walk, len(subsets))
+	w := walks{subsets: subsets, each: make([]walk, len(subsets)), distinct: make(map[*spread][]uint64)}
 	for i := from; i < len(list); i++ {
 		if err := context.Cause(ctx); err != nil {
 			return err
@@ -46,26 +46,33 @@ func (m *Model) EachChain(ctx context.Context, p Passage, subsets []Subset, visi
 		if i > from {
 			longest = m.longest(list[:i], 0, longest)
 		}
-		m.chains(list[:i], longest, list[i], subsets, w)
-		for k := range w {
-			visit(i-from, k, w[k].Chain)
+		m.chains(list[:i], longest, list[i], w)
+		for k := range w.each {
+			visit(i-from, k, w.each[k].Chain)
 		}
 	}
 	return nil
 }
 
-// A walk is a subset's chain in the making.
+// walks are the chains of subsets in the making.
+type walks struct {
+	subsets []Subset
+	each    []walk
+	// distinct holds T by subset, for the contexts whose spreads are kept.
+	distinct map[*spread][]uint64
+}
+
 type walk struct {
 	Chain
 	gone bool // the context does not stand in the subset's texts, so no longer one does
 }
 
 // chains computes the chains of a symbol after a text.
-func (m *Model) chains(text []uint32, longest int, symbol uint32, subsets []Subset, w []walk) {
-	var p places
-	for k := range w {
-		w[k] = walk{Chain: Chain{Symbols: m.distinct + 2, Levels: w[k].Levels[:0]}}
+func (m *Model) chains(text []uint32, longest int, symbol uint32, w walks) {
+	for k := range w.each {
+		w.each[k] = walk{Chain: Chain{Symbols: m.distinct + 2, Levels: w.each[k].Levels[:0]}}
 	}
+	var p places
 	for length := range longest + 1 {
 		context := text[len(text)-length:]
 		before := p.n
@@ -74,33 +81,50 @@ func (m *Model) chains(text []uint32, longest int, symbol uint32, subsets []Subs
 			p = m.places(context)
 		}
 		same := length > 1 && p.n == before
-		var whose *spread
-		var who owners
-		for k, subset := range subsets {
-			if w[k].gone {
+		level := m.levels(context, p, symbol, w)
+		for k := range w.each {
+			v := &w.each[k]
+			switch {
+			case v.gone:
+				continue
+			case same:
+				v.Levels = append(v.Levels, v.Levels[len(v.Levels)-1])
 				continue
 			}
-			last := len(w[k].Levels) - 1
-			switch {
-			case same:
-				w[k].Levels = append(w[k].Levels, w[k].Levels[last])
-			case subset.all():
-				w[k].Levels = append(w[k].Levels, Level{N: p.n, T: m.distinctAfter(context, p), C: m.count(p, symbol)})
-			default:
-				if whose == nil {
-					whose, who = m.spread(context, p), m.ownersAfter(context, p, symbol)
-				}
-				w[k].Levels = append(w[k].Levels, Level{N: whose.places.in(subset), T: whose.distinct(subset), C: who.in(subset)})
-			}
-			l := w[k].Levels[len(w[k].Levels)-1]
+			l := level(k)
 			if length == 0 {
 				// The end of a record is a symbol also where there is none.
-				w[k].Symbols = max(l.T, 1) + 1
+				v.Symbols = max(l.T, 1) + 1
 			}
-			if l.N == 0 {
-				w[k].gone, w[k].Levels = true, w[k].Levels[:len(w[k].Levels)-1]
+			if v.gone = l.N == 0; !v.gone {
+				v.Levels = append(v.Levels, l)
 			}
 		}
+	}
+}
+
+// levels returns what tells the level of each subset after one context.
+func (m *Model) levels(context []uint32, p places, symbol uint32, w walks) func(subset int) Level {
+	var s *spread
+	var after owners
+	var distinct []uint64
+	return func(k int) Level {
+		subset := w.subsets[k]
+		if subset.all() {
+			return Level{N: p.n, T: m.distinctAfter(context, p), C: m.count(p, symbol)}
+		}
+		if s == nil {
+			s, after = m.spread(context, p), m.ownersAfter(context, p, symbol)
+			if distinct = w.distinct[s]; distinct == nil {
+				for _, subset := range w.subsets {
+					distinct = append(distinct, s.distinct(subset))
+				}
+				if p.n >= costly {
+					w.distinct[s] = distinct
+				}
+			}
+		}
+		return Level{N: s.places.in(subset), T: distinct[k], C: after.in(subset)}
 	}
 }
 

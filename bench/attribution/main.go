@@ -54,6 +54,8 @@ var experiments = []experiment{
 	{"speed", speed},
 	{"streaming", streamingChecks},
 	{"duplicates", nearDuplicates},
+	{"prediction", prediction},
+	{"subsets", subsetTraining},
 }
 
 // errNoInput says that an experiment was left out.

@@ -260,7 +260,7 @@ func (b *bench) look(ctx context.Context, dir string) error {
 	b.table.add("tokenising the output", target{}, median(tokenising), "µs of processor per token")
 	b.table.add("receipt p95 "+at+", from text to bytes", receipt, receipts[len(receipts)*95/100].Seconds()*1e3, "ms")
 	b.table.add("opening and checking the index "+at, target{}, opened.Seconds()*1e3, "ms")
-	return nil
+	return b.generation(ctx, view, outputs)
 }
 
 // mixed makes an answer of excerpts of 8 to 40 words from records between words drawn one by one.
