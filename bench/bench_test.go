@@ -22,7 +22,7 @@ func TestTableOfARealNetwork(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "figures.json")
 	var table, progress bytes.Buffer
 	c := command()
-	c.SetArgs([]string{"--ordering", "raft", "--repetitions", "1", "--transactions", "60", "--in-flight", "30", "--payees", "20", "--json", path})
+	c.SetArgs([]string{"--ordering", "raft", "--repetitions", "1", "--transactions", "60", "--in-flight", "30", "--payees", "20", "--sealed", "200", "--json", path})
 	c.SetOut(&table)
 	c.SetErr(&progress)
 	require.NoError(t, c.ExecuteContext(t.Context()), progress.String())
@@ -40,7 +40,8 @@ func TestTableOfARealNetwork(t *testing.T) {
 		require.Fail(t, "no such figure", "%s of %s in\n%s", metric, name, content)
 		return 0
 	}
-	for _, name := range []string{noop, "one key written", hotPayee, hotPayer, "transfer, uniform", "batch of 20 payees"} {
+	for _, name := range []string{noop, "one key written", hotPayee, hotPayer, "transfer, uniform", "batch of 20 payees",
+		"contribution", "contribution of 1,000 records", "batch of 100 contributions", "vote, many contributions", "vote, 2 at once on each", "finalise"} {
 		require.Positive(t, value(name, "valid"), name)
 		require.Zero(t, value(name, "conflicts"), "%s has no conflict", name)
 		require.Zero(t, value(name, "failed"), "%s has no failure\n%s", name, table.String())
@@ -48,6 +49,11 @@ func TestTableOfARealNetwork(t *testing.T) {
 	for _, name := range []string{"plain token, hot payee", "plain token, hot payer"} {
 		require.Greater(t, value(name, "conflicts"), 50.0, "%s is bound to conflict", name)
 		require.Zero(t, value(name, "failed"), "%s has no other failure\n%s", name, table.String())
+	}
+	for _, leaves := range []string{"20", "100", "200"} {
+		for _, metric := range []string{"append of a page", "append of one", "snapshot"} {
+			require.Positive(t, value("sealing at "+leaves+" leaves", metric))
+		}
 	}
 	require.Contains(t, table.String(), "≥ 90 % of no-op, 0 conflicts")
 }

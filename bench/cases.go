@@ -29,9 +29,11 @@ const (
 // row is a case, which is a row of the table.
 type row struct {
 	name     string
-	payments int // of one transaction
+	items    int // payments, contributions or votes of one transaction, 0 for none
 	burst    load.Burst
 	expected string
+	// before, unless nil, makes what the burst needs. It is not measured.
+	before func(ctx context.Context, attempts int) error
 }
 
 // workload makes the attempts of all cases.
@@ -121,13 +123,13 @@ func (w *workload) rows(s settings) []row {
 	return []row{
 		{name: noop, burst: burst(w.yardstick(yardstick.Nothing))},
 		{name: "one key written", burst: burst(w.yardstick(yardstick.Write))},
-		{name: hotPayee, payments: 1, burst: burst(w.toMerchant), expected: "≥ 90 % of no-op, 0 conflicts"},
-		{name: hotPayer, payments: 1, burst: burst(w.fromMerchant), expected: "≥ 70 % of no-op"},
-		{name: "transfer, uniform", payments: 1, burst: burst(w.toAnyone)},
-		{name: fmt.Sprintf("batch of %d payees", len(w.payees)), payments: len(w.payees), burst: batches},
-		{name: "plain token, hot payee", payments: 1, burst: burst(w.plain(uniform, hot)), expected: "about one per block"},
-		{name: "plain token, hot payer", payments: 1, burst: burst(w.plain(hot, uniform)), expected: "about one per block"},
-		{name: "plain token, uniform", payments: 1, burst: burst(w.plain(uniform, uniform))},
+		{name: hotPayee, items: 1, burst: burst(w.toMerchant), expected: "≥ 90 % of no-op, 0 conflicts"},
+		{name: hotPayer, items: 1, burst: burst(w.fromMerchant), expected: "≥ 70 % of no-op"},
+		{name: "transfer, uniform", items: 1, burst: burst(w.toAnyone)},
+		{name: fmt.Sprintf("batch of %d payees", len(w.payees)), items: len(w.payees), burst: batches},
+		{name: "plain token, hot payee", items: 1, burst: burst(w.plain(uniform, hot)), expected: "about one per block"},
+		{name: "plain token, hot payer", items: 1, burst: burst(w.plain(hot, uniform)), expected: "about one per block"},
+		{name: "plain token, uniform", items: 1, burst: burst(w.plain(uniform, uniform))},
 	}
 }
 

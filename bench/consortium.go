@@ -45,6 +45,8 @@ type consortium struct {
 	payees    []ledger.Account
 	merchant  *party // who is the one hot payee, and the one hot payer
 	treasury  *party // who was given the credits that all others have
+	members   []string
+	operators map[string][2]*party // of each member
 }
 
 // topologyOf is the consortium to measure.
@@ -110,7 +112,7 @@ func (c *consortium) prepare(ctx context.Context, payees int, progress func(stri
 		c.pids[node.PID] = node.Kind
 	}
 	topology := c.network.State().Topology()
-	members := topology.MemberMSPIDs()
+	c.members = topology.MemberMSPIDs()
 	for _, org := range topology.Organizations() {
 		_, material, err := c.network.State().Organization(org.MSPID)
 		if err != nil {
@@ -129,8 +131,8 @@ func (c *consortium) prepare(ctx context.Context, payees int, progress func(stri
 		}
 		c.followers = append(c.followers, follower)
 	}
-	operators := map[string][2]*party{}
-	for _, msp := range members {
+	c.operators = map[string][2]*party{}
+	for _, msp := range c.members {
 		var pair [2]*party
 		for i := range pair {
 			var err error
@@ -138,17 +140,17 @@ func (c *consortium) prepare(ctx context.Context, payees int, progress func(stri
 				return err
 			}
 		}
-		operators[msp] = pair
+		c.operators[msp] = pair
 	}
-	if _, err := soon(ctx, operators[members[0]][0], call("member:Found", ledger.Nothing{})); err != nil {
+	if _, err := soon(ctx, c.operators[c.members[0]][0], call("member:Found", ledger.Nothing{})); err != nil {
 		return err
 	}
-	progress(fmt.Sprintf("opening %d accounts", payees+len(members)*payersOfMember+2))
-	if err := c.openAccounts(ctx, members, payees); err != nil {
+	progress(fmt.Sprintf("opening %d accounts", payees+len(c.members)*payersOfMember+2))
+	if err := c.openAccounts(ctx, c.members, payees); err != nil {
 		return err
 	}
 	progress("minting credits")
-	return c.mint(ctx, members, operators)
+	return c.mint(ctx)
 }
 
 // enrol gives a member's account a client, and a certificate if it has none.
@@ -176,15 +178,19 @@ func soon(ctx context.Context, p *party, call fabric.Call) (*fabric.Committed, e
 	defer cancel()
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
+	var last error
 	for {
 		committed, err := p.Submit(ctx, call)
 		if err == nil {
 			return committed, nil
 		}
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%s: %w", call.Function, err)
+			return nil, fmt.Errorf("%s: %w", call.Function, last)
 		}
 	}
 }
@@ -221,33 +227,38 @@ func (c *consortium) openAccounts(ctx context.Context, members []string, payees 
 // supply is what the treasury gets, in micro-credits.
 const supply money.Amount = 1 << 60
 
-// mint brings the supply to the treasury by a proposal that two members approve.
-func (c *consortium) mint(ctx context.Context, members []string, operators map[string][2]*party) error {
-	params, err := ledger.Encode(token.Mint{To: c.treasury.account, Amount: supply})
-	if err != nil {
-		return err
-	}
-	content := proposal.Content{ID: newID(), Kind: "token.mint", Params: params,
-		Expires: time.Now().UTC().Truncate(time.Second).Add(2 * proposal.MinTerm)}
-	digest, err := content.Digest()
-	if err != nil {
-		return err
-	}
-	proposer := operators[members[0]][0]
-	if _, err := soon(ctx, proposer, call("proposal:Propose", content)); err != nil {
-		return err
-	}
-	for _, msp := range members[:network.Majority(len(members))] {
-		if _, err := soon(ctx, operators[msp][1], call("proposal:Approve", proposal.Approval{ID: content.ID, Digest: digest})); err != nil {
-			return err
-		}
-	}
-	executed, err := soon(ctx, proposer, call("proposal:Execute", proposal.Named{ID: content.ID}))
+// mint brings the supply to the treasury.
+func (c *consortium) mint(ctx context.Context) error {
+	executed, err := c.decide(ctx, "token.mint", token.Mint{To: c.treasury.account, Amount: supply})
 	if err != nil {
 		return err
 	}
 	_, err = soon(ctx, c.treasury, call("token:Fold", token.Fold{ID: newID(), Credits: []string{executed.TxID}}))
 	return err
+}
+
+// decide carries a proposal through, approved by a majority of the members.
+func (c *consortium) decide(ctx context.Context, kind string, params any) (*fabric.Committed, error) {
+	raw, err := ledger.Encode(params)
+	if err != nil {
+		return nil, err
+	}
+	content := proposal.Content{ID: newID(), Kind: kind, Params: raw,
+		Expires: time.Now().UTC().Truncate(time.Second).Add(2 * proposal.MinTerm)}
+	digest, err := content.Digest()
+	if err != nil {
+		return nil, err
+	}
+	proposer := c.operators[c.members[0]][0]
+	if _, err := soon(ctx, proposer, call("proposal:Propose", content)); err != nil {
+		return nil, err
+	}
+	for _, msp := range c.members[:network.Majority(len(c.members))] {
+		if _, err := soon(ctx, c.operators[msp][1], call("proposal:Approve", proposal.Approval{ID: content.ID, Digest: digest})); err != nil {
+			return nil, err
+		}
+	}
+	return soon(ctx, proposer, call("proposal:Execute", proposal.Named{ID: content.ID}))
 }
 
 // inParallel does something for all parties, a few dozen at once.

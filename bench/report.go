@@ -94,26 +94,26 @@ func heading(s settings, t *network.Topology) string {
 	}
 	slices.Sort(names)
 	return fmt.Sprintf(`%d members and the regulator, %s ordering, %s identities, each transaction endorsed by %d members
-medians of %d bursts of %d transactions (batches: %d), %d in flight (batches: %d), in turn on one network
+medians of %d bursts of %d transactions (batches of payments: %d, of contributions: %d), %d in flight (batches: %d), in turn on one network
 each slot sends its next transaction when a block has told the fate of the last; clients share the machine`,
 		len(t.Members), t.Ordering.Type, strings.Join(names, " and "), network.Majority(len(t.Members)),
-		s.repetitions, s.transactions, max(1, s.transactions/batchesOf), s.inFlight, batchesInFlight)
+		s.repetitions, s.transactions, max(1, s.transactions/batchesOf), max(1, s.transactions/(2*batchesOf)), s.inFlight, batchesInFlight)
 }
 
 // nameWidth is the width of the first column, which alone is aligned to the left.
-const nameWidth = 24
+const nameWidth = 30
 
 func printTable(out io.Writer, heading string, lines []line) error {
 	fmt.Fprintln(out, heading)
 	fmt.Fprintln(out)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, strings.Repeat(" ", nameWidth)+"\tvalid tx/s\tpayments/s\tof no-op\tconflicts\tp50\tp99\tCPU s/1000 tx\t  expected")
+	fmt.Fprintln(table, strings.Repeat(" ", nameWidth)+"\tvalid tx/s\titems/s\tof no-op\tconflicts\tp50\tp99\tCPU s/1000 tx\t  expected")
 	for _, l := range lines {
-		payments := "–"
-		if l.payments > 0 {
-			payments = fmt.Sprintf("%.0f", l.valid*float64(l.payments))
+		items := "–"
+		if l.items > 0 {
+			items = fmt.Sprintf("%.0f", l.valid*float64(l.items))
 		}
-		fmt.Fprintf(table, "%-*s\t%.1f\t%s\t%.0f %%\t%.1f %%\t%s\t%s\t%s\t  %s\n", nameWidth, l.name, l.valid, payments, l.ratio, l.conflicts,
+		fmt.Fprintf(table, "%-*s\t%.1f\t%s\t%.0f %%\t%.1f %%\t%s\t%s\t%s\t  %s\n", nameWidth, l.name, l.valid, items, l.ratio, l.conflicts,
 			l.p50.Round(time.Millisecond), l.p99.Round(time.Millisecond), seconds(l.cpu), l.expected)
 	}
 	if err := table.Flush(); err != nil {
@@ -142,15 +142,15 @@ type figure struct {
 	Unit   string  `json:"unit"`
 }
 
-func writeJSON(path string, lines []line) error {
+func writeJSON(path string, lines []line, stages []stage) error {
 	var figures []figure
 	for _, l := range lines {
 		add := func(metric string, value float64, unit string) {
 			figures = append(figures, figure{Case: l.name, Metric: metric, Value: value, Unit: unit})
 		}
 		add("valid", l.valid, "tx/s")
-		if l.payments > 0 {
-			add("payments", l.valid*float64(l.payments), "1/s")
+		if l.items > 0 {
+			add("items", l.valid*float64(l.items), "1/s")
 		}
 		add("ratio to no-op", l.ratio, "%")
 		add("conflicts", l.conflicts, "%")
@@ -160,6 +160,9 @@ func writeJSON(path string, lines []line) error {
 		if l.cpu > 0 {
 			add("cpu", l.cpu, "s/1000 tx")
 		}
+	}
+	for _, s := range stages {
+		figures = append(figures, s.figures()...)
 	}
 	content, err := json.MarshalIndent(figures, "", "  ")
 	if err != nil {

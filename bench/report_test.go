@@ -43,7 +43,7 @@ func burst(valid, conflicts, failed int, seconds float64) sample {
 }
 
 func TestLinesCompareEachTurnWithItsOwnNoOp(t *testing.T) {
-	rows := []row{{name: noop}, {name: "skipped"}, {name: "transfer", payments: 1, expected: "all of it"}}
+	rows := []row{{name: noop}, {name: "skipped"}, {name: "transfer", items: 1, expected: "all of it"}}
 	lines := summarise(rows, [][]sample{
 		{burst(1000, 0, 0, 1), burst(100, 0, 0, 1), burst(500, 0, 0, 1)},
 		nil,
@@ -68,12 +68,14 @@ func TestLinesCompareEachTurnWithItsOwnNoOp(t *testing.T) {
 	}
 
 	path := filepath.Join(t.TempDir(), "figures.json")
-	require.NoError(t, writeJSON(path, lines))
+	require.NoError(t, writeJSON(path, lines, []stage{{leaves: 7, noop: 2 * time.Millisecond, fill: 9 * time.Millisecond}}))
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
 	var figures []figure
 	require.NoError(t, json.Unmarshal(content, &figures))
 	require.Contains(t, figures, figure{Case: "transfer", Metric: "conflicts", Value: 10, Unit: "%"})
+	require.Contains(t, figures, figure{Case: "sealing at 7 leaves", Metric: "append of a page", Value: 9, Unit: "ms"})
+	require.Contains(t, figures, figure{Case: "sealing at 7 leaves", Metric: "append of a page, to no-op", Value: 4.5, Unit: "ratio"})
 	require.Contains(t, figures, figure{Case: noop, Metric: "ratio to no-op", Value: 100, Unit: "%"})
 }
 
