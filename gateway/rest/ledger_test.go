@@ -137,7 +137,6 @@ type view struct {
 }
 
 func (v *view) Height() uint64 { return v.height }
-func (v *view) Close() error   { return nil }
 
 func (v *view) States(_ context.Context, keys []ledger.Key) ([][]byte, error) {
 	values := make([][]byte, len(keys))

@@ -24,7 +24,6 @@ type View interface {
 	States(ctx context.Context, keys []ledger.Key) ([][]byte, error)
 	// Range is that of [ledger.Store].
 	Range(ctx context.Context, prefix, from ledger.Key, limit int) ([]ledger.Entry, ledger.Key, error)
-	Close() error
 }
 
 // Index is what the blocks have left in the gateway's database.
@@ -86,13 +85,15 @@ func (c *call) evaluate(b *binding, document []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	response, err := c.api.registry.Execute(&state{view: view, ctx: c.ctx(), channel: c.api.options.Channel, caller: callerOf(c.principal)},
-		b.function.Name, document)
-	err = errors.Join(err, view.Close())
+	over := &state{view: view, ctx: c.ctx(), channel: c.api.options.Channel, caller: callerOf(c.principal)}
+	outcome, err := c.api.registry.Execute(over, b.function.Name, document)
+	if over.guarded {
+		return c.api.options.Peer.Evaluate(c.ctx(), b.function.Name, document)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return response.Response, nil
+	return outcome.Response, nil
 }
 
 // view opens the index at the height that the caller waits for, and names its height in the answer.
@@ -160,6 +161,9 @@ type state struct {
 	ctx     context.Context
 	channel string
 	caller  ledger.Caller
+	// guarded is set when the function asked for the policy of a key, which the index does not keep: then only the peer,
+	// which has at least the blocks of the index, can answer.
+	guarded bool
 }
 
 func (s *state) TxID() string          { return strings.Repeat("0", 64) }
@@ -173,9 +177,7 @@ func (s *state) Range(prefix, from ledger.Key, limit int) ([]ledger.Entry, ledge
 	return s.view.Range(s.ctx, prefix, from, limit)
 }
 
-// errPolicies: no query function looks at key policies, which the index does not keep.
-var errPolicies = errors.New("the index does not hold the policies of keys; read with at=ledger")
-
-func (s *state) KeyPolicy(ledger.Key) (ledger.Policy, bool, error) {
-	return ledger.Policy{}, false, errPolicies
+func (s *state) KeyPolicy(key ledger.Key) (ledger.Policy, bool, error) {
+	s.guarded = true
+	return ledger.Policy{}, false, fmt.Errorf("the index does not keep the policy of %s", key)
 }
