@@ -2,8 +2,9 @@
 GO ?= go
 DIR ?= .datanet
 ORDERING ?= bft
+FUZZ ?= 10000000x
 
-.PHONY: demo test build integration conformance soak bench bench-attribution network down fmt vet clean
+.PHONY: demo test build integration conformance soak fuzz bench bench-attribution network down fmt vet clean
 
 demo: build ## the main job end to end on a real network, which stays up
 	bin/datanet demo --dir $(DIR) $(if $(CORPUS),--corpus $(CORPUS))
@@ -25,6 +26,20 @@ soak: ## the large counts; takes long
 	$(GO) test -timeout 60m ./integration -run 'TestRealNetwork/(concurrent_clients|raw_state)' -v -args -operations=10000
 	$(GO) test -timeout 60m ./integration -run TestSealingOnMemledger -v -args -sealed=100000
 	$(GO) test -timeout 60m ./integration -run TestRealNetwork/sealing -v -args -sealed-real=10000
+	$(GO) run ./bench/attribution --only equal --cases 20000
+	$(GO) test -timeout 60m ./attribution/indexed -args -indexed.cases=20000
+	$(GO) test -timeout 60m ./attribution/infgram -rapid.checks=10000
+	$(GO) test -timeout 60m ./attribution/index -rapid.checks=3000
+	GOARCH=386 $(GO) test -timeout 60m ./attribution/...
+	$(MAKE) fuzz
+
+FUZZED = text1:FuzzTokens index:FuzzDecode index:FuzzManifest receipt:FuzzDecode ingest:FuzzRead \
+	streaming:FuzzOpen report:FuzzOf explain:FuzzPrintable golden:FuzzReadCase
+
+fuzz: ## every reader of attribution; FUZZ=20s or 1000000x says how long each, by default ten million executions
+	for target in $(FUZZED); do \
+		$(GO) test ./attribution/$${target%:*} -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime $(FUZZ) -fuzzminimizetime 5x -timeout 0 || exit 1; \
+	done
 
 bench: build ## one table; JSON=FILE also writes its rows
 	$(GO) run ./bench $(if $(JSON),--json $(JSON))
