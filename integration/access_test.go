@@ -68,6 +68,11 @@ func tryEveryCell(t *testing.T, b story.Backend) {
 	for _, f := range rules.New(nil).Functions() {
 		row, ok := table[f.Name]
 		require.True(t, ok, "%s has no row in the table", f.Name)
+		if f.Query {
+			require.Equal(t, []string{"all", "all", "all"}, row[:3], "%s: a query is for everyone, the regulator too", f.Name)
+		} else {
+			require.Equal(t, "-", row[2], "%s: the regulator writes nothing", f.Name)
+		}
 		require.Contains(t, requests, f.Name)
 		document, err := ledger.Encode(requests[f.Name])
 		require.NoError(t, err)

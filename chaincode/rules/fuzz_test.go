@@ -66,6 +66,9 @@ func FuzzFunctions(f *testing.F) {
 		require.True(t, jsontext.Value(envelope.Response).IsValid(), "%s", function.Name)
 		require.Equal(t, envelope.Event != nil, len(tx.Writes)+len(tx.Policies) > 0, "%s has an event exactly when it writes", function.Name)
 		require.False(t, function.Query && envelope.Event != nil, "%s is a query", function.Name)
+		if envelope.Event != nil {
+			require.Regexp(t, `^[a-z]+\.[a-z-]+/[1-9][0-9]*$`, envelope.Event.Name, "%s: events have a type and a version", function.Name)
+		}
 		written := map[ledger.Key]bool{}
 		for _, w := range tx.Writes {
 			kind, _, ok := w.Key.Split()
