@@ -3,9 +3,12 @@ package ledger_test
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -30,8 +33,17 @@ func (s state) States(keys []ledger.Key) ([][]byte, error) {
 func (s state) KeyPolicy(ledger.Key) (ledger.Policy, bool, error) {
 	return ledger.Policy{}, false, nil
 }
-func (s state) Range(ledger.Key, ledger.Key, int) ([]ledger.Entry, ledger.Key, error) {
-	return nil, "", nil
+func (s state) Range(prefix, from ledger.Key, limit int) (entries []ledger.Entry, next ledger.Key, err error) {
+	for _, key := range slices.Sorted(maps.Keys(s)) {
+		if key < max(prefix, from) || key >= prefix+ledger.Key(utf8.MaxRune) {
+			continue
+		}
+		if len(entries) == limit {
+			return entries, key, nil
+		}
+		entries = append(entries, ledger.Entry{Key: key, Value: s[key]})
+	}
+	return entries, "", nil
 }
 
 type openGate struct{}
@@ -220,5 +232,41 @@ func FuzzSplitKey(f *testing.F) {
 		if kind, parts, ok := ledger.Key(s).Split(); ok {
 			require.Equal(t, ledger.Key(s), ledger.NewKey(kind, parts...))
 		}
+	})
+}
+
+func FuzzParseRoles(f *testing.F) {
+	f.Add("operator, host")
+	f.Add("Operator,host,,host")
+	f.Fuzz(func(t *testing.T, attribute string) {
+		last := -1
+		for _, role := range ledger.ParseRoles(attribute) {
+			i := slices.Index(ledger.Roles, role)
+			require.Greater(t, i, last, "known roles, each once, in one order")
+			require.Contains(t, attribute, string(role))
+			last = i
+		}
+	})
+}
+
+func FuzzCursor(f *testing.F) {
+	s := state{ledger.NewKey("k", "a", "1"): []byte(`{}`), ledger.NewKey("k", "a", "2"): []byte(`{}`), ledger.NewKey("k", "b", "1"): []byte(`{}`)}
+	f.Add("", 1)
+	f.Add("MgA", 1)
+	f.Add("AAAA", 1000)
+	f.Fuzz(func(t *testing.T, cursor string, limit int) {
+		list := ledger.Query("test:List", "", ledger.Anyone, func(l ledger.Lister, req ledger.PageRequest) (ledger.Page[string], error) {
+			return ledger.List(l, ledger.NewKey("k", "a"), req, func(key ledger.Key, _ []byte) (string, error) { return key.String(), nil })
+		})
+		doc, err := ledger.Encode(ledger.PageRequest{Limit: limit, Cursor: cursor})
+		if err != nil {
+			return
+		}
+		out, err := ledger.NewRegistry(openGate{}, []*ledger.Function{list}).Execute(s, "test:List", doc)
+		if err != nil {
+			require.Equal(t, ledger.CodeInvalid, ledger.AsFault(err).Code, "%v", err)
+			return
+		}
+		require.NotContains(t, string(out.Response), "k/b", "a cursor leads nowhere else")
 	})
 }

@@ -106,3 +106,19 @@ func TestSplitWithoutWeightIsRefused(t *testing.T) {
 	_, err = money.Split(5, []money.Part{{Name: "a", Weight: big.NewInt(-1)}})
 	require.Error(t, err)
 }
+
+func FuzzAmount(f *testing.F) {
+	f.Add("0")
+	f.Add("9223372036854775807")
+	f.Add("٣")
+	f.Fuzz(func(t *testing.T, text string) {
+		var a money.Amount
+		if a.UnmarshalText([]byte(text)) != nil {
+			return
+		}
+		require.GreaterOrEqual(t, int64(a), int64(0))
+		again, err := a.MarshalText()
+		require.NoError(t, err)
+		require.Equal(t, text, string(again), "an amount is written in one way only")
+	})
+}
