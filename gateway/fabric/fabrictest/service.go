@@ -66,7 +66,7 @@ func (n *Network) Evaluate(_ context.Context, request *gateway.EvaluateRequest) 
 	}
 	answer, err := n.ledger.Evaluate(p, target)
 	if err != nil {
-		return nil, refusal(err)
+		return nil, status.Errorf(codes.Unknown, "evaluate call to endorser returned error: %s", report(err))
 	}
 	return &gateway.EvaluateResponse{Result: &peer.Response{Status: 200, Payload: answer}}, nil
 }
@@ -204,21 +204,25 @@ func verify(by fabric.Contents, message, signature []byte) error {
 	return err
 }
 
-// refusal is how a peer's gateway reports an error of the chaincode or of its endorsers.
+// refusal is how a peer's gateway says that endorsement failed.
 func refusal(err error) error {
-	message := err.Error()
-	if f := new(ledger.Fault); errors.As(err, &f) {
-		message = "chaincode response 500, " + f.Wire()
-	}
-	if errors.Is(err, memledger.ErrMismatch) {
-		message = "ProposalResponsePayloads do not match"
-	}
-	s, detailed := status.New(codes.Aborted, "failed to endorse transaction, see attached details for more info").
-		WithDetails(&gateway.ErrorDetail{MspId: "", Message: message})
-	if detailed != nil {
-		return detailed
+	s, failed := status.New(codes.Aborted, "failed to endorse transaction, see attached details for more info").
+		WithDetails(&gateway.ErrorDetail{Message: report(err)})
+	if failed != nil {
+		return failed
 	}
 	return s.Err()
+}
+
+// report is how a peer words an error of its chaincode, or a gateway a disagreement of endorsers.
+func report(err error) string {
+	if f := new(ledger.Fault); errors.As(err, &f) {
+		return "chaincode response 500, " + f.Wire()
+	}
+	if errors.Is(err, memledger.ErrMismatch) {
+		return "ProposalResponsePayloads do not match"
+	}
+	return err.Error()
 }
 
 // payloadOf is the transaction that a peer's gateway makes of a proposal and its answer.
