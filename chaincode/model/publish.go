@@ -128,8 +128,9 @@ func publish(tx ledger.Tx, req Publish) (Card, error) {
 		return Card{}, ledger.Invalid("ownerPpm", "data %d, validators %d, platform %d, upstream %d, host %d and owner %d ppm sum to %d, not %d",
 			card.Parts.Data, card.Parts.Validators, card.Parts.Platform, card.Parts.Upstream, card.Parts.Host, card.Parts.Owner, sum, money.Million)
 	}
+	event := "model.published/1"
 	if card.foreign() {
-		m.Offer = req.Card
+		event, m.Offer = "model.offered/1", req.Card
 		err = askHost(tx, m, card)
 	} else {
 		m.Card, m.Offer = req.Card, 0
@@ -141,7 +142,7 @@ func publish(tx ledger.Tx, req Publish) (Card, error) {
 		return Card{}, err
 	}
 	tx.Guard(cardKey(m.Named, req.Card), ledger.SlotPolicy(ledger.Owner(m.Name), m.Slots))
-	tx.Emit("model.published/1", card)
+	tx.Emit(event, card)
 	return card, ledger.Save(tx, cardKey(m.Named, req.Card), card)
 }
 
