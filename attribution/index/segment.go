@@ -90,6 +90,43 @@ func (g *Segment) ID(t Token) uint32 {
 	return Unknown
 }
 
+// IDs appends the ids of tokens, as ID gives them. Looking many up at a time is faster: what one waits for in memory, the
+// others wait for too.
+func (g *Segment) IDs(ids []uint32, tokens []Token) []uint32 {
+	const many = 32
+	var found [many]uint32
+	var starts [many]uint32
+	var heads [many]byte
+	d := g.dictionary
+	mask := uint64(len(d.slots) - 1)
+	for part := range slices.Chunk(tokens, many) {
+		for i, t := range part {
+			slot := d.slots[t.Hash&mask]
+			found[i] = uint32(slot)
+			if slot>>32 != t.Hash>>32 {
+				found[i] = separator
+			}
+		}
+		for i := range part {
+			starts[i] = d.offsets[found[i]]
+		}
+		for i := range part {
+			heads[i] = 0
+			if int(starts[i]) < len(d.text) {
+				heads[i] = d.text[starts[i]]
+			}
+		}
+		for i, t := range part {
+			id := found[i]
+			if id == separator || len(t.Text) == 0 || heads[i] != t.Text[0] || string(d.token(id)) != string(t.Text) {
+				id = g.ID(t) // it is not where it is looked for first
+			}
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // Token returns the token that an id stands for. Its text must not be changed.
 func (g *Segment) Token(id uint32) Token {
 	text := g.dictionary.token(id)
@@ -158,9 +195,16 @@ func (g *Segment) longest(run []uint32) (length int, near uint32) {
 	// The run agrees with the suffix before lo in below tokens and with that at hi in above. The suffixes
 	// between begin with the run's first token.
 	below, above := 0, 0
+	mid := lo + (hi-lo)/2
+	position := g.suffixes[mid]
 	for lo < hi {
-		mid := lo + (hi-lo)/2
-		text := g.text[g.suffixes[mid]:]
+		// Both suffixes that may be next are fetched while the text of this one is.
+		left, right := lo+(mid-lo)/2, mid+1+(hi-mid-1)/2
+		leftPosition, rightPosition := g.suffixes[left], position
+		if right < hi {
+			rightPosition = g.suffixes[right]
+		}
+		text := g.text[position:]
 		n := max(1, min(below, above))
 		for n < len(run) && n < len(text) && text[n] == run[n] {
 			n++
@@ -170,8 +214,10 @@ func (g *Segment) longest(run []uint32) (length int, near uint32) {
 		}
 		if n < len(text) && text[n] > run[n] {
 			hi, above = mid, n
+			mid, position = left, leftPosition
 		} else {
 			lo, below = mid+1, n
+			mid, position = right, rightPosition
 		}
 	}
 	if below >= above {

@@ -24,8 +24,8 @@ import (
 type Engine struct {
 	corpus *index.View
 	n, v   uint64
-	whole  uint64       // L(N+V)
-	known  [4096]uint64 // info(t) by count(t), for small counts
+	whole  uint64          // L(N+V)
+	known  [1 << 15]uint64 // info(t) by count(t), for small counts
 	pool   sync.Pool
 }
 

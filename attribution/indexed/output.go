@@ -34,11 +34,12 @@ type scratch struct {
 	text   []byte   // of the words, one after the other
 	table  []uint32 // words by hash: their number plus one, 0 is empty
 
-	ids    [][]uint32 // of each segment, the output as its ids
-	wordID []uint32
-	weight []uint64 // w
-	sums   []uint64 // of the weights before each token, and of all
-	need   []int    // the least end at which a span from here carries the threshold; more than len(tokens) if none
+	ids     [][]uint32 // of each segment, the output as its ids
+	lookups []index.Token
+	wordID  []uint32
+	weight  []uint64 // w
+	sums    []uint64 // of the weights before each token, and of all
+	need    []int    // the least end at which a span from here carries the threshold; more than len(tokens) if none
 
 	quoted  []bool
 	message []uint32
@@ -109,14 +110,14 @@ func (s *scratch) lookUp(corpus *index.View) {
 	for len(s.ids) < len(segments) {
 		s.ids = append(s.ids, nil)
 	}
+	s.lookups = s.lookups[:0]
 	for k := range s.words {
 		s.words[k].info = 0
+		s.lookups = append(s.lookups, s.words[k].token)
 	}
 	for i, g := range segments {
-		s.wordID = s.wordID[:0]
-		for k := range s.words {
-			id := g.ID(s.words[k].token)
-			s.wordID = append(s.wordID, id)
+		s.wordID = g.IDs(s.wordID[:0], s.lookups)
+		for k, id := range s.wordID {
 			s.words[k].info += uint64(g.Count(id)) // for now, its count
 		}
 		ids := s.ids[i][:0]

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/attribution/merkle"
@@ -292,11 +293,13 @@ func digestOf(tokens []text1.Token) digest {
 	return digest(sum.Sum(whole[:0]))
 }
 
+// table is the digest of the table of canonical tokens.
+var table = sync.OnceValue(func() merkle.Hash { return sha256.Sum256([]byte(text1.Table())) })
+
 // Report ends the draft.
 func (d *Draft) Report() *Report {
 	d.close()
-	table := sha256.Sum256([]byte(text1.Table()))
-	r := &Report{Format: Format, Tokens: table}
+	r := &Report{Format: Format, Tokens: table()}
 	r.Contribution = Contribution{ID: d.contribution.ID, Account: d.contribution.Account, Records: len(d.records)}
 	tree := merkle.Frontier{}
 	for i, text := range d.contribution.Records {
