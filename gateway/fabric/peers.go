@@ -24,6 +24,14 @@ const (
 	answer = 10 * time.Second
 )
 
+// again asks once more, of the next peer if need be, what was under way when a connection broke, where asking twice does
+// no harm. A submission is not among it: what became of it has to be found out first.
+const again = `{"methodConfig": [{
+	"name": [{"service": "gateway.Gateway", "method": "Evaluate"}, {"service": "gateway.Gateway", "method": "Endorse"},
+		{"service": "gateway.Gateway", "method": "CommitStatus"}],
+	"retryPolicy": {"maxAttempts": 3, "initialBackoff": "0.05s", "maxBackoff": "0.5s", "backoffMultiplier": 2,
+		"retryableStatusCodes": ["UNAVAILABLE"]}}]}`
+
 // Dial opens the one connection that all clients of an organisation's peers share. rootCA is the PEM of the peers' TLS
 // authority. Addresses are host:port, and each peer's certificate must name its host. Calls go to the first peer that
 // can be reached, in the order given; when its connection breaks they go to the next one. A peer that hangs without
@@ -45,6 +53,7 @@ func Dial(address string, rootCA []byte, others ...string) (*grpc.ClientConn, er
 	conn, err := grpc.NewClient("peers:///"+address,
 		grpc.WithResolvers(list),
 		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})),
+		grpc.WithDefaultServiceConfig(again),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: silence, Timeout: answer}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)))
 	if err != nil {
