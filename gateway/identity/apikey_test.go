@@ -156,8 +156,9 @@ func TestAPIKeyRequestsAreChecked(t *testing.T) {
 		_, _, err := w.ids.CreateKey(t.Context(), w.trainer(t), r)
 		require.Equal(t, identity.CodeInvalid, code(t, err), name)
 	}
+	trainer := w.trainer(t)
 	for range identity.MaxKeys {
-		w.key(t, w.trainer(t), nil, identity.Read)
+		w.key(t, trainer, nil, identity.Read)
 	}
 	_, _, err := w.ids.CreateKey(t.Context(), w.trainer(t), identity.KeyRequest{Scopes: read, Expires: soon})
 	require.Equal(t, identity.CodeState, code(t, err))
