@@ -64,6 +64,14 @@ func TestWhatFollowsARunIsListedOnceAndInOrder(t *testing.T) {
 			require.Empty(t, want)
 			require.Zero(t, g.Narrow(places, n, uint32(g.Size())).Count())
 		}
+		var tokens []index.Token
+		var ids []uint32
+		for i := range 200 {
+			word := fmt.Appendf(nil, "word%d", i)
+			tokens = append(tokens, index.Token{Text: word, Hash: index.Hash(word)})
+			ids = append(ids, g.ID(tokens[i]))
+		}
+		require.Equal(t, ids, g.IDs(nil, tokens))
 		for c := range corpus {
 			from, to := g.Extent(c)
 			for position := from; position < to; position++ {

@@ -8,18 +8,19 @@ import (
 const (
 	// costly is how many places a context has whose figures are worth keeping.
 	costly = 256
-	// kept is how many contexts are kept; then all are forgotten.
-	kept = 1 << 14
+	// kept is how large the values of one cache may be together, in entries of some 50 bytes; then all are forgotten.
+	kept = 1 << 20
 )
 
 // cache keeps what was computed of frequent contexts.
 type cache[T any] struct {
 	mu    sync.RWMutex
 	known map[string]T
+	size  int
 }
 
-// get returns what compute gives for a context that stands at n places.
-func (c *cache[T]) get(context []uint32, n uint64, compute func() T) T {
+// get returns what compute gives for a context that stands at n places. A value is as large as size says, in entries.
+func (c *cache[T]) get(context []uint32, n uint64, compute func() T, size func(T) int) T {
 	if n < costly {
 		return compute()
 	}
@@ -35,10 +36,14 @@ func (c *cache[T]) get(context []uint32, n uint64, compute func() T) T {
 	}
 	value = compute()
 	c.mu.Lock()
-	if c.known == nil || len(c.known) >= kept {
-		c.known = make(map[string]T)
+	defer c.mu.Unlock()
+	if first, ok := c.known[string(key)]; ok {
+		return first // of another reader
+	}
+	if c.known == nil || c.size > kept {
+		c.known, c.size = make(map[string]T), 0
 	}
 	c.known[string(key)] = value
-	c.mu.Unlock()
+	c.size += 1 + size(value)
 	return value
 }

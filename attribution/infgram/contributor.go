@@ -141,7 +141,7 @@ func (m *Model) owners(context []uint32, p places) owners {
 			}
 		}
 		return newOwners(counts)
-	})
+	}, func(o owners) int { return len(o.list) })
 }
 
 // ownersAfter tells whose the places of a context are at which a symbol follows.
@@ -193,7 +193,7 @@ func (m *Model) spread(context []uint32, p places) *spread {
 		}
 		s.places = newOwners(places)
 		return s
-	})
+	}, func(s *spread) int { return len(s.sets) + len(s.places.list) })
 }
 
 // add counts one symbol that follows in the texts of some accounts. They may be given in any order, and twice.

@@ -295,7 +295,7 @@ func (m *Model) distinctAfter(context []uint32, p places) uint64 {
 			count++
 		}
 		return count
-	})
+	}, func(uint64) int { return 0 })
 }
 
 // A follow is a symbol and how often it follows a context, or a smaller symbol does.
@@ -324,5 +324,5 @@ func (m *Model) follows(context []uint32, p places) []follow {
 			}
 		}
 		return merged
-	})
+	}, func(list []follow) int { return len(list) })
 }

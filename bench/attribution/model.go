@@ -325,7 +325,7 @@ func (b *bench) generation(ctx context.Context, view *index.View, outputs [][]by
 	}
 	b.table.add("generation "+at, atMost(1000), time.Since(start).Seconds()*1e6/float64(tokens), "µs per token", fmt.Sprintf("%d tokens", tokens))
 	var first, again []time.Duration
-	for _, output := range outputs[:20] {
+	for _, output := range outputs[:min(20, len(outputs))] {
 		for _, times := range []*[]time.Duration{&first, &again} {
 			start := time.Now()
 			if _, _, err := m.LeaveOneOut(ctx, infgram.Passage{Text: output}); err != nil {
