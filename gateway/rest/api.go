@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -25,6 +26,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules"
 	"github.com/datanet-consortium/datanet/gateway/identity"
+	"github.com/datanet-consortium/datanet/gateway/index"
 )
 
 // Options are what the API works on. What is nil or zero where that is allowed is not part of the API at all, and not in
@@ -38,7 +40,7 @@ type Options struct {
 	Version string
 	// Authenticate says who a request comes from; its refusals are of type *identity.Error.
 	Authenticate func(*http.Request) (identity.Principal, error)
-	Index        Index
+	Index        *index.Index
 	Peer         Peer
 	// Outbox is nil in a gateway that only reads.
 	Outbox Outbox
@@ -48,9 +50,16 @@ type Options struct {
 	BodyTimeout time.Duration
 	// WriteWait is how long a write is waited for when the caller does not say.
 	WriteWait time.Duration
-	Log       *slog.Logger
-	// Metrics takes the API's own measurements.
+	// HeightWait is how long a read waits for the index to reach min_height; 0 is 10 s.
+	HeightWait time.Duration
+	Log        *slog.Logger
+	// People issues API keys and certificates; nil: nobody does.
+	People People
+	// Metrics takes the API's own measurements, Gather shows all.
 	Metrics prometheus.Registerer
+	Gather  prometheus.Gatherer
+	// Ready tells which checks there are, and which are well.
+	Ready func(context.Context) map[string]bool
 }
 
 // Peer is the gateway's own peer.
@@ -70,19 +79,26 @@ type API struct {
 	metrics    *metrics
 	operations []*operation
 	openAPI    []byte
+	streams    streams
+	stopping   chan struct{}
+	stopOnce   sync.Once
 }
 
 // New makes the API.
 func New(options Options) (*API, error) {
-	if options.Log == nil || options.Authenticate == nil || options.Index == nil || options.Peer == nil || options.Metrics == nil {
-		return nil, fmt.Errorf("make the API: log, metrics, authentication, index and peer are needed")
+	if options.Log == nil || options.Authenticate == nil || options.Index == nil || options.Peer == nil || options.Metrics == nil ||
+		options.Gather == nil || options.Ready == nil {
+		return nil, fmt.Errorf("make the API: log, metrics, health, authentication, index and peer are needed")
 	}
 	metrics, err := newMetrics(options.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("make the API: %w", err)
 	}
+	if options.HeightWait == 0 {
+		options.HeightWait = 10 * time.Second
+	}
 	router := chi.NewRouter()
-	a := &API{options: options, registry: rules.New(nil), router: router, metrics: metrics,
+	a := &API{options: options, registry: rules.New(nil), router: router, metrics: metrics, stopping: make(chan struct{}),
 		rates: newRates(options.Rate, options.Burst), hosts: newRates(options.Rate*callersPerHost, options.Burst*callersPerHost)}
 	router.Use(a.observe, a.protect)
 	router.NotFound(a.plain(func() *Problem { return newProblem(codeUnknownRoute, "see /openapi.json") }))
@@ -91,6 +107,11 @@ func New(options Options) (*API, error) {
 	if err := a.addRoutes(); err != nil {
 		return nil, err
 	}
+	a.addTransactions()
+	a.addLists()
+	a.addEvents()
+	a.addPeople()
+	a.addOperations()
 	return a, a.addDocument()
 }
 

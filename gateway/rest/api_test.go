@@ -2,6 +2,7 @@ package rest_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -58,8 +59,10 @@ func (b *safeBuffer) String() string {
 
 func newSite(t *testing.T, change ...func(*rest.Options)) *site {
 	s := &site{consortium: newConsortium(t), t: t, logs: &safeBuffer{}}
-	options := rest.Options{Organisation: rulestest.A, Channel: "datanet", Version: "test", Authenticate: s.authenticate, Index: s, Peer: s, Outbox: s,
-		BodyTimeout: 10 * time.Second, WriteWait: 10 * time.Second, Log: slog.New(slog.NewJSONHandler(s.logs, nil)), Metrics: prometheus.NewRegistry()}
+	registry := prometheus.NewRegistry()
+	options := rest.Options{Organisation: rulestest.A, Channel: "datanet", Version: "test", Authenticate: s.authenticate, Index: s.index, Peer: s, Outbox: s,
+		BodyTimeout: 10 * time.Second, WriteWait: 10 * time.Second, Log: slog.New(slog.NewJSONHandler(s.logs, nil)), Metrics: registry, Gather: registry,
+		Ready: func(context.Context) map[string]bool { return map[string]bool{"peer": true} }}
 	for _, f := range change {
 		f(&options)
 	}
@@ -172,7 +175,7 @@ func TestWhatIsWrittenIsReadBackAtTheHeightOfItsBlock(t *testing.T) {
 }
 
 func TestAHeightThatTheIndexDoesNotReachIsAProblemToTryAgain(t *testing.T) {
-	a := newSite(t).get("consumer1", "/v1/members?min_height=999999")
+	a := newSite(t, func(o *rest.Options) { o.HeightWait = time.Millisecond }).get("consumer1", "/v1/members?min_height=999999")
 	require.Equal(t, http.StatusServiceUnavailable, a.status)
 	require.Equal(t, "behind", a.problem.Code)
 	require.True(t, a.problem.Retryable)

@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
-	"slices"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,9 +15,12 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/memledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
+	"github.com/datanet-consortium/datanet/gateway/block/blocktest"
+	"github.com/datanet-consortium/datanet/gateway/database"
+	"github.com/datanet-consortium/datanet/gateway/fabric"
 	"github.com/datanet-consortium/datanet/gateway/identity"
+	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/outbox"
-	"github.com/datanet-consortium/datanet/gateway/rest"
 )
 
 // consortium is a ledger in memory behind what the API asks for.
@@ -28,12 +31,25 @@ type consortium struct {
 	people map[string]identity.Principal // by token
 	kept   map[string]outbox.Entry       // by account and key
 	asked  map[string]string             // the request of each kept entry
+
+	unsigned map[string]outbox.Request // by transaction
+	chain    *blocktest.Chain
+	index    *index.Index
 	// next is what the next write answers instead, once.
 	next func(outbox.Request) (outbox.Entry, error)
 }
 
 func newConsortium(t *testing.T) *consortium {
-	c := &consortium{t: t, ledger: rulestest.New(t), people: map[string]identity.Principal{}, kept: map[string]outbox.Entry{}, asked: map[string]string{}}
+	c := &consortium{t: t, people: map[string]identity.Principal{}, kept: map[string]outbox.Entry{}, asked: map[string]string{},
+		unsigned: map[string]outbox.Request{}, chain: blocktest.New("datanet")}
+	db, err := database.Open(t.Context(), database.SQLiteURL(filepath.Join(t.TempDir(), "index.db"))+"?synchronous=normal")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	c.index, err = index.Open(t.Context(), db, "datanet")
+	require.NoError(t, err)
+	require.NoError(t, c.index.Apply(t.Context(), c.chain.Blocks[0]))
+	follow := func(b *memledger.Block) { require.NoError(t, c.index.Apply(t.Context(), c.chain.Append(b))) }
+	c.ledger = rulestest.Watched(t, follow, rulestest.A, rulestest.B, rulestest.C)
 	for _, role := range ledger.Roles {
 		c.enrol(string(role)+"1", role)
 	}
@@ -97,7 +113,14 @@ func (c *consortium) Submit(ctx context.Context, request outbox.Request) (outbox
 	return entry, nil
 }
 
-func (c *consortium) Get(_ context.Context, account ledger.Account, txID string) (outbox.Entry, error) {
+func (c *consortium) Evaluate(_ context.Context, function string, document []byte) ([]byte, error) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.ledger.Evaluate(memledger.Proposal{Caller: rulestest.User(rulestest.A, "gateway"), Function: function, Document: document}, "")
+}
+
+// Wait is the outbox's.
+func (c *consortium) Wait(_ context.Context, account ledger.Account, txID string) (outbox.Entry, error) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	for _, entry := range c.kept {
@@ -108,59 +131,39 @@ func (c *consortium) Get(_ context.Context, account ledger.Account, txID string)
 	return outbox.Entry{}, outbox.ErrNone
 }
 
-func (c *consortium) Evaluate(_ context.Context, function string, document []byte) ([]byte, error) {
+// Prepare, Endorse and SubmitSigned take a message's bytes for its signature.
+func (c *consortium) Prepare(_ context.Context, request outbox.Request, certificate []byte) (outbox.Prepared, error) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	return c.ledger.Evaluate(memledger.Proposal{Caller: rulestest.User(rulestest.A, "gateway"), Function: function, Document: document}, "")
+	txID := hash("signed", request.Account, request.Key)
+	c.unsigned[txID] = request
+	return outbox.Prepared{Entry: outbox.Entry{Account: request.Account, TxID: txID, State: outbox.Proposed}, Message: []byte("proposal " + txID)}, nil
 }
 
-// View is the index's.
-func (c *consortium) View(context.Context) (rest.View, error) {
+func (c *consortium) Endorse(_ context.Context, account ledger.Account, txID string, signature []byte) (outbox.Prepared, error) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	return &view{height: c.ledger.Height(), entries: slices.Clone(c.ledger.State())}, nil
+	request, known := c.unsigned[txID]
+	switch {
+	case !known || request.Account != account:
+		return outbox.Prepared{}, outbox.ErrNone
+	case string(signature) != "proposal "+txID:
+		return outbox.Prepared{}, fabric.ErrSignature
+	}
+	return outbox.Prepared{Entry: outbox.Entry{Account: account, TxID: txID, State: outbox.Endorsed}, Message: []byte("transaction " + txID)}, nil
 }
 
-func (c *consortium) WaitHeight(ctx context.Context, height uint64) error {
+func (c *consortium) SubmitSigned(ctx context.Context, account ledger.Account, txID string, signature []byte) (outbox.Entry, error) {
 	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	if c.ledger.Height() >= height {
-		return nil
+	request, known := c.unsigned[txID]
+	c.mutex.Unlock()
+	switch {
+	case !known || request.Account != account:
+		return outbox.Entry{}, outbox.ErrNone
+	case string(signature) != "transaction "+txID:
+		return outbox.Entry{}, fabric.ErrSignature
 	}
-	return context.DeadlineExceeded
-}
-
-// view is a copy of the state, in the order of keys.
-type view struct {
-	height  uint64
-	entries []*memledger.Entry
-}
-
-func (v *view) Height() uint64 { return v.height }
-
-func (v *view) States(_ context.Context, keys []ledger.Key) ([][]byte, error) {
-	values := make([][]byte, len(keys))
-	for i, key := range keys {
-		for _, e := range v.entries {
-			if e.Key == key {
-				values[i] = e.Value
-			}
-		}
-	}
-	return values, nil
-}
-
-func (v *view) Range(_ context.Context, prefix, from ledger.Key, limit int) (found []ledger.Entry, next ledger.Key, err error) {
-	for _, e := range v.entries {
-		if !strings.HasPrefix(string(e.Key), string(prefix)) || e.Key < from {
-			continue
-		}
-		if len(found) == limit {
-			return found, e.Key, nil
-		}
-		found = append(found, ledger.Entry{Key: e.Key, Value: e.Value})
-	}
-	return found, "", nil
+	return c.Submit(ctx, request)
 }
 
 func hash(parts ...any) string {

@@ -70,6 +70,8 @@ const (
 	codeBehind          = "behind"
 	codeTimeout         = "timeout"
 	codeGone            = "gone"
+	codeNoKey           = "no_key"
+	codeTurn            = "out_of_turn"
 )
 
 // kinds is the one table of codes and HTTP statuses.
@@ -100,6 +102,8 @@ var kinds = map[string]kind{
 	codeBehind:                      {http.StatusServiceUnavailable, "The index has not reached this height", true},
 	codeTimeout:                     {http.StatusServiceUnavailable, "The request took too long", true},
 	codeGone:                        {http.StatusGone, "It was erased", false},
+	codeNoKey:                       {http.StatusForbidden, "The gateway keeps no key of the account", false},
+	codeTurn:                        {http.StatusConflict, "The transaction waits for another signature", true},
 }
 
 // newProblem makes a problem of a code; an unknown code is an internal one, which never occurs unless a table is wrong.
@@ -152,6 +156,12 @@ func problemOf(err error) *Problem {
 		problem = newProblem(codeUnavailable, "the request is still being endorsed; send it again with the same key")
 	case errors.Is(err, outbox.ErrNone):
 		problem = newProblem(string(ledger.CodeNotFound), "there is no such transaction")
+	case errors.Is(err, outbox.ErrOutOfTurn):
+		problem = newProblem(codeTurn, "prepare it again with the same key")
+	case errors.Is(err, fabric.ErrSignature):
+		problem = invalid("signature", "%v", fabric.ErrSignature)
+	case errors.Is(err, ErrNoKey):
+		problem = newProblem(codeNoKey, "sign yourself, with /v1/transactions/prepare")
 	case errors.As(err, &tooLarge):
 		problem = newProblem(codeTooLarge, "at most %d bytes are taken", tooLarge.Limit)
 	case errors.As(err, &invalidated):

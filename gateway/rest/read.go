@@ -14,30 +14,11 @@ import (
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/gateway/identity"
+	"github.com/datanet-consortium/datanet/gateway/index"
 )
-
-// View is the committed state of the ledger at one height, as the index has it.
-type View interface {
-	// Height is the number of blocks that the state is made of.
-	Height() uint64
-	// States returns the values of keys in their order, nil for an absent one.
-	States(ctx context.Context, keys []ledger.Key) ([][]byte, error)
-	// Range is that of [ledger.Store].
-	Range(ctx context.Context, prefix, from ledger.Key, limit int) ([]ledger.Entry, ledger.Key, error)
-}
-
-// Index is what the blocks have left in the gateway's database.
-type Index interface {
-	View(ctx context.Context) (View, error)
-	// WaitHeight returns when the index has this many blocks, or with the context's error.
-	WaitHeight(ctx context.Context, height uint64) error
-}
 
 // heightHeader names the height of the state that an answer comes from.
 const heightHeader = "Datanet-Height"
-
-// heightLimit bounds how long a read waits for the index to reach min_height.
-const heightLimit = 10 * time.Second
 
 var readHeaders = map[string]string{
 	heightHeader: "The number of blocks of the state that the answer comes from; missing with at=ledger.",
@@ -97,7 +78,7 @@ func (c *call) evaluate(b *binding, document []byte) ([]byte, error) {
 }
 
 // view opens the index at the height that the caller waits for, and names its height in the answer.
-func (c *call) view() (View, error) {
+func (c *call) view() (*index.View, error) {
 	if err := c.awaitHeight(); err != nil {
 		return nil, err
 	}
@@ -114,7 +95,7 @@ func (c *call) awaitHeight() error {
 	if err != nil || height == 0 {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.ctx(), heightLimit)
+	ctx, cancel := context.WithTimeout(c.ctx(), c.api.options.HeightWait)
 	defer cancel()
 	err = c.api.options.Index.WaitHeight(ctx, uint64(height))
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -157,7 +138,7 @@ func callerOf(p identity.Principal) ledger.Caller {
 
 // state lets the ledger's query functions run over the index.
 type state struct {
-	view    View
+	view    *index.View
 	ctx     context.Context
 	channel string
 	caller  ledger.Caller

@@ -144,6 +144,14 @@ func (b *binding) request(c *call) ([]byte, error) {
 // check decodes the document as the ledger does, and returns it as the ledger writes it: equal requests have equal
 // documents.
 func (b *binding) check(document []byte) ([]byte, error) {
+	request, err := b.decode(document)
+	if err != nil {
+		return nil, err
+	}
+	return ledger.Encode(request)
+}
+
+func (b *binding) decode(document []byte) (any, error) {
 	request := reflect.New(b.function.Request)
 	if err := ledger.Decode(document, request.Interface()); err != nil {
 		return nil, err
@@ -153,7 +161,13 @@ func (b *binding) check(document []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return ledger.Encode(request.Interface())
+	return request.Interface(), nil
+}
+
+// examine checks a document that is to stay as it is.
+func (b *binding) examine(document []byte) error {
+	_, err := b.decode(document)
+	return err
 }
 
 // addBody adds the fields of a command's body. Without fields of its own a command takes no body, or {}.

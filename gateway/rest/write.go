@@ -23,9 +23,16 @@ type Outbox interface {
 	// Submit brings a request to the ledger, or answers as it did before. An entry that is still submitted when the
 	// context ends has no outcome yet.
 	Submit(ctx context.Context, request outbox.Request) (outbox.Entry, error)
-	// Get finds an account's transaction, or [outbox.ErrNone].
-	Get(ctx context.Context, account ledger.Account, txID string) (outbox.Entry, error)
+	// Wait finds an account's transaction, after its outcome or the end of the context; or [outbox.ErrNone].
+	Wait(ctx context.Context, account ledger.Account, txID string) (outbox.Entry, error)
+	// Prepare, Endorse and SubmitSigned are for accounts whose holders sign themselves.
+	Prepare(ctx context.Context, request outbox.Request, certificate []byte) (outbox.Prepared, error)
+	Endorse(ctx context.Context, account ledger.Account, txID string, signature []byte) (outbox.Prepared, error)
+	SubmitSigned(ctx context.Context, account ledger.Account, txID string, signature []byte) (outbox.Entry, error)
 }
+
+// ErrNoKey is an account whose key the gateway does not keep.
+var ErrNoKey = errors.New("the gateway keeps no key of this account")
 
 const (
 	keyHeader         = "Idempotency-Key"
@@ -55,7 +62,7 @@ func some(headers map[string]string, names ...string) map[string]string {
 
 // writeProblems are the codes of problems that any write may have.
 var writeProblems = []string{string(ledger.CodeNotFound), string(ledger.CodeExists), string(ledger.CodeState), string(ledger.CodeInsufficient),
-	string(ledger.CodeLicence), codeKey, codeConflict, codeDisagreement, codeInvalidated, codeRefused, codeUnknown, codeTimeout}
+	string(ledger.CodeLicence), codeKey, codeNoKey, codeTurn, codeConflict, codeDisagreement, codeInvalidated, codeRefused, codeUnknown, codeTimeout}
 
 // waitParam lets the caller say how long to wait.
 var waitParam = headerParam("Prefer", false, "wait=N: answer 202 when the outcome is not known after N seconds, at most 60.")
