@@ -164,10 +164,13 @@ func readArchive(in io.Reader, to archiver) error {
 		case "object":
 			err = errArchive
 			for _, p := range current.Parts {
-				if p.Object == path.Join(objects, name) {
-					err = to.object(p, archive)
-					break
+				if p.Object != path.Join(objects, name) {
+					continue
 				}
+				if size, sizeErr := p.sealedSize(); sizeErr == nil && header.Size == size {
+					err = to.object(p, archive)
+				}
+				break
 			}
 		case "void":
 			if current.ID == "" || name != current.ID {

@@ -26,6 +26,9 @@ type Backup struct {
 	Blobs   bool   // it holds the bytes, not only keys and metadata
 	Items   int64
 	Erased  int64 // how many of them were erased since: no restore revives them
+	// Damaged are contents that are not in it, since an object of theirs is missing or has another size. Only
+	// [Store.Backup] tells.
+	Damaged []string
 }
 
 // Backup writes all that is ready, with the secrets of fingerprints and the tombstones, into one encrypted archive (see
@@ -56,7 +59,7 @@ func (s *Store) Backup(ctx context.Context, out io.Writer, blobs bool) (Backup, 
 	if err := errors.Join(w.tar.Close(), sealed.Close()); err != nil {
 		return b, fmt.Errorf("back up: %w", err)
 	}
-	b.Items = w.items
+	b.Items, b.Damaged = w.items, w.damaged
 	flag := int64(0)
 	if blobs {
 		flag = 1
@@ -91,9 +94,10 @@ func (s *Store) Backups(ctx context.Context) ([]Backup, error) {
 }
 
 type archiveWriter struct {
-	store *Store
-	tar   *tar.Writer
-	items int64
+	store   *Store
+	tar     *tar.Writer
+	items   int64
+	damaged []string
 }
 
 func (w *archiveWriter) all(ctx context.Context, blobs bool) error {
@@ -178,19 +182,28 @@ func (w *archiveWriter) item(ctx context.Context, r row, blobs bool) error {
 	if len(parts) == 0 {
 		return nil // erased since it was listed
 	}
+	if blobs {
+		whole, err := w.whole(ctx, parts)
+		if err != nil {
+			return err
+		}
+		if !whole {
+			if _, err := w.store.row(ctx, w.store.db, `id = ? AND state = ?`, r.ID, Ready); err == nil {
+				w.damaged = append(w.damaged, r.ID)
+			} else if !errors.Is(err, ErrNotFound) {
+				return err
+			}
+			return nil
+		}
+	}
 	w.items++
 	if err := w.json("item/"+r.ID, archived(r, parts)); err != nil || !blobs {
 		return err
 	}
 	for _, p := range parts {
 		object, err := w.store.bucket.NewReader(ctx, p.Object, nil)
-		if gcerrors.Code(err) == gcerrors.NotFound {
-			if _, err := w.store.row(ctx, w.store.db, `id = ? AND state = ?`, r.ID, Ready); errors.Is(err, ErrNotFound) {
-				return w.json("void/"+r.ID, struct{}{})
-			} else if err != nil {
-				return err
-			}
-			return fmt.Errorf("content %s: part %d is missing: %w", r.ID, p.Number, ErrDamaged)
+		if gcerrors.Code(err) == gcerrors.NotFound { // erased since it was looked at
+			return w.json("void/"+r.ID, struct{}{})
 		}
 		if err != nil {
 			return err
@@ -201,6 +214,23 @@ func (w *archiveWriter) item(ctx context.Context, r row, blobs bool) error {
 		}
 	}
 	return nil
+}
+
+// whole tells whether all objects are there in their sizes.
+func (w *archiveWriter) whole(ctx context.Context, parts []part) (bool, error) {
+	for _, p := range parts {
+		attributes, err := w.store.bucket.Attributes(ctx, p.Object)
+		if gcerrors.Code(err) == gcerrors.NotFound {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if size, err := p.sealedSize(); err != nil || attributes.Size != size {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 func (w *archiveWriter) json(name string, v any) error {

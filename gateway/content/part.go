@@ -24,6 +24,15 @@ type part struct {
 	Size   int64  `json:"size"` // of the plain text, at least 1
 }
 
+// sealedSize is the size of the object.
+func (p part) sealedSize() (int64, error) {
+	size, err := sio.EncryptedSize(uint64(p.Size))
+	if err != nil || size > math.MaxInt64 {
+		return 0, fmt.Errorf("part %d of %d bytes: %w", p.Number, p.Size, ErrDamaged)
+	}
+	return int64(size), nil
+}
+
 // DARE 2.0 cuts into packages that are sealed one by one.
 const (
 	packageSize   = 64 << 10
