@@ -15,7 +15,10 @@ import (
 // A tracer does what OLMoTrace does (arXiv 2504.07096), on the same tokens: of the maximal spans that occur in the
 // corpus it keeps the ⌈m/20⌉ least probable by their tokens' frequencies, shows up to ten documents of each, and
 // says nothing of shares. Here each kept span's length is divided equally among the documents shown.
-type tracer struct{ *anthology }
+type tracer struct {
+	*anthology
+	all bool // keep all spans, which it does not
+}
 
 const shownDocuments = 10
 
@@ -44,7 +47,9 @@ func (t *tracer) find(output []byte) (finding, error) {
 		spans = append(spans, s)
 	}
 	slices.SortStableFunc(spans, func(a, b span) int { return cmp.Compare(a.probability, b.probability) })
-	spans = spans[:min(len(spans), (len(ids)+19)/20)]
+	if !t.all {
+		spans = spans[:min(len(spans), (len(ids)+19)/20)]
+	}
 	f := finding{credited: make([]bool, len(ids)), shares: make(map[string]float64)}
 	total := 0.0
 	for _, s := range spans {
