@@ -61,7 +61,7 @@ func command() *cobra.Command {
 	f.IntVar(&s.transactions, "transactions", 600, "transactions of a burst")
 	f.IntVar(&s.inFlight, "in-flight", 300, "transactions under way at once")
 	f.IntVar(&s.payees, "payees", 500, "payees of a batch, and accounts over which the uniform cases spread")
-	f.IntVar(&s.sealed, "sealed", 5000, "leaves up to which a datanet grows, to measure what sealing costs (0: not)")
+	f.IntVar(&s.sealed, "sealed", 3000, "leaves up to which a datanet grows, to measure what sealing costs (0: not)")
 	f.StringVar(&s.json, "json", "", "also write the figures to this file, as JSON rows")
 	f.StringVar(&s.dir, "dir", "", "keep the network's folder, with its logs, here")
 	f.StringArrayVar(&s.only, "only", nil, "measure only the no-op and this row, by its name, or sealing; may be repeated")
