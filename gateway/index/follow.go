@@ -34,6 +34,8 @@ const (
 	lastPause  = 10 * time.Second
 )
 
+var errEmptied = errors.New("the index was emptied and is filled again")
+
 // Follow indexes the source's blocks until ctx ends, and then returns nil. When the source fails it begins again after
 // a pause; it gives up only on a source whose blocks are of another channel ([ErrOtherChannel]).
 func (x *Index) Follow(ctx context.Context, source Source) error {
@@ -65,8 +67,18 @@ func (x *Index) Follow(ctx context.Context, source Source) error {
 
 // follow indexes what one connection to the source gives.
 func (x *Index) follow(ctx context.Context, source Source) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	x.mu.Lock()
+	emptied := x.emptied
+	x.mu.Unlock()
+	go func() {
+		select {
+		case <-emptied:
+			cancel(errEmptied)
+		case <-ctx.Done():
+		}
+	}()
 	height, err := x.stored(ctx)
 	if err != nil {
 		return fmt.Errorf("read the checkpoint: %w", err)
@@ -111,11 +123,11 @@ func (x *Index) decode(ctx context.Context, blocks <-chan *common.Block) (<-chan
 				select {
 				case decoded <- one:
 				case <-ctx.Done():
-					failed <- ctx.Err()
+					failed <- context.Cause(ctx)
 					return
 				}
 			case <-ctx.Done():
-				failed <- ctx.Err()
+				failed <- context.Cause(ctx)
 				return
 			}
 		}

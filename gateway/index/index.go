@@ -51,6 +51,7 @@ type Index struct {
 	mu      sync.Mutex
 	height  uint64
 	changed chan struct{} // closed when the height changes
+	emptied chan struct{} // closed when the index is emptied
 }
 
 // Option is an option of [Open].
@@ -62,7 +63,7 @@ func WithLog(log *slog.Logger) Option { return func(x *Index) { x.log = log } }
 // Open migrates the database and opens the index in it. An index that an older program has filled in another way is
 // emptied, to be filled again by [Index.Follow]; one of another chaincode is refused.
 func Open(ctx context.Context, db *database.DB, chaincode string, options ...Option) (*Index, error) {
-	x := &Index{db: db, chaincode: chaincode, log: slog.New(slog.DiscardHandler), changed: make(chan struct{})}
+	x := &Index{db: db, chaincode: chaincode, log: slog.New(slog.DiscardHandler), changed: make(chan struct{}), emptied: make(chan struct{})}
 	for _, option := range options {
 		option(x)
 	}
@@ -128,6 +129,10 @@ func (x *Index) Reset(ctx context.Context) error {
 		return fmt.Errorf("empty the index: %w", err)
 	}
 	x.advance(0)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	close(x.emptied)
+	x.emptied = make(chan struct{})
 	return nil
 }
 

@@ -400,4 +400,3 @@ func keys(entries []index.Entry) []string {
 	}
 	return keys
 }
-
