@@ -1,4 +1,4 @@
-// Package config holds the topologies of the local network as they are
+// Package config holds the topologies of the local network, and an example of a gateway's configuration, as they are
 // published: commented YAML files that a production topology starts from.
 package config
 
@@ -14,3 +14,8 @@ var BFT []byte
 //
 //go:embed local-raft.yaml
 var Raft []byte
+
+// Gateway is an example of a gateway's configuration that explains every setting.
+//
+//go:embed gateway.yaml
+var Gateway []byte

@@ -32,6 +32,7 @@ func (o *Organization) ApplyDefaults(users func() []User) {
 	setDefault(&o.Keys, Ed25519)
 	setDefault(&o.Peer.Host, loopback)
 	setDefault(&o.ChaincodeService.Host, o.Peer.Host)
+	setDefault(&o.Gateway.Host, o.Peer.Host)
 	if o.Users == nil {
 		o.Users = users()
 	}

@@ -31,6 +31,7 @@ const (
 	UseChaincode  Use = "chaincode"
 	UseOperations Use = "operations"
 	UseAdmin      Use = "admin"
+	UseGateway    Use = "gateway"
 )
 
 // PeerNode is the name of the organisation's peer process.
@@ -38,6 +39,9 @@ func (o *Organization) PeerNode() string { return "peer." + o.Name }
 
 // ChaincodeNode is the name of the organisation's chaincode process.
 func (o *Organization) ChaincodeNode() string { return "chaincode." + o.Name }
+
+// GatewayNode is the name of the organisation's gateway process.
+func (o *Organization) GatewayNode() string { return "gateway." + o.Name }
 
 // OrdererNode is the name of the operator's orderer process.
 func (o *Operator) OrdererNode() string { return "orderer." + o.Name }
@@ -49,6 +53,9 @@ func (o *Organization) PeerAddress() string { return HostPort(o.Peer.Host, o.Pee
 func (o *Organization) ChaincodeAddress() string {
 	return HostPort(o.ChaincodeService.Host, o.ChaincodeService.Port)
 }
+
+// GatewayAddress is the host:port of the organisation's gateway.
+func (o *Organization) GatewayAddress() string { return HostPort(o.Gateway.Host, o.Gateway.Port) }
 
 // OrdererAddress is the host:port of the operator's orderer.
 func (o *Operator) OrdererAddress() string { return HostPort(o.Orderer.Host, o.Orderer.Port) }
@@ -89,5 +96,6 @@ func (o *Organization) listeners(path string) []Listener {
 		{node, UseChaincode, path + "peer.chaincodePort", host, &o.Peer.ChaincodePort},
 		{node, UseOperations, path + "peer.operationsPort", host, &o.Peer.OperationsPort},
 		{o.ChaincodeNode(), UseChaincode, path + "chaincodeService.port", o.ChaincodeService.Host, &o.ChaincodeService.Port},
+		{o.GatewayNode(), UseGateway, path + "gateway.port", o.Gateway.Host, &o.Gateway.Port},
 	}
 }

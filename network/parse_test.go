@@ -36,7 +36,7 @@ func TestPublishedTopologies(t *testing.T) {
 			require.Equal(t, c.consensus, topology.Ordering.Type)
 			require.Len(t, topology.Ordering.Operators, c.orderers)
 			require.Equal(t, 15*time.Minute, topology.TimeWindow)
-			require.Len(t, topology.Members[0].Users, 11)
+			require.Len(t, topology.Members[0].Users, 12)
 			require.Equal(t, network.RegulatorUsers(), topology.Regulator.Users)
 			require.Equal(t, network.Ed25519, topology.Members[0].Keys)
 		})

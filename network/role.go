@@ -12,9 +12,14 @@ type Role = ledger.Role
 
 func known(r Role) bool { return slices.Contains(ledger.Roles, r) }
 
+// GatewayUser is the enrolment of an organisation's gateway.
+const GatewayUser = "gateway"
+
 // MemberUsers is who a member enrols if its topology names nobody: two
 // operators, since proposer and approver are never the same account, four
-// contributors, and one of each other role of a member.
+// contributors, one of each other role of a member, and the gateway, which
+// seals as a curator, releases content as a host and acknowledges its erasure
+// as an operator.
 func MemberUsers() []User {
 	var users []User
 	enrol := func(role Role, n int) {
@@ -29,10 +34,10 @@ func MemberUsers() []User {
 	enrol(ledger.Trainer, 1)
 	enrol(ledger.Host, 1)
 	enrol(ledger.Consumer, 1)
-	return users
+	return append(users, User{Name: GatewayUser, Roles: []Role{ledger.Curator, ledger.Host, ledger.Operator}})
 }
 
 // RegulatorUsers is who the regulator enrols if its topology names nobody.
 func RegulatorUsers() []User {
-	return []User{{Name: "inspector1", Roles: []Role{ledger.Regulator}}}
+	return []User{{Name: "inspector1", Roles: []Role{ledger.Regulator}}, {Name: GatewayUser, Roles: []Role{ledger.Regulator}}}
 }

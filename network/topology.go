@@ -70,6 +70,8 @@ type Organization struct {
 
 	Peer             Peer     `yaml:"peer"`
 	ChaincodeService Endpoint `yaml:"chaincodeService"`
+	// Gateway serves the organisation's people, and other members' gateways.
+	Gateway Endpoint `yaml:"gateway"`
 
 	// Users are the enrolled people and programs of the organisation, its
 	// administrator apart. Left out, they are those of [MemberUsers] or

@@ -103,11 +103,12 @@ func TestListenersReachEveryPort(t *testing.T) {
 		require.Zero(t, *l.Port)
 		*l.Port = 20_000 + i
 	}
-	require.Len(t, topology.Listeners(), 4*3+4*4)
+	require.Len(t, topology.Listeners(), 4*3+4*5)
 	require.NoError(t, topology.Validate())
 	require.Equal(t, "127.0.0.1:20000", topology.Ordering.Operators[0].OrdererAddress())
 	require.Equal(t, "127.0.0.1:20012", topology.Members[0].PeerAddress())
-	require.Equal(t, "127.0.0.1:20027", topology.Regulator.ChaincodeAddress())
+	require.Equal(t, "127.0.0.1:20030", topology.Regulator.ChaincodeAddress())
+	require.Equal(t, "127.0.0.1:20031", topology.Regulator.GatewayAddress())
 }
 
 func TestMajorityIsTheSmallestMoreThanHalf(t *testing.T) {

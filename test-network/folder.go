@@ -14,7 +14,7 @@ import (
 )
 
 // format is the version of the layout below. It changes when an older folder could not be resumed.
-const format = 1
+const format = 2
 
 // folder is the state folder of one network:
 //

@@ -48,7 +48,10 @@ func (n *Network) AddOrganization(ctx context.Context, org network.Organization)
 		return err
 	}
 	n.options.Progress(fmt.Sprintf("%s has joined and approved %s", org.MSPID, state.definition()))
-	return n.joinLedger(ctx, state, org.MSPID)
+	if err := n.joinLedger(ctx, state, org.MSPID); err != nil {
+		return err
+	}
+	return n.runGateways(ctx, state)
 }
 
 // joinLedger brings a member of the channel onto the ledger's list of members.

@@ -52,9 +52,14 @@ func (n *Network) launch(ctx context.Context) (err error) {
 			return err
 		}
 		// The state may now be that of the new definition.
-		return n.agree(ctx, n.State())
+		err = n.agree(ctx, n.State())
+	} else {
+		err = n.agreeAs(ctx, state, parties)
 	}
-	return n.agreeAs(ctx, state, parties)
+	if err != nil {
+		return err
+	}
+	return n.runGateways(ctx, n.State())
 }
 
 // failing is a context that ends, with the reason, when a process of the network ends by itself.

@@ -129,10 +129,10 @@ func (n *Network) Stop() error {
 	n.changing.Lock()
 	defer n.changing.Unlock()
 
-	// Chaincode first: a peer waits for the answers of calls that are under way. Then peers, which would otherwise
+	// Gateways first, which finish what they do. Then chaincode: a peer waits for the answers of calls that are under way. Then peers, which would otherwise
 	// report that their orderers are gone.
 	var faults []error
-	for _, kind := range []Kind{Chaincode, Peer, Orderer} {
+	for _, kind := range []Kind{Gateway, Chaincode, Peer, Orderer} {
 		var stopping errgroup.Group
 		for _, node := range n.list() {
 			if node.kind() == kind && node.process != nil {

@@ -21,6 +21,7 @@ const (
 	Orderer   Kind = "orderer"
 	Peer      Kind = "peer"
 	Chaincode Kind = "chaincode"
+	Gateway   Kind = "gateway"
 )
 
 // kindOf is the kind of a node by its name.

@@ -24,6 +24,8 @@ type Options struct {
 	ChaincodeOf map[string]string
 	// Builder is the path of the program ccaas-builder.
 	Builder string
+	// Gateway is the path of the program datanet, as which each organisation's gateway is started. "" starts none.
+	Gateway string
 	// TimeWindow, if not 0, takes the place of the topology's.
 	TimeWindow time.Duration
 	// Progress is told what happens, a short sentence at a time. It may be nil, and is called by one goroutine at a time.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -94,6 +95,9 @@ func (s *State) Status() (*Status, error) {
 	for _, org := range s.topology.Organizations() {
 		status.add(s, org.PeerNode(), org.MSPID, org.PeerAddress())
 		status.add(s, org.ChaincodeNode(), org.MSPID, org.ChaincodeAddress())
+		if _, err := os.Stat(s.folder.node(org.GatewayNode())); err == nil {
+			status.add(s, org.GatewayNode(), org.MSPID, org.GatewayAddress())
+		}
 	}
 	return status, status.certificates(s)
 }
@@ -199,6 +203,8 @@ func (s *State) ask(ctx context.Context, node *NodeStatus) (err error) {
 		defer p.conn.Close()
 		node.Height, _, err = p.peer.Height(ctx, s.topology.Channel)
 		return err
+	case Gateway:
+		return s.askGateway(ctx, node)
 	default:
 		if err := accepts(ctx, node.Address); err != nil {
 			return fmt.Errorf("%s does not accept connections: %w", node.Name, err)

@@ -98,7 +98,11 @@ func (p *plan) options(ctx context.Context, dir string) (testnetwork.Options, er
 	if err != nil {
 		return testnetwork.Options{}, err
 	}
-	options := testnetwork.Options{Dir: dir, Topology: topology, Chaincode: p.chaincode, Builder: p.builder, JoinLedger: joinLedger}
+	own, err := os.Executable()
+	if err != nil {
+		return testnetwork.Options{}, fmt.Errorf("find this program, which is the gateway too: %w", err)
+	}
+	options := testnetwork.Options{Dir: dir, Topology: topology, Chaincode: p.chaincode, Builder: p.builder, Gateway: own, JoinLedger: joinLedger}
 	if p.fabric != "" {
 		if options.Binaries, err = binaries.Use(ctx, p.fabric); err != nil {
 			return options, err

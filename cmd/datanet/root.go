@@ -25,7 +25,7 @@ not running, 4 the network runs but needs attention.`,
 	}
 	root.PersistentFlags().Bool("json", false, "print results as JSON, for programs")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newNetwork(), newDemo(), newAttribute())
+	root.AddCommand(newNetwork(), newDemo(), newAttribute(), newGateway())
 	return root
 }
 

@@ -32,6 +32,7 @@ const (
 	usersDir           = "users"
 	chaincodeDir       = "chaincode"
 	chaincodeClientDir = "chaincode-client"
+	gatewayDir         = "gateway"
 )
 
 // Organization is the material of one organisation in its folder:
@@ -43,6 +44,7 @@ const (
 //	users/NAME/msp/       the enrolled users
 //	chaincode/tls/        server of the chaincode process
 //	chaincode-client/tls/ the peer as a client of the chaincode process
+//	gateway/tls/          server of the gateway
 type Organization struct {
 	Name  string
 	MSPID string
@@ -101,6 +103,9 @@ func EnsureOrganization(dir string, org *network.Organization) (*Organization, e
 			return o.ensureTLS(chaincodeClientDir, "chaincode-client."+org.Domain, []string{"chaincode-client." + org.Domain})
 		},
 	}
+	steps = append(steps, func() error {
+		return o.ensureTLS(gatewayDir, "gateway."+org.Domain, hostNames(org.Gateway.Host, "gateway."+org.Domain))
+	})
 	for _, u := range org.Users {
 		steps = append(steps, func() error {
 			return o.ensureIdentity(filepath.Join(usersDir, u.Name), holder{name: u.Name, ou: ouClient, enrolled: true, roles: u.Roles}, org.Keys)
@@ -177,6 +182,18 @@ func (o *Organization) AdminTLS() TLS { return o.tls(adminDir) }
 
 // ChaincodeTLS is the server certificate of the chaincode process.
 func (o *Organization) ChaincodeTLS() TLS { return o.tls(chaincodeDir) }
+
+// GatewayTLS is the server certificate of the gateway.
+func (o *Organization) GatewayTLS() TLS { return o.tls(gatewayDir) }
+
+// UserMSPDir is the folder of an enrolled user, which may not exist.
+func (o *Organization) UserMSPDir(name string) string {
+	return filepath.Join(o.Dir, usersDir, name, mspDir)
+}
+
+// CACertFile is the certificate of the identity authority, CADir the folder with its key too.
+func (o *Organization) CACertFile() string { return filepath.Join(o.CADir(), certFile) }
+func (o *Organization) CADir() string      { return filepath.Join(o.Dir, caDir) }
 
 // ChaincodeClientTLS is what the peer shows to the chaincode process. It is
 // not the peer's own certificate, since its key lies in the chaincode package.

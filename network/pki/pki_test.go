@@ -344,7 +344,7 @@ func TestExpiryIsReportedAndRenewalKeepsIdentities(t *testing.T) {
 
 	all, err := material.Certificates()
 	require.NoError(t, err)
-	const authorities, member, regulator, operator = 8 * 2, 2 + 11 + 4, 2 + 1 + 4, 2 + 2
+	const authorities, member, regulator, operator = 8 * 2, 2 + 12 + 5, 2 + 2 + 5, 2 + 2
 	require.Equal(t, authorities+3*member+regulator+4*operator, len(all))
 
 	orderer, err := material.Organization("NeutralOperatorMSP")

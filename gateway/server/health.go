@@ -1,0 +1,128 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Times of the checks. Answers are kept, so that asking for them costs a peer nothing.
+const (
+	checkEvery   = 2 * time.Second
+	checkTimeout = 5 * time.Second
+	// stale is when an answer counts no more.
+	stale = 15 * time.Second
+)
+
+// health knows whether the gateway can do its work, and measures it.
+type health struct {
+	server *Server
+
+	mutex      sync.Mutex
+	peerHeight uint64
+	faults     map[string]error // by check; nil is well
+	checked    time.Time
+
+	descriptions map[string]*prometheus.Desc
+}
+
+func newHealth(s *Server) *health {
+	h := &health{server: s, faults: map[string]error{}, descriptions: map[string]*prometheus.Desc{}}
+	for name, help := range map[string]string{
+		"index_height":      "Blocks that are indexed.",
+		"peer_height":       "Blocks that the organisation's peer has.",
+		"index_lag":         "Blocks that the index is behind the peer.",
+		"outbox_unfinished": "Writes whose outcome is not known yet.",
+	} {
+		h.descriptions[name] = prometheus.NewDesc("datanet_gateway_"+name, help, nil, nil)
+	}
+	return h
+}
+
+// watch checks again and again until the context ends.
+func (h *health) watch(ctx context.Context) {
+	ticker := time.NewTicker(checkEvery)
+	defer ticker.Stop()
+	for {
+		h.look(ctx)
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (h *health) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	height, peerFault := h.server.self.Height(ctx)
+	if peerFault != nil {
+		peerFault = fmt.Errorf("the peer does not answer: %w", peerFault)
+	}
+	storeFault := errors.Join(h.server.state.PingContext(ctx), h.server.indexed.PingContext(ctx))
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	for name, fault := range map[string]error{"peer": peerFault, "store": storeFault} {
+		if before := h.faults[name]; (before == nil) != (fault == nil) {
+			h.server.log.Warn("health", "check", name, "well", fault == nil, "error", fault)
+		}
+		h.faults[name] = fault
+	}
+	if peerFault == nil {
+		h.peerHeight = height
+	}
+	h.checked = time.Now()
+}
+
+// check is what /readyz tells: which checks there are, and which are well.
+func (h *health) check(ctx context.Context) map[string]bool {
+	indexed, err := h.server.index.Height(ctx)
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	fresh := time.Since(h.checked) < stale
+	return map[string]bool{
+		"peer":  fresh && h.faults["peer"] == nil,
+		"store": fresh && h.faults["store"] == nil,
+		"index": fresh && err == nil && indexed > 0 && lag(h.peerHeight, indexed) <= uint64(h.server.config.Limits.Lag),
+	}
+}
+
+func lag(peer, indexed uint64) uint64 {
+	if indexed >= peer {
+		return 0
+	}
+	return peer - indexed
+}
+
+// Describe and Collect make it a collector of metrics.
+func (h *health) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range h.descriptions {
+		out <- d
+	}
+}
+
+func (h *health) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+	defer cancel()
+	indexed, err := h.server.index.Height(ctx)
+	if err != nil {
+		return
+	}
+	h.mutex.Lock()
+	peer := h.peerHeight
+	h.mutex.Unlock()
+	values := map[string]float64{"index_height": float64(indexed), "peer_height": float64(peer), "index_lag": float64(lag(peer, indexed))}
+	if h.server.outbox != nil {
+		if count, err := h.server.outbox.Unfinished(ctx); err == nil {
+			values["outbox_unfinished"] = float64(count)
+		}
+	}
+	for name, value := range values {
+		out <- prometheus.MustNewConstMetric(h.descriptions[name], prometheus.GaugeValue, value)
+	}
+}

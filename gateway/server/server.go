@@ -1,0 +1,312 @@
+// Package server puts a gateway together: it reads the configuration, opens databases, keys and content, connects to the
+// peer, and serves the HTTP interface until it is told to stop.
+//
+// A gateway that only reads is built without outbox, keystore, content and sequencer, so it has nothing to write with.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"google.golang.org/grpc"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/database"
+	"github.com/datanet-consortium/datanet/gateway/fabric"
+	"github.com/datanet-consortium/datanet/gateway/identity"
+	"github.com/datanet-consortium/datanet/gateway/index"
+	"github.com/datanet-consortium/datanet/gateway/keystore"
+	"github.com/datanet-consortium/datanet/gateway/outbox"
+	"github.com/datanet-consortium/datanet/gateway/rest"
+	"github.com/datanet-consortium/datanet/gateway/sequencer"
+	"github.com/datanet-consortium/datanet/network/pki"
+)
+
+// Bounds of the listener, whatever the configuration says.
+const (
+	headerTimeout = 10 * time.Second
+	readTimeout   = time.Minute
+	writeTimeout  = 2 * time.Minute
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 32 << 10
+	// purgeEvery is how often what is forgotten by then is removed.
+	purgeEvery = time.Hour
+)
+
+// Server is a gateway. It serves from [Server.Run] on.
+type Server struct {
+	config *Config
+	log    *slog.Logger
+
+	conn       *grpc.ClientConn
+	self       *fabric.Client
+	state      *database.DB
+	indexed    *database.DB
+	index      *index.Index
+	identities *identity.Identities
+	keys       *keystore.Store // nil when the gateway only reads
+	outbox     *outbox.Outbox  // nil when the gateway only reads
+	clients    *clients
+	registry   *prometheus.Registry
+	api        *rest.API
+	health     *health
+	listener   net.Listener
+	closers    []func() error
+}
+
+// New makes a gateway that listens already. After a failure nothing stays open.
+func New(ctx context.Context, config *Config, version string, log *slog.Logger) (_ *Server, err error) {
+	s := &Server{config: config, log: log, registry: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if err := os.MkdirAll(config.Folder, 0o700); err != nil {
+		return nil, fmt.Errorf("make the gateway's folder: %w", err)
+	}
+	if err := s.openDatabases(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.connect(); err != nil {
+		return nil, err
+	}
+	if s.index, err = index.Open(ctx, s.indexed, config.Chaincode, index.WithLog(log)); err != nil {
+		return nil, err
+	}
+	if err := s.openIdentities(ctx); err != nil {
+		return nil, err
+	}
+	if !config.ReadOnly {
+		if err := s.openOutbox(ctx); err != nil {
+			return nil, err
+		}
+	}
+	s.health = newHealth(s)
+	if err := s.registry.Register(collectors.NewGoCollector()); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	if err := s.registry.Register(s.health); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	if err := s.openAPI(version); err != nil {
+		return nil, err
+	}
+	return s, s.listen()
+}
+
+func (s *Server) closeLater(f func() error) { s.closers = append(s.closers, f) }
+
+// close closes what was opened, the last first.
+func (s *Server) close() error {
+	var faults []error
+	for len(s.closers) > 0 {
+		last := s.closers[len(s.closers)-1]
+		s.closers = s.closers[:len(s.closers)-1]
+		faults = append(faults, last())
+	}
+	return errors.Join(faults...)
+}
+
+func (s *Server) openDatabases(ctx context.Context) (err error) {
+	state, indexed := s.config.Database.State, s.config.Database.Index
+	if state == "" {
+		state = database.SQLiteURL(filepath.Join(s.config.Folder, "state.db"))
+	}
+	if indexed == "" {
+		indexed = database.SQLiteURL(filepath.Join(s.config.Folder, "index.db")) + "?synchronous=normal"
+	}
+	if s.state, err = database.Open(ctx, state); err != nil {
+		return err
+	}
+	s.closeLater(s.state.Close)
+	if s.indexed, err = database.Open(ctx, indexed); err != nil {
+		return err
+	}
+	s.closeLater(s.indexed.Close)
+	return nil
+}
+
+// connect opens the connection to the peers, and the gateway's own client over it.
+func (s *Server) connect() error {
+	authority, err := os.ReadFile(s.config.Peer.Authority)
+	if err != nil {
+		return fmt.Errorf("read the TLS authority of the peers: %w", err)
+	}
+	if s.conn, err = fabric.Dial(s.config.Peer.Addresses[0], authority, s.config.Peer.Addresses[1:]...); err != nil {
+		return err
+	}
+	s.closeLater(s.conn.Close)
+	own, err := pki.LoadIdentity(s.config.Identity.Folder, s.config.Organisation)
+	if err != nil {
+		return fmt.Errorf("load the gateway's own identity: %w", err)
+	}
+	if s.self, err = fabric.Connect(s.conn, own, s.config.Channel, s.config.Chaincode); err != nil {
+		return err
+	}
+	s.closeLater(s.self.Close)
+	return nil
+}
+
+func (s *Server) openIdentities(ctx context.Context) (err error) {
+	config := identity.Config{MSPID: s.config.Organisation, Authorities: map[string][]byte{}}
+	for _, o := range s.config.Organisations {
+		if config.Authorities[o.MSPID], err = os.ReadFile(o.Authority); err != nil {
+			return fmt.Errorf("read the identity authority of %s: %w", o.MSPID, err)
+		}
+	}
+	for _, i := range s.config.Identity.Issuers {
+		issuer := identity.Issuer{URL: i.URL, Audience: i.Audience, Claim: i.Claim}
+		for _, p := range i.People {
+			if issuer.Accounts == nil {
+				issuer.Accounts = map[string]string{}
+			}
+			issuer.Accounts[p.Claim] = p.Enrolment
+		}
+		config.Issuers = append(config.Issuers, issuer)
+	}
+	if s.config.Identity.Authority != "" {
+		if config.Authority, err = pki.OpenAuthority(s.config.Identity.Authority); err != nil {
+			return fmt.Errorf("load the authority that enrols people: %w", err)
+		}
+	}
+	if !s.config.ReadOnly {
+		if s.keys, err = keystore.Open(filepath.Join(s.config.Folder, "keystore"), s.config.Organisation); err != nil {
+			return err
+		}
+		if err := s.keep(); err != nil {
+			return err
+		}
+		config.Custody = custody{s.keys}
+	}
+	s.identities, err = identity.Open(ctx, s.state, config)
+	return err
+}
+
+func (s *Server) openOutbox(ctx context.Context) (err error) {
+	s.clients = &clients{server: s, byAccount: map[ledger.Account]*client{}}
+	s.closeLater(s.clients.close)
+	s.outbox, err = outbox.Open(ctx, s.state, outbox.Options{Service: s.self, Signer: s.clients.signer, Log: s.log})
+	if err != nil {
+		return err
+	}
+	s.closeLater(func() error { s.outbox.Close(); return nil })
+	return nil
+}
+
+func (s *Server) openAPI(version string) (err error) {
+	options := rest.Options{
+		Organisation: s.config.Organisation, Channel: s.config.Channel, Version: version,
+		Authenticate: s.identities.Authenticate, Index: s.index, Peer: ownPeer{s}, People: s.identities,
+		Rate: s.config.Limits.Rate, Burst: s.config.Limits.Burst, BodyTimeout: s.config.Limits.Body, WriteWait: s.config.Limits.Wait,
+		Log: s.log, Metrics: s.registry, Gather: s.registry, Ready: s.health.check,
+	}
+	if s.outbox != nil {
+		options.Outbox = s.outbox
+	}
+	s.api, err = rest.New(options)
+	return err
+}
+
+func (s *Server) listen() error {
+	certificate, err := tls.LoadX509KeyPair(s.config.TLS.Certificate, s.config.TLS.Key)
+	if err != nil {
+		return fmt.Errorf("load the listener's certificate: %w", err)
+	}
+	listener, err := net.Listen("tcp", s.config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", s.config.Listen, err)
+	}
+	s.listener = tls.NewListener(listener, &tls.Config{
+		Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"},
+		ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: s.identities.ClientAuthorities(),
+	})
+	s.closeLater(func() error {
+		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	return nil
+}
+
+// Address is host:port of the listener.
+func (s *Server) Address() string { return s.listener.Addr().String() }
+
+// Run serves until the context ends, and then gives what is under way some time to end. It returns nil after an orderly
+// end. A server runs once.
+func (s *Server) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, s.close()) }()
+	background, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer cancel(nil)
+	work.Go(func() {
+		if err := s.index.Follow(background, s.self); err != nil {
+			s.log.Error("the index cannot go on", "error", err)
+		}
+	})
+	work.Go(func() { s.health.watch(background) })
+	if s.outbox != nil {
+		work.Go(func() { s.recover(background) })
+		work.Go(func() { s.purge(background) })
+	}
+	if !s.config.ReadOnly && !s.config.Sequencer.Off {
+		work.Go(func() {
+			sequencer.Run(background, s.self, sequencer.Options{Organisation: s.config.Organisation,
+				Quiet: s.config.Sequencer.Quiet, Longest: s.config.Sequencer.Longest, Log: s.log})
+		})
+	}
+	server := &http.Server{Handler: s.api, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	server.RegisterOnShutdown(s.api.EndStreams)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(s.listener) }()
+	s.log.Info("the gateway serves", "organisation", s.config.Organisation, "address", s.Address(), "readOnly", s.config.ReadOnly)
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	s.log.Info("the gateway stops")
+	grace, done := context.WithTimeout(context.WithoutCancel(ctx), s.config.Limits.Shutdown)
+	defer done()
+	if err := server.Shutdown(grace); err != nil {
+		return errors.Join(fmt.Errorf("some requests did not end within %s: %w", s.config.Limits.Shutdown, err), server.Close())
+	}
+	return nil
+}
+
+// recover goes on with the writes that were under way when the gateway ended.
+func (s *Server) recover(ctx context.Context) {
+	if err := s.outbox.Recover(ctx); err != nil && ctx.Err() == nil {
+		s.log.Error("writes that were under way could not be taken up again", "error", err)
+	}
+}
+
+func (s *Server) purge(ctx context.Context) {
+	ticker := time.NewTicker(purgeEvery)
+	defer ticker.Stop()
+	for {
+		if _, err := s.outbox.Purge(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("purge the outbox", "error", err)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
