@@ -25,6 +25,7 @@ func TestRealNetwork(t *testing.T) {
 	t.Run("concurrent clients", func(t *testing.T) { competeForCredits(t, c) })
 	t.Run("a crowd contributes at once", func(t *testing.T) { contributeAtOnce(t, c) })
 	t.Run("replay", func(t *testing.T) { compareReplay(t, c) })
+	t.Run("indexes", func(t *testing.T) { compareIndexes(t, c) })
 	t.Run("raw state", func(t *testing.T) { sumRawState(t, c) })
 }
 
