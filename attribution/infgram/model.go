@@ -41,7 +41,7 @@ type Model struct {
 	parts   []part
 
 	n        uint64   // tokens and ends of records
-	distinct uint64   // tokens, END not counted
+	distinct uint64   // tokens
 	before   []uint64 // of several segments: how many places have a smaller symbol
 
 	accounts []string // bytewise ascending
