@@ -249,12 +249,6 @@ func (w *archiveWriter) entry(name string, size int64, data io.Reader) error {
 	return err
 }
 
-// Registry tells what the ledger says of a contribution.
-type Registry interface {
-	// Erased tells whether an erasure of it was asked for, complete or not.
-	Erased(ctx context.Context, n contribution.Named) (bool, error)
-}
-
 // Restored tells what a restore did.
 type Restored struct {
 	Items   int // contents that are there again, verified against their commitments
@@ -328,9 +322,9 @@ func (r *restorer) item(a archivedItem) error {
 	}
 	gone, err := r.store.tombstone(r.ctx, r.store.db, a.Place, a.ID)
 	if err == nil && !gone && a.Place != (contribution.Named{}) {
-		gone, err = r.ledger.Erased(r.ctx, a.Place)
-		if err == nil && gone {
-			err = r.store.Erase(r.ctx, a.Place)
+		var c contribution.Contribution
+		if c, err = registered(r.ctx, r.ledger, a.Place); err == nil && (c.State == contribution.Erasing || c.State == contribution.Erased) {
+			gone, err = true, r.store.Erase(r.ctx, a.Place)
 		}
 	}
 	if err != nil {

@@ -124,8 +124,8 @@ func TestNoRestoreRevivesWhatWasErased(t *testing.T) {
 
 type broken struct{}
 
-func (broken) Erased(context.Context, contribution.Named) (bool, error) {
-	return false, errors.New("the peer is down")
+func (broken) Contribution(context.Context, contribution.Named) (c contribution.Contribution, err error) {
+	return c, errors.New("the peer is down")
 }
 
 func TestWhatARestoreRefuses(t *testing.T) {

@@ -22,7 +22,7 @@ func OpenBucket(ctx context.Context, address string) (*blob.Bucket, error) {
 		return nil, fmt.Errorf("open the content bucket: the URL is malformed")
 	}
 	if u.Scheme == fileblob.Scheme {
-		if u.Host != "" || u.RawQuery != "" {
+		if u.Host != "" || u.RawQuery != "" || u.Path == "" {
 			return nil, fmt.Errorf("open the content bucket: a folder's URL is file:// and its absolute path")
 		}
 		path := u.Path

@@ -21,6 +21,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"gocloud.dev/blob"
+	"gocloud.dev/blob/memblob"
 
 	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/attribution/fingerprint"
@@ -64,7 +65,7 @@ func openOn(t *testing.T, folder string, db *database.DB, keys *content.MasterKe
 	var err error
 	f.bucket, err = content.OpenBucket(t.Context(), "file://"+filepath.Join(folder, "objects"))
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, f.bucket.Close()) })
+	t.Cleanup(func() { require.NoError(t, f.bucket.Close()) }) // the one that the fixture has then
 	options.Now = func() time.Time { return f.clock }
 	f.Store, err = content.New(t.Context(), db, f.bucket, keys, options)
 	require.NoError(t, err)
@@ -578,8 +579,12 @@ func (e *erasures) Acknowledge(_ context.Context, n contribution.Named) error {
 	return nil
 }
 
-func (e *erasures) Erased(_ context.Context, n contribution.Named) (bool, error) {
-	return slices.Contains(e.due, n), nil
+func (e *erasures) Contribution(_ context.Context, n contribution.Named) (c contribution.Contribution, err error) {
+	if !slices.Contains(e.due, n) {
+		return c, ledger.Refuse(ledger.CodeNotFound, "no contribution")
+	}
+	c.State = contribution.Erasing
+	return c, nil
 }
 
 func TestAnErasureIsAcknowledgedWhenNothingIsLeft(t *testing.T) {
@@ -607,6 +612,24 @@ func TestAnErasureIsAcknowledgedWhenNothingIsLeft(t *testing.T) {
 	done, err = f.Destroy(t.Context(), asked)
 	require.NoError(t, err)
 	require.Equal(t, []contribution.Named{first}, done)
+}
+
+func TestAnyBucketWillDo(t *testing.T) {
+	f := open(t, content.Options{})
+	bucket := memblob.OpenBucket(nil)
+	require.NoError(t, f.bucket.Close())
+	f.bucket = bucket // which the fixture closes
+	var err error
+	f.Store, err = content.New(t.Context(), f.db, bucket, f.keys, content.Options{PartBytes: 1000})
+	require.NoError(t, err)
+	id, n, _ := f.assigned(t, poems(30))
+	require.Equal(t, poems(30), f.text(t, id))
+	require.NoError(t, f.Erase(t.Context(), n))
+	require.Empty(t, f.objects(t))
+	for _, address := range []string{"file://host/x", "file:///x?metadata=y", "ftp://x", ":", "file:relative"} {
+		_, err := content.OpenBucket(t.Context(), address)
+		require.Error(t, err, address)
+	}
 }
 
 func TestFingerprintSecretsAreThoseOfTheLedger(t *testing.T) {

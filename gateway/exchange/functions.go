@@ -105,12 +105,3 @@ func (s Service) Acknowledge(ctx context.Context, n contribution.Named) error {
 	_, err := s.Functions.Submit(ctx, "erasure:Acknowledge", n)
 	return err
 }
-
-func (s Service) Erased(ctx context.Context, n contribution.Named) (bool, error) {
-	c, err := s.Contribution(ctx, n)
-	var fault *ledger.Fault
-	if errors.As(err, &fault) && fault.Code == ledger.CodeNotFound {
-		return false, nil // it was never registered
-	}
-	return c.State == contribution.Erasing || c.State == contribution.Erased, err
-}
