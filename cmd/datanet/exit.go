@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/datanet-consortium/datanet/gateway/client"
 	testnetwork "github.com/datanet-consortium/datanet/test-network"
 	"github.com/datanet-consortium/datanet/test-network/supervisor"
 )
@@ -17,6 +18,8 @@ const (
 	exitUsage   = 2
 	exitAbsent  = 3
 	exitUnwell  = 4
+	exitUnknown = 5
+	exitRefused = 6
 )
 
 // usageError is a mistake in the command line or in a file that it names.
@@ -37,13 +40,20 @@ func report(stderr io.Writer, err error) int {
 		usage      usageError
 		none       *testnetwork.NoNetworkError
 		notRunning *supervisor.NotRunningError
+		away       *client.UnreachableError
+		unknown    *client.UnknownError
+		refusal    *client.Problem
 	)
 	switch {
 	// Cobra has no type for an unknown command.
 	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage
-	case errors.As(err, &none), errors.As(err, &notRunning):
+	case errors.As(err, &unknown):
+		return exitUnknown
+	case errors.As(err, &none), errors.As(err, &notRunning), errors.As(err, &away):
 		return exitAbsent
+	case errors.As(err, &refusal) && !refusal.Retryable && refusal.Status < 500:
+		return exitRefused
 	case errors.Is(err, errUnwell):
 		return exitUnwell
 	default:

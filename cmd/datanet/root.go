@@ -17,8 +17,9 @@ func newRoot() *cobra.Command {
 		Long: `datanet works with a Datanet network: a consortium that pools data, trains models on
 it, and pays the contributors of the data whenever a model is used.
 
-Exit codes: 0 success, 1 failure, 2 wrong usage or topology, 3 no network there or
-not running, 4 the network runs but needs attention.`,
+Exit codes: 0 success, 1 failure, 2 wrong usage or topology, 3 no network or gateway there or
+not running, 4 it runs but needs attention, 5 the outcome of a write is not known (repeat the
+command with the --key that it names), 6 refused: the same command will be refused again.`,
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -26,6 +27,10 @@ not running, 4 the network runs but needs attention.`,
 	root.PersistentFlags().Bool("json", false, "print results as JSON, for programs")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newNetwork(), newDemo(), newAttribute(), newGateway())
+	for _, command := range append(newResources(), newIdentity(), newTransaction(), newEvents(), newDoctor()) {
+		gatewayFlags(command)
+		root.AddCommand(command)
+	}
 	return root
 }
 

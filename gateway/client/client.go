@@ -154,7 +154,8 @@ type call struct {
 	query  url.Values
 	header http.Header
 	body   []byte
-	stream bool // the caller reads the body
+	// repeatable marks a POST that may be sent twice without a key.
+	repeatable bool
 }
 
 // Get reads a resource.
@@ -219,7 +220,7 @@ func (c *Client) whole(ctx context.Context, k *call) ([]byte, Meta, error) {
 // send sends a call until it is answered by something other than a retryable problem. Only a call that may be repeated
 // is: a read, or one with an idempotency key, or a PUT or DELETE, which the API makes repeatable.
 func (c *Client) send(ctx context.Context, k *call) (*http.Response, error) {
-	repeatable := k.method != http.MethodPost && k.method != http.MethodPatch || k.header.Get(keyHeader) != ""
+	repeatable := k.repeatable || k.method != http.MethodPost && k.method != http.MethodPatch || k.header.Get(keyHeader) != ""
 	for attempt := 1; ; attempt++ {
 		response, err := c.once(ctx, k)
 		if err == nil {

@@ -158,6 +158,30 @@ func restart(file *os.File) error {
 	return err
 }
 
+// ReadRange reads a few bytes of a resource from an offset on, fewer at its end. size is that of the whole, -1 when it is
+// not known.
+func (c *Client) ReadRange(ctx context.Context, resource string, from, count int64) (data []byte, size int64, err error) {
+	k := &call{method: http.MethodGet, path: resource, header: http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", from, from+count-1)}}}
+	response, err := c.send(ctx, k)
+	if err != nil {
+		return nil, -1, err
+	}
+	defer response.Body.Close()
+	size = response.ContentLength
+	if response.StatusCode == http.StatusPartialContent {
+		_, whole, found := strings.Cut(response.Header.Get("Content-Range"), "/")
+		if size, err = strconv.ParseInt(whole, 10, 64); err != nil || !found {
+			size = -1
+		}
+	} else if _, err := io.CopyN(io.Discard, response.Body, from); err != nil {
+		return nil, size, c.unreachable(err)
+	}
+	if data, err = io.ReadAll(io.LimitReader(response.Body, count)); err != nil {
+		return nil, size, c.unreachable(err)
+	}
+	return data, size, nil
+}
+
 // contentRange reads "bytes 5-9/10".
 func contentRange(text string) (from, size int64, ok bool) {
 	rest, ok := strings.CutPrefix(text, "bytes ")

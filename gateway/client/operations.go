@@ -2,8 +2,14 @@ package client
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"iter"
 	"net/http"
+	"net/url"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/gateway/identity"
@@ -16,9 +22,8 @@ type Caller struct {
 	Account      ledger.Account   `json:"account"`
 	Roles        []ledger.Role    `json:"roles"`
 	Method       identity.Method  `json:"method"`
-	Scopes       []identity.Scope `json:"scopes,omitempty"`
-	Organisation string           `json:"organisation"`
-	Channel      string           `json:"channel"`
+	Scopes       []identity.Scope `json:"scopes"`
+	Organisation string           `json:"organisation"` // the gateway's, by its MSP ID
 }
 
 // WhoAmI asks who the caller is.
@@ -29,12 +34,12 @@ func (c *Client) WhoAmI(ctx context.Context) (Caller, error) {
 
 // Enrol uses an invitation. It is safe to repeat with the same certificate request.
 func (c *Client) Enrol(ctx context.Context, request identity.EnrolRequest) (identity.Enrolment, error) {
-	return Do[identity.Enrolment](ctx, c, http.MethodPost, Path("enrolments"), request)
+	return repeatable[identity.Enrolment](ctx, c, Path("enrolments"), request)
 }
 
 // Renew asks for the caller's next certificate; request is PKCS #10 in PEM.
 func (c *Client) Renew(ctx context.Context, request string) (identity.Enrolment, error) {
-	return Do[identity.Enrolment](ctx, c, http.MethodPost, Path("enrolments", "renew"), struct {
+	return repeatable[identity.Enrolment](ctx, c, Path("enrolments", "renew"), struct {
 		Request string `json:"request"`
 	}{request})
 }
@@ -70,30 +75,93 @@ type NewAPIKey struct {
 
 // CreateKey makes an API key for the caller's account.
 func (c *Client) CreateKey(ctx context.Context, request identity.KeyRequest) (NewAPIKey, error) {
-	return Do[NewAPIKey](ctx, c, http.MethodPost, Path("api-keys"), request)
+	return Do[NewAPIKey](ctx, c, http.MethodPost, Path("keys"), request)
 }
 
 // Keys lists the API keys of the caller's account.
 func (c *Client) Keys(ctx context.Context) ([]identity.Key, error) {
-	page, _, err := Get[ledger.Page[identity.Key]](ctx, c, Path("api-keys"), nil)
+	page, _, err := Get[ledger.Page[identity.Key]](ctx, c, Path("keys"), nil)
 	return page.Items, err
 }
 
 // RevokeKey ends an API key.
 func (c *Client) RevokeKey(ctx context.Context, id string) error {
-	_, err := Do[ledger.Nothing](ctx, c, http.MethodDelete, Path("api-keys", id), nil)
+	_, err := Do[ledger.Nothing](ctx, c, http.MethodDelete, Path("keys", id), nil)
 	return err
 }
 
-// Transaction is a write through this gateway, or any transaction of the index.
-type Transaction struct {
-	Transaction    string        `json:"transaction"`
-	State          string        `json:"state"`
-	Function       string        `json:"function,omitempty"`
-	Block          uint64        `json:"block,omitempty"`
-	Time           *time.Time    `json:"time,omitempty"`
-	Fault          *ledger.Fault `json:"fault,omitempty"`
-	ValidationCode string        `json:"validationCode,omitempty"`
+// Entry is a value of the ledger as a transaction wrote it.
+type Entry struct {
+	Key         []string       `json:"key"` // the kind, and the parts of the name
+	Value       jsontext.Value `json:"value,omitzero"`
+	Deleted     bool           `json:"deleted,omitzero"`
+	Block       uint64         `json:"block"`
+	Position    int            `json:"position"`
+	Transaction string         `json:"transaction"`
+	Time        *time.Time     `json:"time,omitempty"`
+	By          ledger.Account `json:"by,omitzero"`
+	Function    string         `json:"function,omitzero"`
+}
+
+// Listed reads a list of the index to its end: entries of one kind by filters, as
+// Listed[contribution.Contribution](ctx, c, "contributions", url.Values{"awaits": {"AILabMSP"}}).
+func Listed[T any](ctx context.Context, c *Client, list string, filter url.Values) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for entry, err := range All[Entry](ctx, c, Path("lists", list), filter) {
+			var value T
+			if err == nil {
+				err = ledger.DecodeAnswer(entry.Value, &value)
+			}
+			if !yield(value, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Readiness is what a gateway says of itself.
+type Readiness struct {
+	OK     bool            `json:"ok"`
+	Checks map[string]bool `json:"checks"`
+}
+
+// Ready asks the gateway for its own checks. The answer is no error when one of them fails.
+func (c *Client) Ready(ctx context.Context) (Readiness, error) {
+	var ready Readiness
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base.String()+"/readyz", nil)
+	if err != nil {
+		return ready, fmt.Errorf("ask whether the gateway is ready: %w", err)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return ready, c.unreachable(err)
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(response.Body, maxProblem))
+	if err == nil {
+		err = ledger.DecodeAnswer(data, &ready)
+	}
+	if err != nil {
+		return ready, fmt.Errorf("ask whether the gateway is ready: %w", err)
+	}
+	return ready, nil
+}
+
+// repeatable posts what is safe to repeat.
+func repeatable[T any](ctx context.Context, c *Client, path string, body any) (T, error) {
+	var value T
+	document, err := ledger.Encode(body)
+	if err != nil {
+		return value, fmt.Errorf("%s: %w", path, err)
+	}
+	data, _, err := c.whole(ctx, &call{method: http.MethodPost, path: path, header: http.Header{}, body: document, repeatable: true})
+	if err != nil {
+		return value, err
+	}
+	if err := ledger.DecodeAnswer(data, &value); err != nil {
+		return value, fmt.Errorf("%s: %w", path, err)
+	}
+	return value, nil
 }
 
 func transactionPath(id string, more ...string) string {

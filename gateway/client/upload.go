@@ -136,19 +136,20 @@ func (c *Client) UploadStatus(ctx context.Context, id string) (Uploaded, error) 
 	return state, err
 }
 
+// Finish describes an upload that is all there, and says as which contribution it will be registered.
+type Finish struct {
+	Descriptor   Descriptor `json:"descriptor"`
+	Datanet      string     `json:"datanet"`
+	Contribution string     `json:"contribution"`
+}
+
 // FinishUpload has the gateway read the records of an upload that is all there. The same call again is answered as done.
-func (c *Client) FinishUpload(ctx context.Context, id string, d Descriptor) (Prepared, error) {
-	k := &call{method: http.MethodPost, path: uploadPath(id, "finish"), header: http.Header{keyHeader: {"finish-" + id}}}
-	var err error
-	if k.body, err = ledger.Encode(d); err != nil {
-		return Prepared{}, fmt.Errorf("finish upload %s: %w", id, err)
-	}
-	data, _, err := c.whole(ctx, k)
+func (c *Client) FinishUpload(ctx context.Context, id string, finish Finish) (Prepared, error) {
+	p, err := repeatable[Prepared](ctx, c, uploadPath(id, "finish"), finish)
 	if err != nil {
-		return Prepared{}, fmt.Errorf("finish upload %s: %w", id, err)
+		return p, fmt.Errorf("finish upload %s: %w", id, err)
 	}
-	var p Prepared
-	return p, ledger.DecodeAnswer(data, &p)
+	return p, nil
 }
 
 // DiscardUpload forgets an upload that no contribution on the ledger has.

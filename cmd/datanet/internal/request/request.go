@@ -63,16 +63,12 @@ func New(flags *pflag.FlagSet, request reflect.Type, taken []string) *Fields {
 }
 
 func (f *Fields) add(t reflect.Type, path []string, skip map[string]bool) {
-	for _, sf := range reflect.VisibleFields(t) {
-		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
-		if name == "" || name == "-" || !sf.IsExported() {
-			continue
-		}
-		here := append(append([]string(nil), path...), name)
+	for _, m := range members(t) {
+		here := append(append([]string(nil), path...), m.name)
 		if skip[strings.Join(here, ".")] {
 			continue
 		}
-		kind := sf.Type
+		kind := m.kind
 		if kind.Kind() == reflect.Pointer {
 			kind = kind.Elem()
 		}
@@ -99,6 +95,29 @@ func (f *Fields) add(t reflect.Type, path []string, skip map[string]bool) {
 			f.flags.String(one.flag, "", usage(one))
 		}
 	}
+}
+
+// member is a member of the JSON object that a struct becomes.
+type member struct {
+	name string
+	kind reflect.Type
+}
+
+// members are in the order of the struct's fields; those of an embedded struct without a name of its own are the outer
+// one's.
+func members(t reflect.Type) (list []member) {
+	for i := range t.NumField() {
+		sf := t.Field(i)
+		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
+		switch {
+		case name == "-" || !sf.IsExported() && !sf.Anonymous:
+		case name == "" && sf.Anonymous && sf.Type.Kind() == reflect.Struct:
+			list = append(list, members(sf.Type)...)
+		case name != "":
+			list = append(list, member{name, sf.Type})
+		}
+	}
+	return list
 }
 
 // nested structs get a flag for each of their fields.
@@ -155,13 +174,11 @@ func pair(t reflect.Type) (first, second string, ok bool) {
 		return "", "", false
 	}
 	var names []string
-	for _, sf := range reflect.VisibleFields(t) {
-		if name, _, _ := strings.Cut(sf.Tag.Get("json"), ","); name != "" && name != "-" {
-			if !plain(sf.Type) && !reflect.PointerTo(sf.Type).Implements(textType) {
-				return "", "", false
-			}
-			names = append(names, name)
+	for _, m := range members(t) {
+		if !plain(m.kind) && !reflect.PointerTo(m.kind).Implements(textType) {
+			return "", "", false
 		}
+		names = append(names, m.name)
 	}
 	if len(names) != 2 {
 		return "", "", false
@@ -261,9 +278,9 @@ func kindOf(t reflect.Type, path []string) (reflect.Type, bool) {
 			return nil, false
 		}
 		found := false
-		for _, sf := range reflect.VisibleFields(t) {
-			if tag, _, _ := strings.Cut(sf.Tag.Get("json"), ","); tag == name {
-				t, found = sf.Type, true
+		for _, m := range members(t) {
+			if m.name == name {
+				t, found = m.kind, true
 				break
 			}
 		}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/datanet-consortium/datanet/chaincode/account"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/member"
+	"github.com/datanet-consortium/datanet/gateway/client"
+)
+
+const (
+	// expiresSoon is when a certificate's end is worth a word.
+	expiresSoon = 30 * 24 * time.Hour
+	// clockDoubt and clockFault bound how far apart two clocks may be; peers refuse proposals beyond 15 minutes.
+	clockDoubt, clockFault = 10 * time.Second, 5 * time.Minute
+)
+
+// finding is the outcome of one check.
+type finding struct {
+	Check  string `json:"check"`
+	Result string `json:"result"` // ok, warning or problem
+	Detail string `json:"detail"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+const (
+	resultOK      = "ok"
+	resultWarning = "warning"
+	resultProblem = "problem"
+)
+
+func newDoctor() *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Check certificates, clocks, gateway, peers, index and chaincode, and say what to do",
+		Long: `Checks everything between you and the ledger: your certificate, the gateway and its certificate,
+the clocks, your account, the gateway's peer, index and store, and the chaincode of every
+organisation. The exit code is 4 if there is a problem.`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(command *cobra.Command, _ []string) error {
+			d := &doctor{ctx: command.Context()}
+			d.examine(command)
+			if err := d.print(command); err != nil {
+				return err
+			}
+			if slices.ContainsFunc(d.findings, func(f finding) bool { return f.Result == resultProblem }) {
+				return errSick
+			}
+			return nil
+		},
+	}
+}
+
+// errSick says that something needs attention. What it is has been printed.
+var errSick = fmt.Errorf("there are problems: %w", errUnwell)
+
+type doctor struct {
+	ctx      context.Context
+	findings []finding
+}
+
+func (d *doctor) ok(check, format string, args ...any) {
+	d.findings = append(d.findings, finding{Check: check, Result: resultOK, Detail: fmt.Sprintf(format, args...)})
+}
+
+func (d *doctor) warn(check, remedy, format string, args ...any) {
+	d.findings = append(d.findings, finding{Check: check, Result: resultWarning, Detail: fmt.Sprintf(format, args...), Remedy: remedy})
+}
+
+func (d *doctor) fail(check, remedy, format string, args ...any) {
+	d.findings = append(d.findings, finding{Check: check, Result: resultProblem, Detail: fmt.Sprintf(format, args...), Remedy: remedy})
+}
+
+// examine makes all checks; one that needs what an earlier one did not find is left out.
+func (d *doctor) examine(command *cobra.Command) {
+	c, err := connect(command)
+	if err != nil {
+		d.fail("identity", "datanet identity enroll, or datanet identity use DIR --gateway URL", "%v", err)
+		return
+	}
+	defer c.Close()
+	d.certificate("identity", c.Identity().Certificate, "datanet identity renew, while it is still valid; after that ask an operator for an invitation")
+	if !d.gateway(c) {
+		return
+	}
+	who, known := d.caller(c)
+	d.readiness(c)
+	if !known {
+		return
+	}
+	d.account(c, who)
+	d.organisations(c)
+}
+
+func (d *doctor) certificate(check string, cert *x509.Certificate, remedy string) {
+	now := time.Now()
+	left := cert.NotAfter.Sub(now)
+	switch until := cert.NotAfter.UTC().Format(time.DateOnly); {
+	case now.Before(cert.NotBefore):
+		d.fail(check, "set this machine's clock", "the certificate of %s begins on %s, which is in the future", cert.Subject.CommonName, cert.NotBefore.UTC().Format(time.RFC3339))
+	case left <= 0:
+		d.fail(check, remedy, "the certificate of %s expired on %s", cert.Subject.CommonName, until)
+	case left < expiresSoon:
+		d.warn(check, remedy, "the certificate of %s expires on %s", cert.Subject.CommonName, until)
+	default:
+		d.ok(check, "the certificate of %s is valid until %s", cert.Subject.CommonName, until)
+	}
+}
+
+func (d *doctor) gateway(c *client.Client) bool {
+	seen, err := c.Inspect(d.ctx)
+	if err != nil {
+		d.fail("gateway", "check the URL and that the gateway runs (its operator: datanet gateway serve)", "%v", err)
+		return false
+	}
+	d.ok("gateway", "answers in %s", seen.Took.Round(time.Millisecond))
+	if seen.Certificate != nil {
+		d.certificate("gateway's certificate", seen.Certificate, "its operator renews the TLS certificate and restarts the gateway")
+	}
+	const remedy = "synchronise this machine's clock, or the gateway's (NTP)"
+	switch offset := seen.Offset.Abs(); {
+	case offset >= clockFault:
+		d.fail("clocks", remedy, "this machine and the gateway are %s apart; peers refuse what is more than 15 minutes off", offset.Round(time.Second))
+	case offset >= clockDoubt:
+		d.warn("clocks", remedy, "this machine and the gateway are %s apart", offset.Round(time.Second))
+	default:
+		d.ok("clocks", "this machine and the gateway agree")
+	}
+	return true
+}
+
+func (d *doctor) caller(c *client.Client) (client.Caller, bool) {
+	who, err := c.WhoAmI(d.ctx)
+	if err != nil {
+		d.fail("login", "use the gateway of your own organisation, and a certificate that its authority has issued", "%v", err)
+		return who, false
+	}
+	d.ok("login", "%s, roles %s, at the gateway of %s", who.Account, joined(who.Roles), who.Organisation)
+	return who, true
+}
+
+// remedies say what to do when a check of the gateway's own fails.
+var remedies = map[string]string{
+	"peer":  "its operator looks at the peer: is it running, reachable, and is its TLS authority the configured one?",
+	"index": "wait while it catches up; if the lag stays, its operator looks at the gateway's log, or rebuilds the index",
+	"store": "its operator looks at the database and the content store: free space, permissions, bucket",
+}
+
+func (d *doctor) readiness(c *client.Client) {
+	ready, err := c.Ready(d.ctx)
+	if err != nil {
+		d.fail("readiness", "its operator looks at the gateway's log", "%v", err)
+		return
+	}
+	names := make([]string, 0, len(ready.Checks))
+	for name := range ready.Checks {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if ready.Checks[name] {
+			d.ok("gateway's "+name, "is well")
+			continue
+		}
+		remedy := remedies[name]
+		if remedy == "" {
+			remedy = "its operator looks at the gateway's log"
+		}
+		d.fail("gateway's "+name, remedy, "is not well")
+	}
+}
+
+func (d *doctor) account(c *client.Client, who client.Caller) {
+	found, _, err := client.Get[account.Account](d.ctx, c, client.Path("accounts", string(who.Account)), nil)
+	switch {
+	case client.IsCode(err, string(ledger.CodeNotFound)):
+		d.warn("account", "datanet account open", "%s is not open on the ledger yet", who.Account)
+	case err != nil:
+		d.fail("account", "see the message", "%v", err)
+	case !sameRoles(found.Roles, who.Roles):
+		d.warn("account", "datanet account open", "the ledger has seen the roles %s, the certificate says %s", joined(found.Roles), joined(who.Roles))
+	default:
+		d.ok("account", "is open")
+	}
+}
+
+func sameRoles(a, b []ledger.Role) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(r ledger.Role) bool { return !slices.Contains(b, r) })
+}
+
+// organisation is what the peer of an organisation answers for its chaincode.
+type organisation struct {
+	MSPID     string `json:"mspId"`
+	Chaincode string `json:"chaincode,omitempty"` // digest of the functions that it offers
+	Fault     string `json:"fault,omitempty"`
+}
+
+// organisations compares the chaincode of all organisations: each must run the definition that the members approved.
+func (d *doctor) organisations(c *client.Client) {
+	members, _, err := client.Get[member.Members](d.ctx, c, client.Path("members"), nil)
+	if err != nil {
+		d.fail("members", "an operator of a founding member runs the founding, see datanet network up", "%v", err)
+		return
+	}
+	d.ok("members", "%d are on the ledger", len(members.Members))
+	answers, err := client.Do[struct {
+		Items []organisation `json:"items"`
+	}](d.ctx, c, "GET", client.Path("organisations"), nil)
+	if err != nil {
+		d.warn("chaincode", "ask an operator", "the gateway does not tell of other organisations: %v", err)
+		return
+	}
+	versions := map[string]int{}
+	for _, o := range answers.Items {
+		if o.Fault == "" {
+			versions[o.Chaincode]++
+		}
+	}
+	common := ""
+	for version, n := range versions {
+		if n > versions[common] {
+			common = version
+		}
+	}
+	for _, o := range answers.Items {
+		check := "chaincode of " + o.MSPID
+		switch {
+		case o.Fault != "":
+			d.fail(check, "its operator looks whether peer and chaincode run, and whether it approved the definition in force", "%s", o.Fault)
+		case o.Chaincode != common:
+			d.fail(check, "its operator installs and approves the definition in force", "offers other functions than that of most organisations")
+		default:
+			d.ok(check, "answers, with the same functions as the others")
+		}
+	}
+}
+
+func (d *doctor) print(command *cobra.Command) error {
+	out := command.OutOrStdout()
+	if wantsJSON(command) {
+		return printJSON(out, d.findings)
+	}
+	return printFindings(out, d.findings)
+}
+
+func printFindings(out io.Writer, findings []finding) error {
+	for _, f := range findings {
+		if _, err := fmt.Fprintf(out, "%-8s %s: %s\n", f.Result, f.Check, printable(f.Detail)); err != nil {
+			return err
+		}
+		if f.Remedy != "" {
+			fmt.Fprintf(out, "%-8s → %s\n", "", f.Remedy)
+		}
+	}
+	return nil
+}

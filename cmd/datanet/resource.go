@@ -1,0 +1,111 @@
+package main
+
+// A resource command calls one function of the ledger. Its help, its flags and who may call it come from the ledger's
+// own table of functions; only what is listed here is the command line's.
+//
+// A word in capitals is an argument that fills the request's field of that name, as NAME fills name; in brackets it is
+// drawn, or the caller's own account, when it is left out.
+type resource struct {
+	group    string
+	use      string
+	function string
+	// path is where a query is read; {field} stands for a field of the request, the rest of it becomes the query. A
+	// command has none: it is signed here, by the name of its function.
+	path string
+	// fields are arguments that fill a field of another name.
+	fields map[string]string
+	// columns of a list, by the names of fields.
+	columns []string
+	// short replaces the function's own sentence, where several commands call it.
+	short   string
+	example string
+}
+
+// resources is the table of all commands that are one function and nothing else.
+var resources = []resource{
+	{group: "datanet", use: "create NAME", function: "datanet:Create", example: "datanet datanet create PoetrySocietyMSP/persian-poetry --from datanet.yaml"},
+	{group: "datanet", use: "amend NAME", function: "datanet:Amend", example: "datanet datanet amend PoetrySocietyMSP/persian-poetry --version 2 --from datanet.yaml"},
+	{group: "datanet", use: "retire NAME", function: "datanet:Retire"},
+	{group: "datanet", use: "show NAME", function: "datanet:Get", path: "/datanets/{name}"},
+	{group: "datanet", use: "list", function: "datanet:List", path: "/datanets", columns: []string{"name", "version", "modality", "state", "title"}},
+	{group: "datanet", use: "history NAME", function: "datanet:Versions", path: "/datanets/{name}/versions", columns: []string{"version", "title", "quorum", "validators", "tx"}},
+	{group: "datanet", use: "impact DATANET", function: "model:Downstream", path: "/datanets/{datanet}/downstream", columns: []string{"name", "version", "state", "snapshot", "host"}},
+	{group: "datanet", use: "sealed DATANET", function: "seal:Get", path: "/datanets/{datanet}/seal"},
+
+	{group: "contribution", use: "show DATANET ID", function: "contribution:Get", path: "/datanets/{datanet}/contributions/{id}"},
+	{group: "contribution", use: "list DATANET", function: "contribution:List", path: "/datanets/{datanet}/contributions", columns: []string{"id", "revision", "state", "mediaType", "records", "tokens", "contributor"}},
+	{group: "contribution", use: "votes DATANET ID", function: "approval:Votes", path: "/datanets/{datanet}/contributions/{id}/votes", columns: []string{"slots:msp", "choice", "score", "reason", "validator", "tx"}},
+	{group: "contribution", use: "withdraw DATANET ID", function: "contribution:Withdraw"},
+	{group: "contribution", use: "erase DATANET ID", function: "erasure:Request"},
+	{group: "contribution", use: "erasure DATANET ID", function: "erasure:Get", path: "/datanets/{datanet}/contributions/{id}/erasure"},
+	{group: "contribution", use: "impact DATANET ID", function: "erasure:Affected", path: "/datanets/{datanet}/contributions/{id}/reach"},
+
+	{group: "validate", use: "finalise DATANET ID", function: "approval:Finalise"},
+
+	{group: "snapshot", use: "take DATANET NUMBER", function: "snapshot:Take"},
+	{group: "snapshot", use: "list DATANET", function: "snapshot:List", path: "/datanets/{datanet}/snapshots", columns: []string{"number", "revision", "count", "records", "tokens", "root"}},
+	{group: "snapshot", use: "show DATANET NUMBER", function: "snapshot:Get", path: "/datanets/{datanet}/snapshots/{number}"},
+	{group: "snapshot", use: "prove DATANET NUMBER CONTRIBUTION", function: "snapshot:Prove", path: "/datanets/{datanet}/snapshots/{number}/proofs/{contribution}"},
+	{group: "snapshot", use: "revise DATANET NUMBER", function: "snapshot:Revise"},
+
+	{group: "ticket", use: "open [ID]", function: "ticket:Open", example: "datanet ticket open --snapshots PoetrySocietyMSP/persian-poetry@1 --purpose training"},
+	{group: "ticket", use: "close ID", function: "ticket:Close"},
+	{group: "ticket", use: "show ID", function: "ticket:Get", path: "/tickets/{id}"},
+	{group: "ticket", use: "list", function: "ticket:List", path: "/tickets", columns: []string{"id", "state", "purpose", "trainer", "expires"}},
+
+	{group: "model", use: "register NAME VERSION", function: "model:Register"},
+	{group: "model", use: "publish NAME VERSION CARD", function: "model:Publish"},
+	{group: "model", use: "accept NAME VERSION CARD", function: "model:Accept"},
+	{group: "model", use: "retire NAME VERSION", function: "model:Retire"},
+	{group: "model", use: "show NAME VERSION", function: "model:Get", path: "/models/{name}/versions/{version}"},
+	{group: "model", use: "list", function: "model:List", path: "/models", columns: []string{"name", "version", "state", "purpose", "card", "developer"}},
+	{group: "model", use: "cards NAME VERSION", function: "model:Cards", path: "/models/{name}/versions/{version}/cards", columns: []string{"card", "priceIn", "priceOut", "host", "tx"}},
+	{group: "model", use: "lineage NAME VERSION", function: "model:Lineage", path: "/models/{name}/versions/{version}/lineage", columns: []string{"depth", "name", "version", "state", "owner", "sources"}},
+	{group: "model", use: "impact NAME VERSION", function: "model:Downstream", path: "/models/{model.name}/versions/{model.version}/downstream",
+		fields: map[string]string{"NAME": "model.name", "VERSION": "model.version"}, columns: []string{"name", "version", "state", "host"}},
+
+	{group: "account", use: "open", function: "account:Open"},
+	{group: "account", use: "show [ACCOUNT]", function: "account:Get", path: "/accounts/{account}"},
+	{group: "account", use: "balance [ACCOUNT]", function: "token:Balance", path: "/accounts/{account}/balance"},
+	{group: "account", use: "list MSP", function: "account:List", path: "/accounts", columns: []string{"account", "roles", "tx"}},
+	{group: "account", use: "spends [ACCOUNT]", function: "token:Statement", path: "/accounts/{account}/spends", columns: []string{"id", "kind", "amount", "left", "payees", "tx"}},
+	{group: "account", use: "credits [ACCOUNT]", function: "token:Credits", path: "/accounts/{account}/credits", columns: []string{"id", "kind", "amount", "from"}},
+	{group: "account", use: "transfer TO AMOUNT [ID]", function: "token:Transfer"},
+	{group: "account", use: "fold [ID]", function: "token:Fold"},
+	{group: "account", use: "redeem AMOUNT [ID]", function: "token:Redeem"},
+	{group: "account", use: "acknowledge ACCOUNT ID REFERENCE", function: "token:Acknowledge"},
+	{group: "account", use: "redemptions [ACCOUNT]", function: "token:Redemptions", path: "/redemptions", columns: []string{"id", "account", "amount", "state", "until", "reference"}},
+
+	{group: "proposal", use: "propose KIND [ID]", function: "proposal:Propose",
+		example: `datanet proposal propose token.mint --expires 30d --params '{"to":"AILabMSP:consumer1","amount":"1000000"}'`},
+	{group: "proposal", use: "approve ID DIGEST", function: "proposal:Approve"},
+	{group: "proposal", use: "execute ID", function: "proposal:Execute"},
+	{group: "proposal", use: "withdraw ID", function: "proposal:Withdraw"},
+	{group: "proposal", use: "list", function: "proposal:List", path: "/proposals", columns: []string{"id", "kind", "state", "expires", "proposer"}},
+	{group: "proposal", use: "show ID", function: "proposal:Get", path: "/proposals/{id}"},
+
+	{group: "grant", use: "give DATANET GRANTEE [ID]", function: "access:Grant"},
+	{group: "grant", use: "revoke DATANET ID", function: "access:Revoke"},
+	{group: "grant", use: "show DATANET ID", function: "access:GetGrant", path: "/datanets/{datanet}/grants/{id}"},
+	{group: "grant", use: "list DATANET", function: "access:Grants", path: "/datanets/{datanet}/grants", columns: []string{"id", "grantee", "purposes", "expires", "state"}},
+
+	{group: "release", use: "show DATANET ID", function: "access:GetRelease", path: "/datanets/{datanet}/releases/{id}"},
+	{group: "release", use: "list DATANET", function: "access:Releases", path: "/datanets/{datanet}/releases", columns: []string{"id", "to", "reason", "snapshot", "ticket", "by"}},
+
+	{group: "member", use: "list", function: "member:List", path: "/members", columns: []string{"members:"}},
+}
+
+// groups are the resources, with what people read of them in the help.
+var groups = []struct{ name, short string }{
+	{"datanet", "Pools of data: their licence and policy"},
+	{"contribution", "Contributions: upload, show, withdraw, erase"},
+	{"validate", "The queue of contributions that wait for your organisation's vote"},
+	{"snapshot", "Numbered Merkle roots over what is approved"},
+	{"ticket", "Training tickets: licence interlock and download"},
+	{"model", "Model versions, rate cards and lineage"},
+	{"account", "Accounts, credits and payments"},
+	{"proposal", "What binds the consortium, approved by a majority of its members"},
+	{"grant", "Licence grants for a datanet of your organisation"},
+	{"release", "Which content was handed over, to whom and why"},
+	{"member", "The member organisations"},
+}
