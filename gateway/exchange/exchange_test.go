@@ -448,6 +448,7 @@ func TestASnapshotIsHeldAndErasedEverywhere(t *testing.T) {
 
 	n.Must(t, ann, "erasure:Request", first.Name())
 	n.Must(t, curator, "seal:Retire", seal.Retire{Datanet: n.pool, Contributions: []string{first.ID}})
+	n.Clock = n.Clock.Add(73 * time.Hour)
 	for _, g := range []*gateway{a, b, c} {
 		done, err := g.Destroy(t.Context(), g.service())
 		require.NoError(t, err)
