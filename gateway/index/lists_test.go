@@ -400,3 +400,37 @@ func keys(entries []index.Entry) []string {
 	}
 	return keys
 }
+
+// TestNoListIsSortedOrScanned looks at how SQLite carries out lists: by the index of what it is listed by, in that
+// index's order, so that a page of a long list costs no more than one of a short one.
+func TestNoListIsSortedOrScanned(t *testing.T) {
+	s := tell(t)
+	db, err := database.Open(t.Context(), database.SQLiteURL(t.TempDir()+"/x.db"))
+	require.NoError(t, err)
+	defer db.Close()
+	x := indexed(t, db, s)
+	for want, filters := range map[string][]index.Filter{
+		"SEARCH e USING INDEX sqlite_autoindex_entries_1 (key>? AND key<?)": {
+			{Kind: "contribution"}, {Kind: "contribution", Within: []string{s.pool}}, {Kind: "contribution", Account: "CMSP:ann", Order: index.ByKey}},
+		"SEARCH e USING INDEX entries_account (kind=? AND account=?": {
+			{Kind: "contribution", Account: "CMSP:ann"}, {Kind: "contribution", Account: "CMSP:ann", State: "pending", Datanet: s.pool, Order: index.Newest}},
+		"SEARCH e USING INDEX entries_state (kind=? AND state=?": {
+			{Kind: "contribution", State: "pending"}, {Kind: "contribution", Awaits: orgA}, {Kind: "contribution", Awaits: orgA, Datanet: s.pool}},
+		"SEARCH e USING INDEX entries_datanet (kind=? AND datanet=?":                   {{Kind: "contribution", Datanet: s.pool, Order: index.Newest}},
+		"SEARCH e USING INDEX entries_datanet_state (kind=? AND datanet=? AND state=?": {{Kind: "contribution", Datanet: s.pool, State: "pending"}},
+		"SEARCH e USING INDEX entries_organisation (kind=? AND organisation=?":         {{Kind: "vote", Organisation: orgA, State: "open"}},
+		"SEARCH e USING INDEX entries_kind (kind=?":                                    {{Kind: "vote", Order: index.Newest}},
+	} {
+		for _, f := range filters {
+			page, err := x.Entries(t.Context(), f, ledger.PageRequest{Limit: 1})
+			require.NoError(t, err)
+			for _, cursor := range []string{"", page.Next} {
+				plan, err := index.Plan(t.Context(), x, f, cursor)
+				require.NoError(t, err)
+				require.Contains(t, plan[0], want, "%+v", f)
+				require.NotContains(t, strings.Join(plan, "; "), "TEMP B-TREE", "%+v", f)
+				require.NotContains(t, strings.Join(plan, "; "), "SCAN", "%+v", f)
+			}
+		}
+	}
+}

@@ -82,39 +82,10 @@ func (x *Index) Entries(ctx context.Context, f Filter, page ledger.PageRequest) 
 	if err != nil {
 		return ledger.Page[Entry]{}, err
 	}
-	if f.Order == "" {
-		f.Order = ByKey
-		if f.Datanet+f.Organisation+f.Account+f.State+f.Awaits != "" {
-			f.Order = Oldest
-		}
-	}
-	q, err := f.query()
+	f.Order = f.order()
+	q, err := f.query(page.Cursor)
 	if err != nil {
 		return ledger.Page[Entry]{}, err
-	}
-	list := fmt.Sprintf("entries %q", []string{f.Kind, string(prefixOf(f)), f.Datanet, f.Organisation, f.Account, f.State, f.Awaits, string(f.Order)})
-	at, key, begins, err := openCursor(list, page.Cursor)
-	if err != nil {
-		return ledger.Page[Entry]{}, err
-	}
-	switch f.Order {
-	case ByKey:
-		if !begins {
-			q.and("e.key > ?", []byte(key))
-		}
-		q.order = "e.key"
-	case Oldest:
-		if !begins {
-			q.and("(e.created, e.key) > (?, ?)", int64(at), []byte(key))
-		}
-		q.order = "e.created, e.key"
-	case Newest:
-		if !begins {
-			q.and("(e.created, e.key) < (?, ?)", int64(at), []byte(key))
-		}
-		q.order = "e.created DESC, e.key DESC"
-	default:
-		return ledger.Page[Entry]{}, ledger.Invalid("order", "must be %s, %s or %s", ByKey, Oldest, Newest)
 	}
 	rows, err := x.db.QueryContext(ctx, q.sql(`SELECT e.created, `+entryColumns, size+1), q.args...)
 	if err != nil {
@@ -130,7 +101,7 @@ func (x *Index) Entries(ctx context.Context, f Filter, page ledger.PageRequest) 
 			return ledger.Page[Entry]{}, fmt.Errorf("list %s: %w", f.Kind, err)
 		}
 		if len(result.Items) == size {
-			result.Next = sealCursor(list, place(before), result.Items[size-1].Key)
+			result.Next = sealCursor(f.list(), place(before), result.Items[size-1].Key)
 			break
 		}
 		result.Items = append(result.Items, entry)
@@ -249,56 +220,95 @@ func (q *query) sql(selection string, limit int) string {
 	return fmt.Sprintf("%s%s ORDER BY %s LIMIT %d", selection, where, q.order, limit)
 }
 
-// query checks the filter and turns it into conditions.
-func (f Filter) query() (query, error) {
+// order is the list's order, which the filter may leave open.
+func (f Filter) order() Order {
+	switch {
+	case f.Order != "":
+		return f.Order
+	case f.Datanet+f.Organisation+f.Account+f.State+f.Awaits != "":
+		return Oldest
+	}
+	return ByKey
+}
+
+// list names the list that a cursor belongs to.
+func (f Filter) list() string {
+	return fmt.Sprintf("entries %q", append([]string{f.Kind, f.Datanet, f.Organisation, f.Account, f.State, f.Awaits, string(f.Order)}, f.Within...))
+}
+
+// query checks the filter, whose order is set, and turns it into conditions for what follows the cursor.
+func (f Filter) query(cursor string) (query, error) {
 	var q query
+	if err := f.validate(); err != nil {
+		return q, err
+	}
+	f.choose(&q)
+	at, key, begins, err := openCursor(f.list(), cursor)
+	if err != nil {
+		return q, err
+	}
+	switch f.Order {
+	case ByKey:
+		if !begins {
+			q.and("e.key > ?", []byte(key))
+		}
+		q.order = "e.key"
+	case Oldest:
+		if !begins {
+			q.and("(e.created, e.key) > (?, ?)", int64(at), []byte(key))
+		}
+		q.order = "e.created, e.key"
+	case Newest:
+		if !begins {
+			q.and("(e.created, e.key) < (?, ?)", int64(at), []byte(key))
+		}
+		q.order = "e.created DESC, e.key DESC"
+	default:
+		return q, ledger.Invalid("order", "must be %s, %s or %s", ByKey, Oldest, Newest)
+	}
+	return q, nil
+}
+
+func (f Filter) validate() error {
 	if _, listed := projections[f.Kind]; !listed {
 		if !keyedOnly[f.Kind] {
-			return q, ledger.Invalid("kind", "there are no entries of kind %q", ledger.Clip(f.Kind))
+			return ledger.Invalid("kind", "there are no entries of kind %q", ledger.Clip(f.Kind))
 		}
 		if f.Datanet+f.Organisation+f.Account+f.State != "" {
-			return q, ledger.Invalid("kind", "entries of kind %s are listed by their keys only", f.Kind)
+			return ledger.Invalid("kind", "entries of kind %s are listed by their keys only", f.Kind)
 		}
 	}
 	for _, part := range f.Within {
 		if _, _, ok := ledger.Key("\x00" + part + "\x00").Split(); !ok || strings.Contains(part, "\x00") {
-			return q, ledger.Invalid("within", "%q is no part of a key", ledger.Clip(part))
+			return ledger.Invalid("within", "%q is no part of a key", ledger.Clip(part))
 		}
 	}
-	f.choose(&q)
 	for _, text := range []struct{ field, value string }{{"datanet", f.Datanet}, {"organisation", f.Organisation},
 		{"account", f.Account}, {"state", f.State}, {"awaits", f.Awaits}} {
 		if text.value != clip(text.value, maxColumn) {
-			return q, ledger.Invalid(text.field, "%q is no name", ledger.Clip(text.value))
+			return ledger.Invalid(text.field, "%q is no name", ledger.Clip(text.value))
 		}
 	}
-	if len(f.Within) > 0 || f.Order == ByKey {
-		prefix := prefixOf(f)
-		q.and("e.key >= ? AND e.key < ?", []byte(prefix), append([]byte(prefix[:len(prefix)-1]), 1))
+	if running[f.Kind] == "" && f.Awaits != "" {
+		return ledger.Invalid("awaits", "no organisation has slots of a %s", f.Kind)
 	}
-	if f.Awaits == "" {
-		return q, nil
-	}
-	state, slots := running[f.Kind]
-	if !slots {
-		return q, ledger.Invalid("awaits", "no organisation has slots of a %s", f.Kind)
-	}
-	q.and("e.state = ?", state)
-	q.and(`EXISTS (SELECT 1 FROM entries s WHERE s.parent = e.key AND s.organisation = ? AND s.state = ? AND s.number = e.number)`, f.Awaits, open)
-	return q, nil
+	return nil
 }
 
-// choose adds the conditions on columns. One of them, the narrowest as far as can be said beforehand, may be looked up
-// in a database index; the others are hidden from the planner, which without statistics would as soon take the index of
-// a million approved contributions.
+// choose adds the filter's conditions. One of them, the narrowest as far as can be said beforehand, is looked up in a
+// database index that also has the list's order; the others are hidden from the planner, which without statistics would
+// as soon take the index of a million approved contributions.
 func (f Filter) choose(q *query) {
-	q.and("e.kind = ?", f.Kind)
 	lookup := ""
 	switch {
 	case f.Order == ByKey || len(f.Within) > 0:
+		prefix := f.prefix()
+		q.and("e.key >= ? AND e.key < ?", []byte(prefix), append([]byte(prefix[:len(prefix)-1]), 1))
+		lookup = "key"
 	case f.Account != "":
 		lookup = "account"
 	case f.Awaits != "":
+		lookup = "running"
 	case f.Datanet != "":
 		lookup = "datanet state"
 	case f.Organisation != "":
@@ -306,16 +316,35 @@ func (f Filter) choose(q *query) {
 	default:
 		lookup = "state"
 	}
-	for _, column := range []struct{ name, value string }{{"account", f.Account}, {"datanet", f.Datanet},
-		{"organisation", f.Organisation}, {"state", f.State}} {
+	and := func(column, value string) {
 		switch {
-		case column.value == "":
-		case strings.Contains(lookup, column.name):
-			q.and("e."+column.name+" = ?", column.value)
+		case value == "":
+		case strings.Contains(lookup, column):
+			q.and("e."+column+" = ?", value)
 		default:
-			q.and("coalesce(e."+column.name+", '') = ?", column.value)
+			q.and("coalesce(e."+column+", '') = ?", value)
 		}
 	}
+	if lookup != "key" {
+		q.and("e.kind = ?", f.Kind)
+	}
+	and("account", f.Account)
+	and("datanet", f.Datanet)
+	and("organisation", f.Organisation)
+	and("state", f.State)
+	if f.Awaits == "" {
+		return
+	}
+	if lookup == "running" {
+		lookup = "state"
+	}
+	and("state", running[f.Kind])
+	q.and(`EXISTS (SELECT 1 FROM entries s WHERE s.parent = e.key AND s.organisation = ? AND s.state = ? AND s.number = e.number)`, f.Awaits, open)
+}
+
+// prefix is what all keys of the list begin with. The filter's parts are valid.
+func (f Filter) prefix() ledger.Key {
+	return ledger.Key("\x00" + strings.Join(append([]string{f.Kind}, f.Within...), "\x00") + "\x00")
 }
 
 var keyedOnly = func() map[string]bool {
@@ -325,11 +354,6 @@ var keyedOnly = func() map[string]bool {
 	}
 	return kinds
 }()
-
-// prefixOf is the key that all keys of the list begin with. The filter's parts are valid.
-func prefixOf(f Filter) ledger.Key {
-	return ledger.Key("\x00" + strings.Join(append([]string{f.Kind}, f.Within...), "\x00") + "\x00")
-}
 
 // A cursor is the place and key of the last item of a page, and a checksum of the list that it belongs to.
 func sealCursor(list string, at place, key ledger.Key) string {
