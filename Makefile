@@ -26,6 +26,7 @@ soak: ## the large counts; takes long
 	$(GO) test -timeout 60m ./integration -run 'TestRealNetwork/(concurrent_clients|raw_state)' -v -args -operations=10000
 	$(GO) test -timeout 60m ./integration -run TestSealingOnMemledger -v -args -sealed=100000
 	$(GO) test -timeout 60m ./integration -run TestRealNetwork/sealing -v -args -sealed-real=10000
+	$(GO) test -timeout 60m ./gateway/index -run TestKills -v -args -kills=200
 	$(GO) run ./bench/attribution --only equal --cases 20000
 	$(GO) test -timeout 60m ./attribution/indexed -args -indexed.cases=20000
 	$(GO) test -timeout 60m ./attribution/infgram -rapid.checks=10000
