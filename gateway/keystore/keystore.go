@@ -23,8 +23,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/hyperledger/fabric-chaincode-go/v2/pkg/attrmgr"
-
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/network/pki"
 )
@@ -35,9 +33,6 @@ var (
 	// ErrExists is an enrolment that has another key.
 	ErrExists = errors.New("the gateway's keystore has another key of this enrolment")
 )
-
-// enrolmentAttribute is the certificate attribute that names the enrolment, as the chaincode reads it.
-const enrolmentAttribute = "hf.EnrollmentID"
 
 // half is how the folder of an enrolment begins that is not complete yet. No enrolment begins like this.
 const half = ".new-"
@@ -100,7 +95,7 @@ func (s *Store) get(enrolment string) (*pki.Identity, error) {
 		return nil, fmt.Errorf("keystore: %w", err)
 	}
 	// A file system that does not tell Anna from anna would otherwise give the one the other's key.
-	if err := names(id.Certificate(), enrolment); err != nil {
+	if err := names(s.mspID, id.Certificate(), enrolment); err != nil {
 		return nil, fmt.Errorf("keystore: folder %s: %w", enrolment, err)
 	}
 	s.identities[enrolment] = id
@@ -238,7 +233,7 @@ func (s *Store) check(enrolment string, certificate []byte, key crypto.Signer) (
 	if err != nil {
 		return nil, fmt.Errorf("keep the certificate of %s: %w", enrolment, err)
 	}
-	if err := names(cert, enrolment); err != nil {
+	if err := names(s.mspID, cert, enrolment); err != nil {
 		return nil, fmt.Errorf("keep the certificate of %s: %w", enrolment, err)
 	}
 	if key != nil {
@@ -250,13 +245,13 @@ func (s *Store) check(enrolment string, certificate []byte, key crypto.Signer) (
 }
 
 // names reports a certificate that is another enrolment's.
-func names(cert *x509.Certificate, enrolment string) error {
-	attributes, err := attrmgr.New().GetAttributesFromCert(cert)
+func names(mspID string, cert *x509.Certificate, enrolment string) error {
+	caller, err := pki.CallerOf(mspID, cert)
 	if err != nil {
 		return err
 	}
-	if is := attributes.Attrs[enrolmentAttribute]; is != enrolment {
-		return fmt.Errorf("the certificate is of enrolment %q", is)
+	if caller.Enrolment != enrolment {
+		return fmt.Errorf("the certificate is of enrolment %q", caller.Enrolment)
 	}
 	return nil
 }

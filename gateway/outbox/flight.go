@@ -17,35 +17,64 @@ var errClosed = errors.New("the gateway is shutting down; ask again with the sam
 
 // flight is work on one entry. There is at most one for each entry at a time, and it goes on when its caller leaves.
 type flight struct {
-	done chan struct{}
+	known chan struct{} // closed when the row is
+	done  chan struct{}
 
 	mutex sync.Mutex
 	row   row
 	err   error
 }
 
+func newFlight() *flight {
+	return &flight{known: make(chan struct{}), done: make(chan struct{}), err: errClosed}
+}
+
+// publish tells what callers who leave may know.
 func (f *flight) publish(r row) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
+	if f.row.State == "" {
+		close(f.known)
+	}
 	f.row = r
 }
 
-// soFar is the answer to a caller who cannot wait any longer.
-func (f *flight) soFar(ctx context.Context) (row, error) {
+// land stores how the work ended.
+func (f *flight) land(r row, err error) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
-	if f.row.State == "" {
-		return row{}, fmt.Errorf("%w (%w)", ErrPending, ctx.Err())
-	}
-	return f.row, nil
+	f.row, f.err = r, err
 }
 
+// wait returns how the work ended, or what is known when the context ends. One whose time is over waits a little more for
+// the transaction's id.
 func (f *flight) wait(ctx context.Context) (row, error) {
 	select {
 	case <-f.done:
 		return f.row, f.err
 	case <-ctx.Done():
 		return f.soFar(ctx)
+	}
+}
+
+func (f *flight) soFar(ctx context.Context) (row, error) {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		timer := time.NewTimer(courtesy)
+		defer timer.Stop()
+		select {
+		case <-f.known:
+		case <-f.done:
+			return f.row, f.err
+		case <-timer.C:
+		}
+	}
+	select {
+	case <-f.known:
+		f.mutex.Lock()
+		defer f.mutex.Unlock()
+		return f.row, nil
+	default:
+		return row{}, fmt.Errorf("%w (%w)", ErrPending, ctx.Err())
 	}
 }
 
@@ -63,7 +92,7 @@ func (o *Outbox) do(ctx context.Context, n name, w work) (row, error) {
 		}
 		current, busy := o.flights[n]
 		if !busy {
-			f := &flight{done: make(chan struct{}), err: errClosed}
+			f := newFlight()
 			o.flights[n] = f
 			o.running.Add(1)
 			o.mutex.Unlock()
@@ -87,7 +116,7 @@ func (o *Outbox) fly(n name, f *flight, w work) {
 		o.mutex.Unlock()
 		close(f.done)
 	}()
-	f.row, f.err = w(o.ctx, f)
+	f.land(w(o.ctx, f))
 }
 
 // Submit brings a request to the ledger, with a key that the gateway keeps, and waits for the outcome until the context

@@ -89,7 +89,8 @@ func (e Entry) Final() bool { return e.State == Committed || e.Fault != nil }
 var (
 	// ErrConflictingKey is a key that the account has used for another request.
 	ErrConflictingKey = errors.New("the idempotency key was used for another request; choose a new key")
-	// ErrPending is a request whose endorsement takes longer than the caller waits. Nothing is submitted yet.
+	// ErrPending is a request whose endorsement takes longer than the caller waits, even some seconds longer. Nothing is
+	// submitted yet.
 	ErrPending = errors.New("the request is still being endorsed; ask again with the same key")
 	// ErrNone is a transaction that the account has not sent through this outbox, or so long ago that it is forgotten.
 	ErrNone = errors.New("no such transaction of this account")
@@ -129,6 +130,8 @@ const (
 	// endorsing bounds one endorsement, pause the wait before the next attempt times its number.
 	endorsing = 30 * time.Second
 	pause     = 50 * time.Millisecond
+	// courtesy is how much longer than it asked for a caller waits for the transaction's id.
+	courtesy = 5 * time.Second
 	// MaxKey bounds an idempotency key, in bytes.
 	MaxKey = 255
 )

@@ -274,6 +274,25 @@ func TestSubmit(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, outbox.Committed, got.State)
 	})
+	t.Run("who does not wait at all learns the transaction's id all the same", func(t *testing.T) {
+		b := open(t)
+		b.network.Hold(true)
+		ctx, cancel := context.WithTimeout(t.Context(), 0)
+		defer cancel()
+		entry, err := b.outbox.Submit(ctx, b.pay(payer, "k"))
+		require.NoError(t, err)
+		require.Equal(t, outbox.Submitted, entry.State)
+		again, err := b.outbox.Submit(ctx, b.pay(payer, "k"))
+		require.NoError(t, err)
+		require.Equal(t, entry.TxID, again.TxID)
+		_, err = b.outbox.Submit(ctx, b.payAmount(payer, "k", 20))
+		require.ErrorIs(t, err, outbox.ErrConflictingKey)
+		b.network.Hold(false) // it may come to the orderers only now
+		require.NoError(t, b.network.Cut())
+		entry, err = b.outbox.Wait(t.Context(), payer.Account(), entry.TxID)
+		require.NoError(t, err)
+		require.Equal(t, outbox.Committed, entry.State)
+	})
 	t.Run("a transaction that the orderers refuse changed nothing, and the key may try again", func(t *testing.T) {
 		b := open(t)
 		refuse := true
