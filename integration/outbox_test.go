@@ -23,8 +23,9 @@ import (
 	"github.com/datanet-consortium/datanet/integration/story"
 )
 
-// TestWritesComeExactlyOnce kills processes with an outbox between any two steps of a write to a real network.
-func TestWritesComeExactlyOnce(t *testing.T) {
+// TestWhatGatewaysWrite kills processes with an outbox between any two steps of a write to a real network, and has a
+// sequencer at work on it.
+func TestWhatGatewaysWrite(t *testing.T) {
 	for name, topology := range map[string][]byte{"bft": config.BFT, "raft": config.Raft} {
 		t.Run(name, func(t *testing.T) {
 			c := start(t, topology)
@@ -37,6 +38,7 @@ func TestWritesComeExactlyOnce(t *testing.T) {
 			}
 			t.Run("copies of an envelope", func(t *testing.T) { sendCopies(t, c) })
 			t.Run("a key that is elsewhere", func(t *testing.T) { signElsewhere(t, c) })
+			t.Run("sequencer", func(t *testing.T) { sequence(t, c) })
 		})
 	}
 }
