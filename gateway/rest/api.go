@@ -23,8 +23,10 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules"
+	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
 )
@@ -53,6 +55,12 @@ type Options struct {
 	// HeightWait is how long a read waits for the index to reach min_height; 0 is 10 s.
 	HeightWait time.Duration
 	Log        *slog.Logger
+	// Content, Exchange, Release and Handover are nil together, in a gateway that keeps no content. Release records on the
+	// ledger that this gateway hands something over, Handover serves the gateways of other members.
+	Content  *content.Store
+	Exchange Exchange
+	Release  func(context.Context, access.Handover) error
+	Handover http.Handler
 	// People issues API keys and certificates; nil: nobody does.
 	People People
 	// Metrics takes the API's own measurements, Gather shows all.
@@ -111,6 +119,12 @@ func New(options Options) (*API, error) {
 	a.addLists()
 	a.addEvents()
 	a.addPeople()
+	a.addUploads()
+	a.addContents()
+	a.addReview()
+	if options.Handover != nil {
+		router.Handle("/v1/exchange/*", a.between(options.Handover))
+	}
 	a.addOperations()
 	return a, a.addDocument()
 }
@@ -128,6 +142,14 @@ func (a *API) plain(problem func() *Problem) http.HandlerFunc {
 		note.fail(p)
 		p.write(w, note.request)
 	}
+}
+
+// between hands requests of other gateways on; they are no part of the API document, since no person sends them.
+func (a *API) between(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		noteOf(r.Context()).operation = "exchange"
+		next.ServeHTTP(w, r)
+	})
 }
 
 // document is the part of the API document that is no operation.

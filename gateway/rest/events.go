@@ -139,9 +139,6 @@ func (s *stream) begin(at index.Cursor) error {
 	header.Set("Content-Type", eventStream)
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no")
-	if err := s.control.SetReadDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("begin a stream: %w", err)
-	}
 	s.c.w.WriteHeader(http.StatusOK)
 	return s.write("retry: 1000\nid: %s\n\n", at)
 }

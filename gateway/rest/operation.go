@@ -207,6 +207,11 @@ func (a *API) run(c *call) error {
 	if err := a.admit(c); err != nil {
 		return err
 	}
+	if limit < 0 {
+		if err := c.readAll(); err != nil {
+			return err
+		}
+	}
 	if err := c.readQuery(); err != nil {
 		return err
 	}
@@ -305,13 +310,22 @@ func (c *call) readBody() ([]byte, error) {
 	if err != nil {
 		return nil, bodyError(err)
 	}
-	return data, nil
+	return data, c.readAll()
 }
 
 // readBy sets when the rest of the body must have come.
 func (c *call) readBy(limit time.Duration) error {
 	if err := http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(limit)); err != nil {
 		return fmt.Errorf("bound the time to read the body: %w", err)
+	}
+	return nil
+}
+
+// readAll says that the body was read: what comes takes as long as it takes. A deadline that passes while the answer is
+// made would be taken for the end of the connection.
+func (c *call) readAll() error {
+	if err := http.NewResponseController(c.w).SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("end the time to read the body: %w", err)
 	}
 	return nil
 }

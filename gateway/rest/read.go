@@ -66,10 +66,15 @@ func (c *call) evaluate(b *binding, document []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.over(view, b.function.Name, document)
+}
+
+// over runs a query function over the index.
+func (c *call) over(view *index.View, function string, document []byte) ([]byte, error) {
 	over := &state{view: view, ctx: c.ctx(), channel: c.api.options.Channel, caller: callerOf(c.principal)}
-	outcome, err := c.api.registry.Execute(over, b.function.Name, document)
+	outcome, err := c.api.registry.Execute(over, function, document)
 	if over.guarded {
-		return c.api.options.Peer.Evaluate(c.ctx(), b.function.Name, document)
+		return c.api.options.Peer.Evaluate(c.ctx(), function, document)
 	}
 	if err != nil {
 		return nil, err

@@ -26,6 +26,8 @@ const (
 	ofSnapshot     = ofDatanet + "/snapshots/{number}"
 	ofModel        = "/v1/models/{organisation}/{name}/versions/{version}"
 	ofAccount      = "/v1/accounts/{account}"
+	ofSession      = ofAccount + "/sessions/{name}"
+	ofClaim        = "/v1/hosts/{host}/claims/{id}"
 )
 
 // routes lists every function of the ledger once. PUT makes the resource that the path names and can be repeated; POST is
@@ -142,6 +144,31 @@ var routes = []route{
 	{method: post, path: ofContribution + "/erasure/acknowledge", function: "erasure:Acknowledge", name: "datanet"},
 	{method: post, path: ofContribution + "/erasure/complete", function: "erasure:Complete", name: "datanet"},
 	{method: get, path: ofContribution + "/reach", function: "erasure:Affected", name: "datanet"},
+
+	{method: get, path: ofAccount + "/sessions", function: "session:List"},
+	{method: get, path: ofSession, function: "session:Get"},
+	{method: get, path: ofSession + "/top-ups", function: "session:Funds"},
+	{method: post, path: ofSession + "/expire", function: "session:Expire"},
+	{method: post, path: ofSession + "/reclaim", function: "session:Reclaim"},
+	{method: put, path: "/v1/sessions/{name}", function: "session:Open"},
+	{method: put, path: "/v1/sessions/{name}/top-ups/{id}", function: "session:TopUp"},
+
+	{method: get, path: "/v1/hosts/{host}/claims", function: "claim:List"},
+	{method: get, path: ofClaim, function: "claim:Get"},
+	{method: put, path: "/v1/claims/{id}", function: "claim:Settle"},
+	{method: post, path: ofClaim + "/attest", function: "claim:Attest"},
+	{method: post, path: ofClaim + "/object", function: "claim:Object"},
+	{method: post, path: ofClaim + "/release", function: "claim:Release"},
+
+	{method: get, path: "/v1/members/{msp}/secrets", function: "sampling:List"},
+	{method: get, path: "/v1/members/{msp}/secrets/{number}", function: "sampling:Get"},
+	{method: put, path: "/v1/secrets/{number}", function: "sampling:Register"},
+	{method: post, path: "/v1/secrets/{number}/reveal", function: "sampling:Reveal"},
+
+	{method: get, path: ofDatanet + "/payouts", function: "pool:List", name: "datanet"},
+	{method: get, path: ofDatanet + "/payouts/{id}", function: "pool:Get", name: "datanet"},
+	{method: put, path: ofDatanet + "/payouts/{id}/draws/{draw}", function: "pool:Draw", name: "datanet"},
+	{method: post, path: ofDatanet + "/payouts/{id}/release", function: "pool:Release", name: "datanet"},
 
 	{method: put, path: "/v1/settlements/{id}", function: "settlement:Pay"},
 	{method: get, path: ofAccount + "/settlements/{id}", function: "settlement:Get", fields: map[string]string{"account": "payer"}},

@@ -61,6 +61,7 @@ type Server struct {
 	registry   *prometheus.Registry
 	api        *rest.API
 	health     *health
+	content    *library // nil when the gateway only reads
 	listener   net.Listener
 	closers    []func() error
 }
@@ -90,6 +91,9 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 	}
 	if !config.ReadOnly {
 		if err := s.openOutbox(ctx); err != nil {
+			return nil, err
+		}
+		if err := s.openContent(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -215,6 +219,9 @@ func (s *Server) openAPI(version string) (err error) {
 	if s.outbox != nil {
 		options.Outbox = s.outbox
 	}
+	if c := s.content; c != nil {
+		options.Content, options.Exchange, options.Release, options.Handover = c.store, c.client, c.service.Release, c.handover
+	}
 	s.api, err = rest.New(options)
 	return err
 }
@@ -262,6 +269,9 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	if s.outbox != nil {
 		work.Go(func() { s.recover(background) })
 		work.Go(func() { s.purge(background) })
+	}
+	if s.content != nil {
+		work.Go(func() { s.content.keepUp(background) })
 	}
 	if !s.config.ReadOnly && !s.config.Sequencer.Off {
 		work.Go(func() {

@@ -1,0 +1,456 @@
+package rest
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/datanet-consortium/datanet/chaincode/access"
+	"github.com/datanet-consortium/datanet/chaincode/contribution"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/member"
+	"github.com/datanet-consortium/datanet/chaincode/seal"
+	"github.com/datanet-consortium/datanet/chaincode/snapshot"
+	"github.com/datanet-consortium/datanet/chaincode/ticket"
+	"github.com/datanet-consortium/datanet/gateway/content"
+	"github.com/datanet-consortium/datanet/gateway/exchange"
+	"github.com/datanet-consortium/datanet/gateway/identity"
+)
+
+// Exchange fetches from other members' gateways.
+type Exchange interface {
+	Fetch(ctx context.Context, store *content.Store, of contribution.Contribution, h access.Handover, holders ...string) (content.Info, error)
+	FetchSecret(ctx context.Context, store *content.Store, epoch contribution.Epoch, members ...string) error
+}
+
+const (
+	linesType = "application/jsonl"
+	// downloadStall is how long a client may take for a piece of what it downloads.
+	downloadStall = time.Minute
+	// fetchTime bounds how long content is fetched from other gateways before anything is sent.
+	fetchTime = 5 * time.Minute
+	// releaseWindow is how long one release serves a caller; later the rules check the right again.
+	releaseWindow = 48 * time.Hour
+)
+
+// About is what is told about a content.
+type About struct {
+	Commitment string             `json:"commitment"`
+	Files      []content.File     `json:"files"`
+	Descriptor content.Descriptor `json:"descriptor"`
+	Records    int                `json:"records"`
+	Tokens     int64              `json:"tokens"`
+}
+
+// Record is a record of a contribution, a line of a download.
+type Record struct {
+	Contribution string `json:"contribution" doc:"Its id."`
+	Record       int    `json:"record" doc:"The record's number in the contribution, from 0."`
+	Text         string `json:"text"`
+}
+
+// addContents adds what gives content to those who have a right to it.
+func (a *API) addContents() {
+	if a.options.Content == nil {
+		return
+	}
+	right := []*huma.Param{
+		queryParam("reason", enum("validation", "training", "holding", "audit"), "Why; without it validation while the vote runs, training with a ticket, and holding otherwise."),
+		queryParam("ticket", text(), "The training ticket."), queryParam("grant", text(), "The grant, for holding."), a.heightParam(),
+	}
+	about := "The contributor's own content is given as it is. To others it is given when the ledger's rules allow it for the reason: a holder records the release there first. "
+	problems := append([]string{string(ledger.CodeLicence), codeBehind, codeRange, codeDisagreement}, contentProblems...)
+	add := func(op operation) {
+		op.method, op.tag, op.scope, op.limit, op.problems = get, "contents", identity.Content, -1, problems
+		op.params = append(op.params, right...)
+		a.add(&op)
+	}
+	ranges := map[string]string{"ETag": "Names the bytes.", "Accept-Ranges": "bytes", "Content-Disposition": "attachment"}
+	whole := answer{status: http.StatusOK, doc: "The bytes.", media: bytesType, schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}, headers: ranges}
+	part := whole
+	part.status, part.doc = http.StatusPartialContent, "A part of the bytes."
+	add(operation{id: "get-content", path: ofContribution + "/content", summary: "Gives the files of a contribution, as they were uploaded",
+		doc: about + "Without file, all files one after another. Ranges are for going on.", answers: []answer{whole, part, {status: http.StatusNotModified, doc: "The caller has it."}},
+		params: []*huma.Param{queryParam("file", text(), "One of the files."), headerParam("Range", false, "One range of bytes."), headerParam("If-Range", false, "The ETag that the range is of.")},
+		handle: func(c *call) error { return c.withContent(giveFiles) }})
+	add(operation{id: "get-content-about", path: ofContribution + "/about", summary: "Tells author, source, notes and files of a contribution", doc: about,
+		answers: good[About](http.StatusOK), handle: func(c *call) error { return c.withContent(giveAbout) }})
+	lines := answer{status: http.StatusOK, doc: "A Record in each line.", media: linesType, schema: text()}
+	add(operation{id: "get-records", path: ofContribution + "/records", summary: "Gives the records of a contribution as JSON Lines", doc: about,
+		answers: []answer{lines}, handle: func(c *call) error { return c.withContent(giveRecords) }})
+	a.add(&operation{id: "get-ticket-content", method: get, path: "/v1/tickets/{id}/contents/{organisation}/{name}", tag: "contents", scope: identity.Content, limit: -1,
+		summary: "Gives what a training ticket opens of a datanet, as JSON Lines",
+		doc:     "All records of the ticket's snapshot of the datanet, in its order. What other members hold is fetched first, under releases that they record on the ledger.",
+		answers: []answer{lines}, problems: problems, params: []*huma.Param{a.heightParam()}, handle: giveTicket})
+}
+
+func enum(values ...string) *huma.Schema {
+	s := text()
+	for _, v := range values {
+		s.Enum = append(s.Enum, v)
+	}
+	return s
+}
+
+// ask runs a query of the ledger for the gateway's own purposes, over the index.
+func ask[Res any](c *call, function string, request any) (response Res, err error) {
+	document, err := ledger.Encode(request)
+	if err != nil {
+		return response, err
+	}
+	view, err := c.api.options.Index.View(c.ctx())
+	if err != nil {
+		return response, err
+	}
+	answer, err := c.over(view, function, document)
+	if err != nil {
+		return response, err
+	}
+	return response, ledger.DecodeAnswer(answer, &response)
+}
+
+// withContent finds the content of the contribution that the path names, if the caller has a right to it.
+func (c *call) withContent(give func(*call, *content.Content) error) error {
+	if err := c.atHeight(); err != nil {
+		return err
+	}
+	n := contribution.Named{Datanet: c.param("organisation") + "/" + c.param("name"), ID: c.param("id")}
+	if err := n.Validate(); err != nil {
+		return err
+	}
+	of, err := ask[contribution.Contribution](c, "contribution:Get", n)
+	if err != nil {
+		return err
+	}
+	h := access.Handover{Contributions: []string{n.ID}, Reason: access.Reason(c.query.Get("reason")), Ticket: c.query.Get("ticket"), Grant: c.query.Get("grant")}
+	switch {
+	case h.Reason != "":
+	case h.Ticket != "":
+		h.Reason = access.Training
+	case of.State == contribution.Pending:
+		h.Reason = access.Validation
+	default:
+		h.Reason = access.Holding
+	}
+	ctx, cancel := context.WithTimeout(c.ctx(), fetchTime)
+	defer cancel()
+	if err := c.writeBy(fetchTime + margin); err != nil {
+		return err
+	}
+	found, err := c.obtain(ctx, of, h)
+	if err != nil {
+		return contentProblem(err)
+	}
+	return give(c, found)
+}
+
+// obtain opens the content of a contribution for the caller: the contributor's own as it is; for anybody else it is
+// fetched from a holder, which records the release, or, when this gateway holds it, released here.
+func (c *call) obtain(ctx context.Context, of contribution.Contribution, h access.Handover) (*content.Content, error) {
+	store := c.api.options.Content
+	if of.State == contribution.Erased || of.State == contribution.Erasing {
+		return nil, content.ErrErased
+	}
+	info, err := store.Find(ctx, of.Name(), of.Commitment)
+	held := err == nil && info.State == content.Ready
+	switch {
+	case errors.Is(err, content.ErrErased):
+		return nil, err
+	case err != nil && !errors.Is(err, content.ErrNotFound):
+		return nil, err
+	case held && of.Contributor == c.principal.Account:
+		return store.Open(ctx, info.ID)
+	}
+	h.Datanet, h.To = of.Datanet, c.principal.Account
+	h.ID = releaseID(h, time.Now())
+	if err := h.Validate(); err != nil {
+		return nil, err
+	}
+	if !held {
+		if info, err = c.api.options.Exchange.Fetch(ctx, store, of, h, others(exchange.Holders(of), c.api.options.Organisation)...); err != nil {
+			return nil, refusedByHolders(err)
+		}
+		return store.Open(ctx, info.ID)
+	}
+	released, err := c.released(of, h, exchange.Holders(of))
+	if err != nil {
+		return nil, err
+	}
+	if !released {
+		if err := c.api.options.Release(ctx, h); err != nil {
+			return nil, err
+		}
+	}
+	return store.Open(ctx, info.ID)
+}
+
+// releaseID names a release by what it is of and for whom, so that asking again is the same release for some time.
+func releaseID(h access.Handover, now time.Time) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %q %q %q %q %d", h.Datanet, h.Contributions, h.Snapshot, h.To, h.Reason, h.Ticket, h.Grant, now.Unix()/int64(releaseWindow/time.Second)))
+	return hex.EncodeToString(sum[:16])
+}
+
+// released tells whether the release stands on the ledger, recorded here or by one of the holders.
+func (c *call) released(of contribution.Contribution, h access.Handover, holders []string) (bool, error) {
+	names := map[string]bool{h.ID: true}
+	for _, msp := range holders {
+		names[exchange.ReleaseID(h.ID, msp)] = true
+	}
+	request := access.OfContribution{Named: of.Name()}
+	for {
+		page, err := ask[ledger.Page[access.Released]](c, "access:ReleasesOf", request)
+		if err != nil {
+			return false, err
+		}
+		for _, r := range page.Items {
+			if names[r.Release] && r.To == h.To && r.Reason == h.Reason {
+				return true, nil
+			}
+		}
+		if request.Cursor = page.Next; request.Cursor == "" {
+			return false, nil
+		}
+	}
+}
+
+func others(msps []string, own string) (list []string) {
+	for _, msp := range msps {
+		if msp != own {
+			list = append(list, msp)
+		}
+	}
+	return list
+}
+
+// refusedByHolders is the problem of a content that no holder hands over: the first refusal that says why.
+func refusedByHolders(err error) error {
+	var refusal *exchange.Refusal
+	if !errors.As(err, &refusal) {
+		var fault *ledger.Fault
+		if errors.As(err, &fault) || errors.Is(err, content.ErrErased) || errors.Is(err, context.Canceled) {
+			return err
+		}
+		p := newProblem(codeUnavailable, "no holder's gateway hands the content over now")
+		p.cause = err
+		return p
+	}
+	code := refusal.Code
+	if k, known := kinds[code]; !known || k.status >= http.StatusInternalServerError {
+		code = codeUnavailable
+	}
+	p := newProblem(code, "the holder's gateway: %s", refusal.Detail)
+	p.cause = err
+	return p
+}
+
+// fetchSecret has the fingerprint secret of the epoch in force fetched from another member.
+func (c *call) fetchSecret(epoch contribution.Epoch) error {
+	members, err := ask[member.Members](c, "member:List", ledger.Nothing{})
+	if err != nil {
+		return err
+	}
+	if err := c.api.options.Exchange.FetchSecret(c.ctx(), c.api.options.Content, epoch, others(members.Members, c.api.options.Organisation)...); err != nil {
+		p := newProblem(codeUnavailable, "no member's gateway hands over the fingerprint secret now")
+		p.cause = err
+		return p
+	}
+	return nil
+}
+
+func giveFiles(c *call, found *content.Content) error {
+	body, name := found.Reader(c.ctx()), found.ID
+	if file := c.query.Get("file"); file != "" {
+		var err error
+		if body, err = found.FileReader(c.ctx(), file); err != nil {
+			return contentProblem(err)
+		}
+		name += "\x00" + file
+	}
+	defer body.Close()
+	sum := sha256.Sum256([]byte(found.Commitment + "\x00" + name))
+	header := c.w.Header()
+	header.Set("ETag", `"`+hex.EncodeToString(sum[:16])+`"`)
+	header.Set("Cache-Control", "private, no-cache")
+	header.Set("Content-Type", bytesType)
+	header.Set("Content-Disposition", "attachment")
+	w := &ranged{patient: patient{w: c.w, control: http.NewResponseController(c.w)}, header: header}
+	http.ServeContent(w, c.r, "", time.Time{}, body)
+	if w.refused {
+		return newProblem(codeRange, "the content has %d bytes", found.Size)
+	}
+	return nil
+}
+
+// ranged leaves the answer to a range that cannot be had to the caller.
+type ranged struct {
+	patient
+	header  http.Header
+	refused bool
+}
+
+func (w *ranged) Header() http.Header { return w.header }
+
+func (w *ranged) WriteHeader(status int) {
+	if status == http.StatusRequestedRangeNotSatisfiable {
+		w.refused = true
+		return
+	}
+	if status == http.StatusPartialContent && len(w.header.Get("Content-Type")) > len(bytesType) { // several ranges
+		w.header.Set("Content-Type", w.header.Get("Content-Type"))
+	}
+	w.w.WriteHeader(status)
+}
+
+func (w *ranged) Write(p []byte) (int, error) {
+	if w.refused {
+		return len(p), nil
+	}
+	return w.patient.Write(p)
+}
+
+// patient gives a client some time for each piece, whatever the size of the whole.
+type patient struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (p *patient) Write(data []byte) (int, error) {
+	if err := p.control.SetWriteDeadline(time.Now().Add(downloadStall)); err != nil {
+		return 0, err
+	}
+	return p.w.Write(data)
+}
+
+func giveAbout(c *call, found *content.Content) error {
+	descriptor, err := found.Descriptor()
+	if err != nil {
+		return err
+	}
+	m := found.Manifest()
+	return c.answer(http.StatusOK, About{Commitment: found.Commitment, Files: found.Files(), Descriptor: descriptor, Records: m.Records, Tokens: m.Tokens})
+}
+
+// lines begins an answer of JSON Lines.
+func (c *call) lines() *bufio.Writer {
+	c.w.Header().Set("Content-Type", linesType)
+	c.w.Header().Set("Cache-Control", "no-store")
+	c.w.WriteHeader(http.StatusOK)
+	return bufio.NewWriterSize(&patient{w: c.w, control: http.NewResponseController(c.w)}, 64<<10)
+}
+
+func giveRecords(c *call, found *content.Content) error {
+	out := c.lines()
+	if err := writeRecords(c.ctx(), out, found); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+func writeRecords(ctx context.Context, out io.Writer, found *content.Content) error {
+	return found.Records(ctx, func(number int, record []byte) error {
+		if !utf8.Valid(record) {
+			return fmt.Errorf("record %d of contribution %s is not UTF-8", number, found.Place.ID)
+		}
+		line, err := ledger.Encode(Record{found.Place.ID, number, string(record)})
+		if err != nil {
+			return err
+		}
+		_, err = out.Write(append(line, '\n'))
+		return err
+	})
+}
+
+// giveTicket gives the records of the snapshots that a ticket names of a datanet.
+func giveTicket(c *call) error {
+	if err := c.atHeight(); err != nil {
+		return err
+	}
+	opened, err := ask[ticket.Ticket](c, "ticket:Get", ticket.Named{ID: c.param("id")})
+	if err != nil {
+		return err
+	}
+	if opened.Trainer != c.principal.Account {
+		return newProblem(string(ledger.CodeForbidden), "the ticket is not the caller's")
+	}
+	datanet := c.param("organisation") + "/" + c.param("name")
+	var ids []string
+	number := 0
+	for _, s := range opened.Sources {
+		if s.Datanet == datanet {
+			number = s.Number
+		}
+	}
+	if number == 0 {
+		return newProblem(string(ledger.CodeNotFound), "the ticket is not for datanet %s", ledger.Clip(datanet))
+	}
+	if ids, err = c.leaves(snapshot.Named{Datanet: datanet, Number: number}); err != nil {
+		return err
+	}
+	h := access.Handover{Named: access.Named{Datanet: datanet}, Snapshot: number, Reason: access.Training, Ticket: opened.ID}
+	var out *bufio.Writer
+	for _, id := range ids {
+		of, err := ask[contribution.Contribution](c, "contribution:Get", contribution.Named{Datanet: datanet, ID: id})
+		if err != nil {
+			return err
+		}
+		if err := c.writeBy(fetchTime + margin); err != nil {
+			return err
+		}
+		found, err := c.obtain(c.ctx(), of, h)
+		if errors.Is(err, content.ErrErased) {
+			continue // what is being erased is not trained on any more
+		}
+		if err != nil {
+			return contentProblem(err)
+		}
+		if out == nil {
+			out = c.lines()
+		}
+		if err := writeRecords(c.ctx(), out, found); err != nil {
+			return err
+		}
+	}
+	if out == nil {
+		out = c.lines()
+	}
+	return out.Flush()
+}
+
+// leaves are the contributions of a snapshot that are no tombstones, in its order.
+func (c *call) leaves(n snapshot.Named) (ids []string, err error) {
+	s, err := ask[snapshot.Snapshot](c, "snapshot:Get", n)
+	if err != nil {
+		return nil, err
+	}
+	erased := map[int64]bool{}
+	for _, position := range s.Erased {
+		erased[position] = true
+	}
+	position := int64(0)
+	for page := 0; position < s.Count; page++ {
+		p, err := ask[seal.Page](c, "seal:Page", seal.PageName{Datanet: n.Datanet, Page: page})
+		if err != nil {
+			return nil, err
+		}
+		if len(p.Leaves) == 0 {
+			return nil, fmt.Errorf("snapshot %d of %s has %d leaves, page %s has none", n.Number, n.Datanet, s.Count, strconv.Itoa(page))
+		}
+		for _, leaf := range p.Leaves {
+			if position < s.Count && !erased[position] && (leaf.From == 0 || n.Number < leaf.From) {
+				ids = append(ids, leaf.ID)
+			}
+			position++
+		}
+	}
+	return ids, nil
+}

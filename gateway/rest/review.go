@@ -1,0 +1,75 @@
+package rest
+
+import (
+	"errors"
+	"iter"
+	"net/http"
+
+	"github.com/datanet-consortium/datanet/chaincode/contribution"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/content"
+	"github.com/datanet-consortium/datanet/gateway/identity"
+	"github.com/datanet-consortium/datanet/gateway/index"
+	"github.com/datanet-consortium/datanet/gateway/review"
+)
+
+// addReview adds what validators look at before they vote.
+func (a *API) addReview() {
+	if a.options.Content == nil {
+		return
+	}
+	a.add(&operation{id: "get-report", method: get, path: ofContribution + "/report", tag: "contents", scope: identity.Content, limit: finishTime,
+		summary: "Checks a contribution's figures and reports on its content",
+		doc: "The automatic report that a vote cites: duplicates, derived parts, languages, personal data, odd characters, compared with the contributions of the datanet " +
+			"that this gateway holds and that were registered before. The content is fetched as for a download, which records its release.",
+		answers:  good[review.Review](http.StatusOK),
+		problems: append([]string{string(ledger.CodeLicence), codeBehind, codeTooLarge, codeDisagreement}, contentProblems...),
+		handle:   func(c *call) error { return c.withContent(giveReview) }})
+}
+
+func giveReview(c *call, found *content.Content) error {
+	n := contribution.Named{Datanet: c.param("organisation") + "/" + c.param("name"), ID: c.param("id")}
+	of, err := ask[contribution.Contribution](c, "contribution:Get", n)
+	if err != nil {
+		return err
+	}
+	epoch, err := ask[contribution.Epoch](c, "contribution:Epoch", ledger.Nothing{})
+	if err != nil {
+		return err
+	}
+	if err := c.writeBy(finishTime + margin); err != nil {
+		return err
+	}
+	seen, err := review.Of(c.ctx(), c.api.options.Content, of, found, epoch, c.registered(n.Datanet))
+	if errors.Is(err, review.ErrTooLarge) {
+		return newProblem(codeTooLarge, "%v", err)
+	}
+	if err != nil {
+		return contentProblem(err)
+	}
+	return c.answer(http.StatusOK, seen)
+}
+
+// registered are a datanet's contributions in the order in which they came to the ledger.
+func (c *call) registered(datanet string) iter.Seq2[contribution.Contribution, error] {
+	return func(yield func(contribution.Contribution, error) bool) {
+		page := ledger.PageRequest{Limit: ledger.MaxPage}
+		for {
+			found, err := c.api.options.Index.Entries(c.ctx(), index.Filter{Kind: "contribution", Datanet: datanet, Order: index.Oldest}, page)
+			if err != nil {
+				yield(contribution.Contribution{}, err)
+				return
+			}
+			for _, entry := range found.Items {
+				var one contribution.Contribution
+				err := ledger.DecodeAnswer(entry.Value, &one)
+				if !yield(one, err) || err != nil {
+					return
+				}
+			}
+			if page.Cursor = found.Next; page.Cursor == "" {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,180 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/datanet-consortium/datanet/gateway/content"
+	"github.com/datanet-consortium/datanet/gateway/exchange"
+	"github.com/datanet-consortium/datanet/gateway/fabric"
+)
+
+const (
+	// eraseEvery is how often erasures that are due are looked for, cleanEvery how often what nobody goes on with is.
+	eraseEvery = 30 * time.Second
+	cleanEvery = time.Hour
+	// unused is how long an upload may rest before it is removed.
+	unused = 7 * 24 * time.Hour
+	// headersTimeout bounds how long another gateway may take to answer: it records releases on the ledger meanwhile.
+	headersTimeout = 90 * time.Second
+	dialTimeout    = 10 * time.Second
+	// serviceAttempts bounds how often a transaction of the gateway's own is tried, servicePause the wait before the next
+	// one times its number.
+	serviceAttempts = 8
+	servicePause    = 50 * time.Millisecond
+)
+
+// library is the content store, and what hands contents to and from other members.
+type library struct {
+	store    *content.Store
+	client   *exchange.Client
+	service  exchange.Service
+	handover http.Handler
+	log      *slog.Logger
+}
+
+func (s *Server) openContent(ctx context.Context) error {
+	address := s.config.Content.Bucket
+	if address == "" {
+		folder, err := filepath.Abs(filepath.Join(s.config.Folder, "content"))
+		if err != nil {
+			return fmt.Errorf("find the folder of contents: %w", err)
+		}
+		address = (&url.URL{Scheme: "file", Path: filepath.ToSlash(folder)}).String()
+	}
+	bucket, err := content.OpenBucket(ctx, address)
+	if err != nil {
+		return err
+	}
+	s.closeLater(bucket.Close)
+	keys, err := content.OpenMasterKeys(s.config.Content.MasterKey)
+	if errors.Is(err, fs.ErrNotExist) {
+		s.log.Warn("a master key is made: keep a copy of its file apart from backups", "file", s.config.Content.MasterKey)
+		keys, err = content.CreateMasterKeys(s.config.Content.MasterKey)
+	}
+	if err != nil {
+		return err
+	}
+	l := &library{log: s.log, service: exchange.Service{MSP: s.config.Organisation, Functions: functions{s}}}
+	if l.store, err = content.New(ctx, s.state, bucket, keys, content.Options{Quota: s.config.Content.Quota}); err != nil {
+		return err
+	}
+	if l.client, err = s.exchangeClient(); err != nil {
+		return err
+	}
+	if l.handover, err = exchange.Handler(ctx, s.state, l.store, l.service, s.otherGateway, s.log); err != nil {
+		return err
+	}
+	s.content = l
+	return nil
+}
+
+// otherGateway tells of which member's gateway a request comes.
+func (s *Server) otherGateway(r *http.Request) (string, bool) {
+	principal, err := s.identities.Authenticate(r)
+	return principal.Gateway, err == nil && principal.Gateway != ""
+}
+
+// hosts sends each request over the transport of its host: each organisation's TLS authority vouches for its own gateway
+// and for no other.
+type hosts map[string]http.RoundTripper
+
+func (h hosts) RoundTrip(r *http.Request) (*http.Response, error) {
+	transport, known := h[r.URL.Host]
+	if !known {
+		return nil, fmt.Errorf("%s is the gateway of no organisation", r.URL.Host)
+	}
+	return transport.RoundTrip(r)
+}
+
+// exchangeClient shows the gateway's own identity to other gateways.
+func (s *Server) exchangeClient() (*exchange.Client, error) {
+	folder := s.config.Identity.Folder
+	own, err := tls.LoadX509KeyPair(filepath.Join(folder, "signcerts", "cert.pem"), filepath.Join(folder, "keystore", "key.pem"))
+	if err != nil {
+		return nil, fmt.Errorf("load the gateway's own identity: %w", err)
+	}
+	transports, addresses := hosts{}, map[string]string{}
+	for _, o := range s.config.Organisations {
+		if o.Gateway == "" || o.MSPID == s.config.Organisation {
+			continue
+		}
+		authority, err := os.ReadFile(o.TLSAuthority)
+		if err != nil {
+			return nil, fmt.Errorf("read the TLS authority of the gateway of %s: %w", o.MSPID, err)
+		}
+		roots := x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(authority) {
+			return nil, fmt.Errorf("the TLS authority of the gateway of %s is no certificate", o.MSPID)
+		}
+		transports[o.Gateway] = &http.Transport{
+			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots, Certificates: []tls.Certificate{own}},
+			TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: headersTimeout, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute,
+		}
+		addresses[o.MSPID] = "https://" + o.Gateway
+	}
+	return exchange.NewClient(transports, addresses), nil
+}
+
+// keepUp destroys what is to be erased, and removes what nobody goes on with, until the context ends.
+func (l *library) keepUp(ctx context.Context) {
+	erase, clean := time.NewTicker(eraseEvery), time.NewTicker(cleanEvery)
+	defer erase.Stop()
+	defer clean.Stop()
+	for {
+		select {
+		case <-erase.C:
+			done, err := l.store.Destroy(ctx, l.service)
+			for _, n := range done {
+				l.log.Info("a contribution was erased", "datanet", n.Datanet, "contribution", n.ID)
+			}
+			if err != nil && ctx.Err() == nil {
+				l.log.Error("erase what is due", "error", err)
+			}
+		case <-clean.C:
+			if err := l.store.CleanUp(ctx, unused); err != nil && ctx.Err() == nil {
+				l.log.Error("clean up the content store", "error", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// functions calls the ledger as the gateway itself.
+type functions struct{ server *Server }
+
+func (f functions) Evaluate(ctx context.Context, function string, request any) ([]byte, error) {
+	return f.server.self.Evaluate(ctx, fabric.Call{Function: function, Request: request, Endorsers: []string{f.server.config.Organisation}})
+}
+
+func (f functions) Submit(ctx context.Context, function string, request any) ([]byte, error) {
+	for attempt := 1; ; attempt++ {
+		committed, err := f.server.self.Submit(ctx, fabric.Call{Function: function, Request: request})
+		if err == nil {
+			// What follows may read what was written here.
+			return committed.Response, f.server.index.WaitHeight(ctx, committed.Block+1)
+		}
+		if !fabric.Again(err) || attempt == serviceAttempts {
+			return nil, err
+		}
+		pause := time.NewTimer(rand.N(time.Duration(attempt) * servicePause))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return nil, fmt.Errorf("%s: %w", function, ctx.Err())
+		}
+	}
+}
