@@ -99,6 +99,15 @@ func (b *bank) stop() {
 	require.NoError(b.t, b.db.Close())
 }
 
+// closeAt takes the database away at a step.
+func (b *bank) closeAt(step outbox.Step) {
+	b.outbox.FailAt(func(at outbox.Step) {
+		if at == step {
+			b.db.Close()
+		}
+	})
+}
+
 // pay is a request to pay 10 micro-credits to payee, under a name that comes from the key.
 func (b *bank) pay(from ledger.Caller, key string) outbox.Request {
 	return b.payAmount(from, key, 10)
@@ -307,6 +316,25 @@ func TestSubmit(t *testing.T) {
 		require.Equal(t, outbox.CodeRefused, entry.Code)
 		refuse = false
 		require.Equal(t, outbox.Committed, b.submit(b.pay(payer, "k")).State)
+		require.Equal(t, 1, b.received())
+	})
+	t.Run("a transaction that cannot be kept is not sent", func(t *testing.T) {
+		b := open(t)
+		before := len(b.network.Valid())
+		b.closeAt(outbox.AfterEndorsing)
+		_, err := b.outbox.Submit(t.Context(), b.pay(payer, "k"))
+		require.ErrorContains(t, err, "was not sent")
+		require.Len(t, b.network.Valid(), before)
+	})
+	t.Run("an outcome that cannot be kept is answered, and found again after a restart", func(t *testing.T) {
+		b := open(t)
+		b.closeAt(outbox.AfterOutcome)
+		first := b.submit(b.pay(payer, "k"))
+		require.Equal(t, outbox.Committed, first.State)
+		b.stop()
+		b.start()
+		again := b.submit(b.pay(payer, "k"))
+		require.Equal(t, []any{first.TxID, first.Block, first.Response}, []any{again.TxID, again.Block, again.Response})
 		require.Equal(t, 1, b.received())
 	})
 	t.Run("a malformed key is refused", func(t *testing.T) {
