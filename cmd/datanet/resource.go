@@ -48,7 +48,7 @@ var resources = []resource{
 	{group: "snapshot", use: "prove DATANET NUMBER CONTRIBUTION", function: "snapshot:Prove", path: "/datanets/{datanet}/snapshots/{number}/proofs/{contribution}"},
 	{group: "snapshot", use: "revise DATANET NUMBER", function: "snapshot:Revise"},
 
-	{group: "ticket", use: "open [ID]", function: "ticket:Open", example: "datanet ticket open --snapshots PoetrySocietyMSP/persian-poetry@1 --purpose training"},
+	{group: "ticket", use: "open [ID]", function: "ticket:Open", example: "datanet ticket open --snapshots PoetrySocietyMSP/persian-poetry@1 --purpose research"},
 	{group: "ticket", use: "close ID", function: "ticket:Close"},
 	{group: "ticket", use: "show ID", function: "ticket:Get", path: "/tickets/{id}"},
 	{group: "ticket", use: "list", function: "ticket:List", path: "/tickets", columns: []string{"id", "state", "purpose", "trainer", "expires"}},
@@ -92,6 +92,7 @@ var resources = []resource{
 	{group: "release", use: "show DATANET ID", function: "access:GetRelease", path: "/datanets/{datanet}/releases/{id}"},
 	{group: "release", use: "list DATANET", function: "access:Releases", path: "/datanets/{datanet}/releases", columns: []string{"id", "to", "reason", "snapshot", "ticket", "by"}},
 
+	{group: "member", use: "found", function: "member:Found"},
 	{group: "member", use: "list", function: "member:List", path: "/members", columns: []string{"members:"}},
 }
 

@@ -48,6 +48,7 @@ var others = map[string]func() []*cobra.Command{
 	"account":      func() []*cobra.Command { return []*cobra.Command{newStatement()} },
 	"contribution": func() []*cobra.Command { return []*cobra.Command{newAdd(), newRevise(), newGet()} },
 	"validate":     func() []*cobra.Command { return []*cobra.Command{newQueue(), newNext(), newVote()} },
+	"proposal":     func() []*cobra.Command { return []*cobra.Command{newDrawSecret()} },
 	"ticket":       func() []*cobra.Command { return []*cobra.Command{newTicketDownload()} },
 }
 

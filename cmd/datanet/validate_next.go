@@ -295,7 +295,7 @@ func (c candidate) print(out io.Writer) error {
 	fmt.Fprintf(table, "content\t%s, %d records, %d tokens\n", of.MediaType, of.Records, of.Tokens)
 	p := of.Provenance
 	fmt.Fprintf(table, "provenance\t%s, %d to %d, %s, personal data: %t\n", p.Method, p.FromYear, p.ToYear, strings.Join(p.Languages, " "), p.PersonalData)
-	for _, name := range []string{"commitment", "records", "tokens", "fingerprint"} {
+	for _, name := range []string{"records", "tokens", "fingerprint"} {
 		if well, checked := c.Review.Checks[name]; checked && !well {
 			fmt.Fprintf(table, "WRONG\tthe %s on the ledger is not that of the content\n", name)
 		}

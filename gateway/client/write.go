@@ -183,6 +183,9 @@ func (c *Client) signed(ctx context.Context, function, key string, document []by
 		return nil, Committed{}, fmt.Errorf("%s: %w", function, err)
 	}
 	proposal, data, written, err := c.step(ctx, &call{method: http.MethodPost, path: Path("transactions", "prepare"), header: header, body: body}, key)
+	if IsCode(err, "no_such_route") || IsCode(err, "method_not_allowed") {
+		return nil, written, fmt.Errorf("%s: this gateway only reads: %w", function, err)
+	}
 	if err != nil || len(proposal.Message) == 0 {
 		return data, written, err
 	}

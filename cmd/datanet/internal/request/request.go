@@ -48,6 +48,7 @@ type field struct {
 var (
 	timeType  = reflect.TypeFor[time.Time]()
 	bytesType = reflect.TypeFor[[]byte]()
+	valueType = reflect.TypeFor[jsontext.Value]()
 	textType  = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
@@ -77,7 +78,7 @@ func (f *Fields) add(t reflect.Type, path []string, skip map[string]bool) {
 			continue
 		}
 		one := field{path: here, flag: flagName(here), kind: kind}
-		if kind.Kind() == reflect.Slice && kind != bytesType {
+		if kind.Kind() == reflect.Slice && kind != bytesType && kind != valueType {
 			one.list, one.kind = true, kind.Elem()
 		}
 		if f.flags.Lookup(one.flag) != nil {
