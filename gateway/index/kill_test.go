@@ -106,7 +106,11 @@ func readBlocks(path string) ([]*common.Block, error) {
 // on. After each kill the index must stand at the end of a block and hold what an index without kills holds there.
 func TestKillsLeaveTheIndexWhole(t *testing.T) {
 	s := tell(t)
-	for len(s.chain.Blocks) < 600 {
+	count, enough := *kills, 600
+	if testing.Short() {
+		count, enough = 4, 150
+	}
+	for len(s.chain.Blocks) < enough {
 		s.Approved(t, ann, s.pool, 5)
 	}
 	file := filepath.Join(t.TempDir(), "blocks")
@@ -122,37 +126,45 @@ func TestKillsLeaveTheIndexWhole(t *testing.T) {
 	databasetest.EachURL(t, func(t *testing.T, url string) {
 		began := time.Now()
 		require.False(t, runChild(t, file, url, time.Hour), "it ends by itself")
-		takes := time.Since(began)
-		killed, midway, heights := 0, 0, map[uint64]bool{}
+		within := time.Since(began) // kills come this soon; adapted, so that most come while it is writing
+		killed, late, heights := 0, 0, map[uint64]bool{}
 		for {
-			db, err := database.Open(t.Context(), url)
-			require.NoError(t, err)
-			x, err := index.Open(t.Context(), db, "datanet")
-			require.NoError(t, err)
-			height, err := x.Height(t.Context())
-			require.NoError(t, err)
-			for h := range height + 1 {
-				digest, err := x.Digest(t.Context(), h)
-				require.NoError(t, err)
-				require.Equal(t, whole.digests[h], digest)
-			}
-			require.Equal(t, whole.content(t, height), content(t, db), "at height %d", height)
+			height := whole.check(t, url)
 			heights[height] = true
-			if height == uint64(len(s.chain.Blocks)) {
-				require.NoError(t, x.Reset(t.Context()))
-			}
-			require.NoError(t, db.Close())
-			if killed == *kills {
+			if killed == count {
 				break
 			}
-			killed++
-			if runChild(t, file, url, rand.N(takes)) {
-				midway++
+			if runChild(t, file, url, rand.N(within)) {
+				killed++
+				continue
 			}
+			late++
+			within = max(within*3/4, 2*time.Millisecond)
+			require.Less(t, late, 10*count, "the indexer ends before it is killed")
 		}
-		t.Logf("%d kills, %d of them while it was writing, %d different heights", killed, midway, len(heights))
-		require.Greater(t, midway, killed/4, "most kills came too late to test anything")
+		t.Logf("%d kills while it was writing, at %d different heights; %d came too late", killed, len(heights), late)
 	})
+}
+
+// check compares an index that nobody writes with the whole one, empties it when it is complete, and returns its height.
+func (w *whole) check(t *testing.T, url string) uint64 {
+	db, err := database.Open(t.Context(), url)
+	require.NoError(t, err)
+	defer db.Close()
+	x, err := index.Open(t.Context(), db, "datanet")
+	require.NoError(t, err)
+	height, err := x.Height(t.Context())
+	require.NoError(t, err)
+	for h := range height + 1 {
+		digest, err := x.Digest(t.Context(), h)
+		require.NoError(t, err)
+		require.Equal(t, w.digests[h], digest)
+	}
+	require.Equal(t, w.content(t, height), content(t, db), "at height %d", height)
+	if height == uint64(len(w.blocks)) {
+		require.NoError(t, x.Reset(t.Context()))
+	}
+	return height
 }
 
 // runChild runs an indexer and kills it a while after it has begun; it reports whether blocks were left.
