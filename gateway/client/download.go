@@ -29,7 +29,15 @@ func (c *Client) Download(ctx context.Context, resource string, query url.Values
 	if err == nil {
 		err = file.Sync()
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err != nil {
+		if now, e := file.Stat(); e == nil && now.Size() == 0 {
+			err = errors.Join(err, file.Close(), os.Remove(part), forget(part))
+		} else {
+			err = errors.Join(err, file.Close())
+		}
+		return fmt.Errorf("download %s: %w", path, err)
+	}
+	if err := file.Close(); err != nil {
 		return fmt.Errorf("download %s: %w", path, err)
 	}
 	if err := os.Rename(part, path); err != nil {
