@@ -10,20 +10,27 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/account"
 	"github.com/datanet-consortium/datanet/chaincode/approval"
+	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
+	"github.com/datanet-consortium/datanet/chaincode/disbursement"
 	"github.com/datanet-consortium/datanet/chaincode/erasure"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/licence"
 	"github.com/datanet-consortium/datanet/chaincode/model"
+	"github.com/datanet-consortium/datanet/chaincode/money"
+	pools "github.com/datanet-consortium/datanet/chaincode/pool"
 	"github.com/datanet-consortium/datanet/chaincode/proposal"
 	"github.com/datanet-consortium/datanet/chaincode/rules"
+	"github.com/datanet-consortium/datanet/chaincode/sampling"
 	"github.com/datanet-consortium/datanet/chaincode/schedule"
 	"github.com/datanet-consortium/datanet/chaincode/seal"
-	"github.com/datanet-consortium/datanet/chaincode/settlement"
+	"github.com/datanet-consortium/datanet/chaincode/session"
+	oldsettlement "github.com/datanet-consortium/datanet/chaincode/settlement"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/chaincode/ticket"
 	"github.com/datanet-consortium/datanet/chaincode/token"
@@ -189,16 +196,16 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 
 	decide("fingerprint.rotate", contribution.Rotation{Check: freshID() + freshID()})
 	epoch := ask[contribution.Epoch](t, b, payee, "contribution:Epoch", ledger.Nothing{}).Epoch
-	pool := datanet.Create{Name: poets + "/verse-" + freshID()[:8], Content: verse("Verse")}
-	submit(poet(ledger.Curator), "datanet:Create", pool)
+	collection := datanet.Create{Name: poets + "/verse-" + freshID()[:8], Content: verse("Verse")}
+	submit(poet(ledger.Curator), "datanet:Create", collection)
 	contribute := func() contribution.Submit {
-		s := contribution.Submit{Datanet: pool.Name, ID: freshID(), Content: poem(epoch)}
+		s := contribution.Submit{Datanet: collection.Name, ID: freshID(), Content: poem(epoch)}
 		submit(poet(ledger.Contributor), "contribution:Submit", s)
 		return s
 	}
 	decided := func(choice approval.Choice) contribution.Submit {
 		s := contribute()
-		n := contribution.Named{Datanet: pool.Name, ID: s.ID}
+		n := contribution.Named{Datanet: collection.Name, ID: s.ID}
 		for _, msp := range []string{lab, library} {
 			submit(story.User{Name: "validator1", MSP: msp}, "approval:Vote", voteOn(n, choice))
 		}
@@ -206,23 +213,23 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 		return s
 	}
 	pending, approved, rejected := contribute(), decided(approval.Approve), decided(approval.Reject)
-	pendingName := contribution.Named{Datanet: pool.Name, ID: pending.ID}
-	approvedName := contribution.Named{Datanet: pool.Name, ID: approved.ID}
+	pendingName := contribution.Named{Datanet: collection.Name, ID: pending.ID}
+	approvedName := contribution.Named{Datanet: collection.Name, ID: approved.ID}
 	doomed := contribute()
-	erasing := contribution.Named{Datanet: pool.Name, ID: doomed.ID}
+	erasing := contribution.Named{Datanet: collection.Name, ID: doomed.ID}
 	submit(poet(ledger.Contributor), "erasure:Request", erasing)
 	hash := strings.Repeat("ab", 32)
-	grant := access.Terms{Named: access.Named{Datanet: pool.Name, ID: freshID()}, Grantee: library, Purposes: []licence.Purpose{licence.Research}, Expires: expires}
+	grant := access.Terms{Named: access.Named{Datanet: collection.Name, ID: freshID()}, Grantee: library, Purposes: []licence.Purpose{licence.Research}, Expires: expires}
 	submit(poet(ledger.Curator), "access:Grant", grant)
-	handover := access.Handover{Named: access.Named{Datanet: pool.Name, ID: freshID()}, Contributions: []string{pending.ID},
+	handover := access.Handover{Named: access.Named{Datanet: collection.Name, ID: freshID()}, Contributions: []string{pending.ID},
 		To: ledger.NewAccount(lab, "validator1"), Reason: access.Validation}
 	submit(poet(ledger.Operator), "access:Release", handover)
 	another := handover
 	another.ID = freshID()
-	fresh := contribution.Submit{Datanet: pool.Name, ID: freshID(), Content: poem(epoch)}
-	sealed := seal.Append{Datanet: pool.Name, Contributions: []string{approved.ID}}
+	fresh := contribution.Submit{Datanet: collection.Name, ID: freshID(), Content: poem(epoch)}
+	sealed := seal.Append{Datanet: collection.Name, Contributions: []string{approved.ID}}
 	submit(poet(ledger.Curator), "seal:Append", sealed)
-	first := snapshot.Named{Datanet: pool.Name, Number: 1}
+	first := snapshot.Named{Datanet: collection.Name, Number: 1}
 	submit(poet(ledger.Curator), "snapshot:Take", first)
 	cited := ticket.Open{ID: freshID(), Snapshots: []snapshot.Named{first}, Purpose: licence.Research}
 	submit(poet(ledger.Trainer), "ticket:Open", cited)
@@ -234,6 +241,35 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 	offered := card
 	offered.Card, offered.Host = 2, ledger.NewAccount(library, cell(ledger.Host))
 	submit(poet(ledger.Trainer), "model:Publish", offered)
+
+	spender := accountOf(poet(ledger.Consumer))
+	decide("token.mint", token.Mint{To: spender, Amount: 500_000})
+	purse := ask[ledger.Page[token.Credit]](t, b, payee, "token:Credits", token.Listing{Account: spender})
+	inForce := ask[model.Card](t, b, payee, "model:Card", model.CardName{Named: trained.Named})
+	spending := newSpendingKey(t)
+	opened := session.Open{Name: freshID(), Source: token.Source{Credits: []string{purse.Items[0].ID}}, Terms: session.Terms{
+		Model: model.CardName{Named: trained.Named, Card: 1}, Card: inForce.Digest, Host: inForce.Host, Key: spending.key(t), Window: 4,
+		Expires: expires, Grace: use.MinGrace, Disclosure: use.DiscloseSample, Escrow: 500_000}}
+	submit(poet(ledger.Consumer), "session:Open", opened)
+	prepaid := session.Named{Account: spender, Name: opened.Name}
+	paid := ask[session.Detail](t, b, payee, "session:Get", prepaid)
+	settlement := func(n int64, amount money.Amount) claim.Settle {
+		return claim.Settle{ID: freshID(), Model: opened.Model, Card: inForce.Digest, Sessions: []session.Presented{spending.present(t, paid.Session, n, amount)}}
+	}
+	sealedSecret := sampling.Named{MSP: poets, ID: freshID()}
+	submit(poet(ledger.Operator), "sampling:Register", sampling.Register{ID: sealedSecret.ID})
+	settled := settlement(1, 10_000)
+	submit(poet(ledger.Host), "claim:Settle", settled)
+	claimed := claim.Named{Host: accountOf(poet(ledger.Host)), ID: settled.ID}
+	due := ask[claim.Detail](t, b, payee, "claim:Get", claimed)
+	payments := disbursement.Page{Number: 1, Due: due.Left, Payments: []token.Payment{{To: accountOf(payee), Amount: due.Left}}}
+	table, err := payments.Digest()
+	require.NoError(t, err)
+	unspent := opened
+	unspent.Name, unspent.Escrow, unspent.Source = freshID(), 0, token.Source{}
+	payingOut := pools.Named{Datanet: collection.Name, ID: freshID()}
+	decide("pool.pay", pools.Pay{Named: payingOut, Amount: due.Left, Table: table})
+	collected := ask[ledger.Page[token.Credit]](t, b, payee, "token:Credits", token.Listing{Account: ledger.PoolAccount(collection.Name)})
 
 	someID, again := freshID(), expires
 	payment := token.Payment{To: accountOf(payee), Amount: 1_000_000}
@@ -261,19 +297,19 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 		"token:Statement":     token.Listing{Account: accountOf(payee)},
 		"token:Redemptions":   token.RedemptionListing{},
 		"token:Mints":         ledger.PageRequest{},
-		"datanet:Create":      pool, "datanet:Get": datanet.Named{Name: pool.Name}, "datanet:List": ledger.PageRequest{},
-		"datanet:Amend":   datanet.Amend{Name: pool.Name, Version: 2, Content: verse("Other verse")},
-		"datanet:Retire":  datanet.Named{Name: pool.Name},
-		"datanet:Version": datanet.VersionName{Name: pool.Name, Version: 1}, "datanet:Versions": datanet.Listing{Name: pool.Name},
+		"datanet:Create":      collection, "datanet:Get": datanet.Named{Name: collection.Name}, "datanet:List": ledger.PageRequest{},
+		"datanet:Amend":   datanet.Amend{Name: collection.Name, Version: 2, Content: verse("Other verse")},
+		"datanet:Retire":  datanet.Named{Name: collection.Name},
+		"datanet:Version": datanet.VersionName{Name: collection.Name, Version: 1}, "datanet:Versions": datanet.Listing{Name: collection.Name},
 		"contribution:Submit":        fresh,
 		"contribution:SubmitBatch":   contribution.SubmitBatch{Items: []contribution.Submit{fresh}},
-		"contribution:Revise":        contribution.Revise{Datanet: pool.Name, ID: rejected.ID, Revision: 2, Content: poem(epoch)},
+		"contribution:Revise":        contribution.Revise{Datanet: collection.Name, ID: rejected.ID, Revision: 2, Content: poem(epoch)},
 		"contribution:Withdraw":      pendingName,
 		"contribution:Refingerprint": contribution.Refingerprint{Named: pendingName, Fingerprint: pending.Fingerprint},
 		"contribution:Epoch":         ledger.Nothing{},
 		"contribution:Fingerprint":   pending.Fingerprint,
 		"contribution:Get":           approvedName,
-		"contribution:List":          contribution.Listing{Datanet: pool.Name},
+		"contribution:List":          contribution.Listing{Datanet: collection.Name},
 		"approval:Vote":              voteOn(pendingName, approval.Approve),
 		"approval:VoteBatch":         approval.VoteBatch{Items: []approval.Vote{voteOn(pendingName, approval.Approve)}},
 		"approval:Finalise":          pendingName,
@@ -284,18 +320,18 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 		"access:Revoke":              grant.Named,
 		"access:Expire":              grant.Named,
 		"access:GetGrant":            grant.Named,
-		"access:Grants":              access.Listing{Datanet: pool.Name},
+		"access:Grants":              access.Listing{Datanet: collection.Name},
 		"access:Release":             another,
 		"access:GetRelease":          handover.Named,
-		"access:Releases":            access.Listing{Datanet: pool.Name},
+		"access:Releases":            access.Listing{Datanet: collection.Name},
 		"access:ReleasesOf":          access.OfContribution{Named: pendingName},
-		"access:SnapshotReleases":    access.Listing{Datanet: pool.Name},
+		"access:SnapshotReleases":    access.Listing{Datanet: collection.Name},
 		"access:Holders":             pendingName,
-		"seal:Append":                sealed, "seal:Retire": seal.Retire{Datanet: pool.Name, Contributions: []string{approved.ID}},
-		"seal:Get": seal.Named{Datanet: pool.Name}, "seal:Page": seal.PageName{Datanet: pool.Name}, "seal:Place": approvedName,
-		"seal:Missing": contribution.Listing{Datanet: pool.Name}, "seal:Left": contribution.Listing{Datanet: pool.Name},
+		"seal:Append":                sealed, "seal:Retire": seal.Retire{Datanet: collection.Name, Contributions: []string{approved.ID}},
+		"seal:Get": seal.Named{Datanet: collection.Name}, "seal:Page": seal.PageName{Datanet: collection.Name}, "seal:Place": approvedName,
+		"seal:Missing": contribution.Listing{Datanet: collection.Name}, "seal:Left": contribution.Listing{Datanet: collection.Name},
 		"snapshot:Take": first, "snapshot:Revise": first, "snapshot:Get": first, "snapshot:Gone": snapshot.Leavers{Named: first},
-		"snapshot:List": snapshot.Listing{Datanet: pool.Name}, "snapshot:Stale": snapshot.Listing{Datanet: pool.Name},
+		"snapshot:List": snapshot.Listing{Datanet: collection.Name}, "snapshot:Stale": snapshot.Listing{Datanet: collection.Name},
 		"snapshot:Revisions": snapshot.RevisionListing{Named: first},
 		"snapshot:Prove":     snapshot.Inclusion{Named: first, Contribution: approved.ID},
 		"ticket:Open": ticket.Open{ID: someID, Snapshots: []snapshot.Named{first}, Purpose: licence.Research,
@@ -308,9 +344,20 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 		"model:Cards": model.CardListing{Named: trained.Named}, "model:Lineage": model.Ancestry{Named: trained.Named},
 		"model:Downstream": model.Impact{Model: &trained.Named},
 		"erasure:Request":  erasing, "erasure:Acknowledge": erasing, "erasure:Complete": erasing, "erasure:Get": erasing,
-		"erasure:List": contribution.Listing{Datanet: pool.Name}, "erasure:Affected": erasure.Reach{Named: approvedName},
-		"settlement:Pay": settlement.Pay{ID: someID, Model: trained.Named, Answers: []settlement.Answer{{Receipt: "00", Fee: 1}}},
-		"settlement:Get": settlement.Named{Payer: accountOf(payee), ID: someID},
+		"erasure:List": contribution.Listing{Datanet: collection.Name}, "erasure:Affected": erasure.Reach{Named: approvedName},
+		"session:Open": unspent, "session:TopUp": session.TopUp{Name: freshID(), ID: someID, Amount: 1},
+		"session:Expire": prepaid, "session:Reclaim": session.Reclaim{Named: prepaid}, "session:Get": prepaid,
+		"session:List": session.Listing{Account: spender}, "session:Funds": session.FundListing{Named: prepaid},
+		"claim:Settle":  settlement(2, 20_000),
+		"claim:Attest":  claim.Attest{Named: claimed, Vote: claim.Vote{Scope: due.Scope, Revisions: []int{1}, Table: table, Rate: use.All}},
+		"claim:Object":  claim.Object{Named: claimed, Difference: claim.Difference{Finding: "fee"}},
+		"claim:Release": claim.Release{Named: claimed, Page: payments}, "claim:Get": claimed, "claim:List": claim.Listing{Host: claimed.Host},
+		"sampling:Register": sampling.Register{ID: someID}, "sampling:Reveal": sampling.Reveal{ID: freshID(), Secret: hash},
+		"sampling:Get": sealedSecret, "sampling:List": sampling.Listing{MSP: poets},
+		"pool:Draw":    pools.Draw{Named: payingOut, Draw: someID, Credits: []string{collected.Items[0].ID}},
+		"pool:Release": pools.Release{Named: payingOut, Page: payments}, "pool:Get": payingOut, "pool:List": pools.Listing{Datanet: collection.Name},
+		"settlement:Pay": oldsettlement.Pay{ID: someID, Model: trained.Named, Answers: []oldsettlement.Answer{{Receipt: "00", Fee: 1}}},
+		"settlement:Get": oldsettlement.Named{Payer: accountOf(payee), ID: someID},
 	}
 }
 

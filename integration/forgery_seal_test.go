@@ -102,6 +102,7 @@ func tryForgedSeals(t *testing.T, c *consortium) {
 			must[any](t, c, operator(1, msp), "erasure:Acknowledge", name(3))
 		}
 		must[any](t, c, curator, "seal:Retire", seal.Retire{Datanet: p.name, Contributions: p.ids[3:4]})
+		c.Advance(erasure.Term)
 		must[any](t, c, author, "erasure:Complete", name(3))
 		revised := must[snapshot.Snapshot](t, c, curator, "snapshot:Revise", first)
 		p.leaves[3] = attribution.ErasedLeaf()

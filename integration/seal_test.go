@@ -18,6 +18,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/approval"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
+	"github.com/datanet-consortium/datanet/chaincode/erasure"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/memledger"
 	"github.com/datanet-consortium/datanet/chaincode/seal"
@@ -209,6 +210,7 @@ func (p *pool) leave(t *testing.T, position int, erase bool) {
 	}
 	p.submit(t, curator, "seal:Retire", seal.Retire{Datanet: p.name, Contributions: []string{name.ID}})
 	if erase {
+		p.b.Advance(erasure.Term)
 		p.submit(t, author, "erasure:Complete", name)
 	}
 }

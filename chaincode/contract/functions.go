@@ -24,6 +24,10 @@ func all(reg *ledger.Registry) []contractapi.ContractInterface {
 		&ticketContract{newBase("ticket", reg)},
 		&modelContract{newBase("model", reg)},
 		&erasureContract{newBase("erasure", reg)},
+		&sessionContract{newBase("session", reg)},
+		&claimContract{newBase("claim", reg)},
+		&samplingContract{newBase("sampling", reg)},
+		&poolContract{newBase("pool", reg)},
 		&settlementContract{newBase("settlement", reg)},
 	}
 }
@@ -359,6 +363,81 @@ func (c *erasureContract) List(ctx context, request string) (string, error) {
 }
 func (c *erasureContract) Affected(ctx context, request string) (string, error) {
 	return c.run(ctx, "Affected", request)
+}
+
+type sessionContract struct{ base }
+
+func (c *sessionContract) Open(ctx context, request string) (string, error) {
+	return c.run(ctx, "Open", request)
+}
+func (c *sessionContract) TopUp(ctx context, request string) (string, error) {
+	return c.run(ctx, "TopUp", request)
+}
+func (c *sessionContract) Expire(ctx context, request string) (string, error) {
+	return c.run(ctx, "Expire", request)
+}
+func (c *sessionContract) Reclaim(ctx context, request string) (string, error) {
+	return c.run(ctx, "Reclaim", request)
+}
+func (c *sessionContract) Get(ctx context, request string) (string, error) {
+	return c.run(ctx, "Get", request)
+}
+func (c *sessionContract) List(ctx context, request string) (string, error) {
+	return c.run(ctx, "List", request)
+}
+func (c *sessionContract) Funds(ctx context, request string) (string, error) {
+	return c.run(ctx, "Funds", request)
+}
+
+type claimContract struct{ base }
+
+func (c *claimContract) Settle(ctx context, request string) (string, error) {
+	return c.run(ctx, "Settle", request)
+}
+func (c *claimContract) Attest(ctx context, request string) (string, error) {
+	return c.run(ctx, "Attest", request)
+}
+func (c *claimContract) Object(ctx context, request string) (string, error) {
+	return c.run(ctx, "Object", request)
+}
+func (c *claimContract) Release(ctx context, request string) (string, error) {
+	return c.run(ctx, "Release", request)
+}
+func (c *claimContract) Get(ctx context, request string) (string, error) {
+	return c.run(ctx, "Get", request)
+}
+func (c *claimContract) List(ctx context, request string) (string, error) {
+	return c.run(ctx, "List", request)
+}
+
+type samplingContract struct{ base }
+
+func (c *samplingContract) Register(ctx context, request string) (string, error) {
+	return c.run(ctx, "Register", request)
+}
+func (c *samplingContract) Reveal(ctx context, request string) (string, error) {
+	return c.run(ctx, "Reveal", request)
+}
+func (c *samplingContract) Get(ctx context, request string) (string, error) {
+	return c.run(ctx, "Get", request)
+}
+func (c *samplingContract) List(ctx context, request string) (string, error) {
+	return c.run(ctx, "List", request)
+}
+
+type poolContract struct{ base }
+
+func (c *poolContract) Draw(ctx context, request string) (string, error) {
+	return c.run(ctx, "Draw", request)
+}
+func (c *poolContract) Release(ctx context, request string) (string, error) {
+	return c.run(ctx, "Release", request)
+}
+func (c *poolContract) Get(ctx context, request string) (string, error) {
+	return c.run(ctx, "Get", request)
+}
+func (c *poolContract) List(ctx context, request string) (string, error) {
+	return c.run(ctx, "List", request)
 }
 
 type settlementContract struct{ base }

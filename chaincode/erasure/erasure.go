@@ -15,18 +15,28 @@
 // The datanet's sequencer retires the leaf before the erasure completes; then the snapshots that held it are stale until
 // a revision has a tombstone in its place, and models and hosts downstream are listed for whoever has to be told.
 //
-// Fees that are claimed by receipts on the old roots come first: once claims exist on the ledger, [request] is where
-// they have to be looked up and their attestation given its term, and complete is where that must have ended.
+// Fees that are claimed by receipts on the old roots come first. From the request on, hosts have [SettleTerm] to settle
+// what they were owed for, and attestors have until [Term] to recompute it, for which they need the content: whoever holds
+// it for that destroys it then. An erasure of what a snapshot has held does not complete before. The tombstone in a
+// snapshot's revision changes what receipts must name, so votes on older ones count no more, and what is attested after
+// it pays for receipts on old roots to the pools.
 package erasure
 
 import (
 	"slices"
+	"time"
 
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/member"
 	"github.com/datanet-consortium/datanet/chaincode/seal"
+)
+
+// The terms of open claims, from the request on.
+const (
+	SettleTerm = 24 * time.Hour
+	Term       = 72 * time.Hour
 )
 
 // State of an erasure.
@@ -45,8 +55,10 @@ type Erasure struct {
 	Outside []string       `json:"outside"` // organisations that are no members and have had it for an audit, ascending
 	Slots   []string       `json:"slots"`   // the members then; the slots' policy is over them
 	State   State          `json:"state"`
-	Tx      string         `json:"tx"`
-	EndTx   string         `json:"endTx,omitzero"` // that completed it
+	// Requested is when. What a snapshot has held is erased from Term after it on.
+	Requested time.Time `json:"requested"`
+	Tx        string    `json:"tx"`
+	EndTx     string    `json:"endTx,omitzero"` // that completed it
 }
 
 // Slot is a holder's place for its acknowledgement; By is "" until there is one.
@@ -92,7 +104,8 @@ func request(tx ledger.Tx, req contribution.Named) (Erasure, error) {
 	if _, err := contribution.BeginErasure(tx, c); err != nil {
 		return Erasure{}, err
 	}
-	e := Erasure{Named: req, By: tx.Caller().Account(), Holders: holders, Outside: had.Outside, Slots: members.Members, State: Erasing, Tx: tx.TxID()}
+	e := Erasure{Named: req, By: tx.Caller().Account(), Holders: holders, Outside: had.Outside, Slots: members.Members, State: Erasing,
+		Requested: tx.Time().UTC().Truncate(time.Second), Tx: tx.TxID()}
 	for _, msp := range holders {
 		if err := ledger.Save(tx, slotKey(req, msp), Slot{Named: req, MSP: msp}); err != nil {
 			return Erasure{}, err
@@ -147,6 +160,9 @@ func complete(tx ledger.Tx, req contribution.Named) (Erasure, error) {
 	}
 	if sealed && place.From == 0 {
 		return Erasure{}, ledger.Refuse(ledger.CodeState, "its leaf is not retired yet: a curator of %s runs seal:Retire", ledger.Owner(req.Datanet))
+	}
+	if until := e.Requested.Add(Term); sealed && place.From != place.First && tx.Time().Before(until) {
+		return Erasure{}, ledger.Refuse(ledger.CodeState, "claims on snapshots that hold it are attested first, until %s", until.Format(time.RFC3339))
 	}
 	c, err := contribution.Load(tx, req)
 	if err != nil {

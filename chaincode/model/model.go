@@ -1,7 +1,7 @@
 // Package model registers models with everything that they descend from, and publishes what their use costs.
 //
 //	register (tickets, bases) ──► registered ──publish──► (the host accepts) ──► rate card 1, 2, …
-//	                                  └──retire──► retired: no new rate cards, no models on top of it
+//	                                  └──retire──► retired: no new rate cards and sessions, no models on top of it
 //
 // A model version cites the tickets under which its data was released and the models that it was built on, ours or
 // external ones. Its lineage is the union of all their snapshots. Bases are registered before what is built on them and

@@ -2,12 +2,16 @@ package model
 
 import (
 	"fmt"
+	"math/big"
 	"slices"
 
+	"github.com/datanet-consortium/datanet/attribution/merkle"
+	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/chaincode/account"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/money"
 	"github.com/datanet-consortium/datanet/chaincode/schedule"
+	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 )
 
 // MaxCards bounds the rate cards of a model version.
@@ -59,16 +63,53 @@ type Parts struct {
 
 func (p Parts) sum() int { return p.Data + p.Validators + p.Platform + p.Upstream + p.Host + p.Owner }
 
+// Pool is what every fee for the model pays to the pool of one datanet, for its validators.
+type Pool struct {
+	Datanet string `json:"datanet"`
+	Ppm     int    `json:"ppm"`
+}
+
 // Card is a rate card: everything that a fee for the model is computed from. It never changes; a new one takes its place.
 type Card struct {
 	Publish
-	Parts    Parts          `json:"parts"`
-	Upstream []Upstream     `json:"upstream"`
-	Owner    ledger.Account `json:"owner"`    // the developer
-	Platform ledger.Account `json:"platform"` // of the fee schedule
-	Schedule int            `json:"schedule"` // its version
-	Tx       string         `json:"tx"`
+	Parts     Parts            `json:"parts"`
+	Upstream  []Upstream       `json:"upstream"`
+	Pools     []Pool           `json:"pools"`     // by datanet: all of the lineage; they share the validators' part by tokens
+	Owner     ledger.Account   `json:"owner"`     // the developer
+	Platform  ledger.Account   `json:"platform"`  // of the fee schedule
+	Schedule  int              `json:"schedule"`  // its version
+	Snapshots []snapshot.Named `json:"snapshots"` // of the lineage; receipts name the latest revision of each
+	Attestors []string         `json:"attestors"` // organisations that may recompute receipts, ascending; never the host's
+	Quorum    int              `json:"quorum"`    // how many of them must find the same
+	Tx        string           `json:"tx"`
+	Digest    merkle.Hash      `json:"digest,omitzero"` // of all that stands before it; sessions and vouchers name it
 }
+
+// digest is that of the card as the ledger keeps it, its own field left out.
+func (c Card) digest() (merkle.Hash, error) {
+	c.Digest = merkle.Hash{}
+	document, err := ledger.Encode(c)
+	return use.CardDigest(document), err
+}
+
+// LoadAgreed reads a rate card that a session has agreed to by its digest. It reads nothing that changes.
+func LoadAgreed(r ledger.Reader, n CardName, digest merkle.Hash) (Card, error) {
+	c, found, err := ledger.Load[Card](r, cardKey(n.Named, n.Card))
+	if err != nil {
+		return c, err
+	}
+	if !found {
+		return c, ledger.Refuse(ledger.CodeNotFound, "model %s has no rate card %d", n.Named, n.Card).At("card")
+	}
+	is, err := c.digest()
+	if err == nil && is != digest {
+		err = ledger.Refuse(ledger.CodeState, "rate card %d of %s is not the one with the digest %s", n.Card, n.Named, digest).At("card")
+	}
+	return c, err
+}
+
+// CardKey is where a rate card stands, for prefetching.
+func CardKey(n CardName) ledger.Key { return cardKey(n.Named, n.Card) }
 
 // CardName is a request that names a rate card.
 type CardName struct {
@@ -123,10 +164,20 @@ func publish(tx ledger.Tx, req Publish) (Card, error) {
 		return Card{}, err
 	}
 	card := Card{Publish: req, Upstream: m.Upstream, Owner: m.Developer, Platform: fees.Platform, Schedule: fees.Number, Tx: tx.TxID(),
+		Snapshots: []snapshot.Named{}, Attestors: m.attestors(req.Host.MSP()), Quorum: m.Due.Attestations,
 		Parts: Parts{Data: m.Due.DataPpm, Validators: m.Due.ValidatorsPpm, Platform: fees.PlatformPpm, Upstream: m.UpstreamPpm(), Host: req.HostPpm, Owner: req.OwnerPpm}}
 	if sum := card.Parts.sum(); sum != money.Million {
 		return Card{}, ledger.Invalid("ownerPpm", "data %d, validators %d, platform %d, upstream %d, host %d and owner %d ppm sum to %d, not %d",
 			card.Parts.Data, card.Parts.Validators, card.Parts.Platform, card.Parts.Upstream, card.Parts.Host, card.Parts.Owner, sum, money.Million)
+	}
+	for _, s := range m.Lineage {
+		card.Snapshots = append(card.Snapshots, s.Named)
+	}
+	if card.Pools, err = m.pools(); err != nil {
+		return Card{}, err
+	}
+	if card.Digest, err = card.digest(); err != nil {
+		return Card{}, err
 	}
 	event := "model.published/1"
 	if card.foreign() {
@@ -144,6 +195,36 @@ func publish(tx ledger.Tx, req Publish) (Card, error) {
 	tx.Guard(cardKey(m.Named, req.Card), ledger.SlotPolicy(ledger.Owner(m.Name), m.Slots))
 	tx.Emit(event, card)
 	return card, ledger.Save(tx, cardKey(m.Named, req.Card), card)
+}
+
+// attestors are the organisations that validate the lineage's datanets, but the host's: nobody confirms its own bill. A
+// policy asks for the attestations of at most all but one of its validators, so they are always enough.
+func (m Model) attestors(host string) []string {
+	return slices.DeleteFunc(slices.Clone(m.Due.Validators), func(msp string) bool { return msp == host })
+}
+
+// pools divides the validators' part over the lineage's datanets, each by the most tokens that one of its snapshots
+// released.
+func (m Model) pools() ([]Pool, error) {
+	pools, parts := []Pool{}, []money.Part{}
+	for _, s := range m.Lineage {
+		if n := len(pools); n > 0 && pools[n-1].Datanet == s.Datanet {
+			if tokens := big.NewInt(s.Tokens); tokens.Cmp(parts[n-1].Weight) > 0 {
+				parts[n-1].Weight = tokens
+			}
+			continue
+		}
+		pools = append(pools, Pool{Datanet: s.Datanet})
+		parts = append(parts, money.Part{Name: s.Datanet, Weight: big.NewInt(s.Tokens)})
+	}
+	ppm, err := money.Split(money.Amount(m.Due.ValidatorsPpm), parts)
+	if err != nil {
+		return nil, fmt.Errorf("validators' part of %s: %w", m.Named, err)
+	}
+	for i := range pools {
+		pools[i].Ppm = int(ppm[i])
+	}
+	return pools, nil
 }
 
 // retire ends what can still be ended: fees of answers given before stay due.

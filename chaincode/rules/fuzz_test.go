@@ -23,12 +23,14 @@ import (
 // not internal. What is accepted writes all of a transaction, and what is refused writes nothing of it.
 func FuzzFunctions(f *testing.F) {
 	functions := rules.New(nil).Functions()
-	c := rulestest.New(f)
+	market := rulestest.NewMarket(f)
+	c := market.Consortium
 	everyone := rulestest.User(rulestest.B, "all", ledger.Roles...)
 	ann := rulestest.User(rulestest.A, "ann", ledger.Consumer, ledger.Contributor)
 	c.OpenAll(f, everyone, ann)
-	c.SetSchedule(f)
-	accepted := requests(f, c, ann)
+	usage := usageRequests(f, market, everyone)
+	accepted := requests(f, c, market.Pool, ann)
+	maps.Copy(accepted, usage)
 	maps.Copy(accepted, trainingRequests(f, c, everyone, ann))
 	understood := otherRequests(f, c, everyone, accepted)
 	for i, function := range functions {
@@ -83,8 +85,7 @@ func FuzzFunctions(f *testing.F) {
 }
 
 // requests are requests of B that its rules accept, on datanets of A and B with contributions of Ann.
-func requests(f *testing.F, c *rulestest.Consortium, ann ledger.Caller) map[string]any {
-	pool := c.Pool(f)
+func requests(f *testing.F, c *rulestest.Consortium, pool string, ann ledger.Caller) map[string]any {
 	own := datanet.Create{Name: rulestest.B + "/verse", Content: rulestest.Verse(c.Members()...)}
 	c.Must(f, rulestest.User(rulestest.B, "curator1", ledger.Curator), "datanet:Create", own)
 	pending := contribution.Named{Datanet: pool, ID: c.ID()}

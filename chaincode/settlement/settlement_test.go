@@ -12,6 +12,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/text1"
 	"github.com/datanet-consortium/datanet/chaincode/approval"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
+	"github.com/datanet-consortium/datanet/chaincode/erasure"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/licence"
 	"github.com/datanet-consortium/datanet/chaincode/model"
@@ -159,6 +160,7 @@ func TestReceiptsNameTheLatestRevision(t *testing.T) {
 	for _, msp := range []string{rulestest.A, rulestest.B} {
 		m.Must(t, rulestest.User(msp, "operator1", ledger.Operator), "erasure:Acknowledge", name)
 	}
+	m.Clock = m.Clock.Add(erasure.Term)
 	m.Must(t, bob, "erasure:Complete", name)
 	var revised snapshot.Snapshot
 	require.NoError(t, ledger.DecodeAnswer(m.Must(t, curator, "snapshot:Revise", m.snapshot.Named), &revised))

@@ -83,7 +83,8 @@ func (l *interlock) version(field string, name snapshot.Named, terms seal.Terms,
 		return err
 	}
 	source.Versions = append(source.Versions, terms.Version)
-	source.Due = source.Strictest(Due{DataPpm: v.DataPpm, ValidatorsPpm: v.ValidatorsPpm, Tau: v.Tau, Attestations: v.AttestationQuorum})
+	source.Due = source.Strictest(Due{DataPpm: v.DataPpm, ValidatorsPpm: v.ValidatorsPpm, Tau: v.Tau,
+		Attestations: v.AttestationQuorum, Validators: v.Validators})
 	if terms.Plain > 0 {
 		l.licence(field, fmt.Sprintf("the licence of %s, version %d,", name.Datanet, terms.Version), v.Licence, source)
 	}

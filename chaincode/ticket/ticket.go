@@ -132,12 +132,15 @@ type Due struct {
 	DerivativePpm int `json:"derivativePpm"` // least part that models derived from the model pay upstream
 	Tau           int `json:"tau"`
 	Attestations  int `json:"attestations"` // organisations that recompute receipts
+	// Validators are all organisations that validate one of them, ascending: those who may recompute receipts.
+	Validators []string `json:"validators"`
 }
 
 // Strictest is what both together ask.
 func (d Due) Strictest(e Due) Due {
 	return Due{DataPpm: max(d.DataPpm, e.DataPpm), ValidatorsPpm: max(d.ValidatorsPpm, e.ValidatorsPpm),
-		DerivativePpm: max(d.DerivativePpm, e.DerivativePpm), Tau: max(d.Tau, e.Tau), Attestations: max(d.Attestations, e.Attestations)}
+		DerivativePpm: max(d.DerivativePpm, e.DerivativePpm), Tau: max(d.Tau, e.Tau), Attestations: max(d.Attestations, e.Attestations),
+		Validators: slices.Compact(slices.Sorted(slices.Values(slices.Concat(d.Validators, e.Validators))))}
 }
 
 // Ticket is a ticket.

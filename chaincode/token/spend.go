@@ -12,7 +12,11 @@ import (
 
 // SpendReads names what [Take] reads, for prefetching.
 func SpendReads(c ledger.Caller, id string, source Source) []ledger.Key {
-	me := c.Account()
+	return SpendReadsFrom(c.Account(), id, source)
+}
+
+// SpendReadsFrom names what [TakeFrom] reads.
+func SpendReadsFrom(me ledger.Account, id string, source Source) []ledger.Key {
 	keys := []ledger.Key{spendKey(me, id)}
 	if !source.Apart {
 		keys = append(keys, balanceKey(me))
@@ -26,7 +30,12 @@ func SpendReads(c ledger.Caller, id string, source Source) []ledger.Key {
 // Repeated looks for the record of an earlier spend under the same id. done: the same request has been carried out.
 // Another request under the id is an "exists" fault.
 func Repeated(r ledger.Reader, id, kind string, request any) (spend Spend, done bool, err error) {
-	key := spendKey(r.Caller().Account(), id)
+	return RepeatedFrom(r, r.Caller().Account(), id, kind, request)
+}
+
+// RepeatedFrom is [Repeated] for a spend of an account that is not the caller's, as a pool's.
+func RepeatedFrom(r ledger.Reader, owner ledger.Account, id, kind string, request any) (spend Spend, done bool, err error) {
+	key := spendKey(owner, id)
 	value, err := r.Get(key)
 	if err != nil || value == nil {
 		return Spend{}, false, err
@@ -44,7 +53,11 @@ func Repeated(r ledger.Reader, id, kind string, request any) (spend Spend, done 
 // Take takes amount out of the caller's account for a request that [Repeated] has not seen, and records the spend.
 // Where it goes is for the caller of Take. An amount of 0 only folds.
 func Take(tx ledger.Tx, id, kind string, request any, amount money.Amount, payees int, source Source) (Spend, error) {
-	me := tx.Caller().Account()
+	return TakeFrom(tx, tx.Caller().Account(), id, kind, request, amount, payees, source)
+}
+
+// TakeFrom is [Take] from an account that is not the caller's. That the caller may, its own caller has checked.
+func TakeFrom(tx ledger.Tx, me ledger.Account, id, kind string, request any, amount money.Amount, payees int, source Source) (Spend, error) {
 	digest, err := digestOf(kind, request)
 	if err != nil {
 		return Spend{}, err
@@ -95,6 +108,23 @@ func Take(tx ledger.Tx, id, kind string, request any, amount money.Amount, payee
 	}
 	spend.ID, spend.Account = id, me
 	return spend, nil
+}
+
+// Worth is what unspent credits of an account come to; one that is missing is a "not_found" fault.
+func Worth(r ledger.Reader, owner ledger.Account, credits []string) (sum money.Amount, err error) {
+	for _, id := range credits {
+		credit, found, err := ledger.Load[Credit](r, creditKey(owner, id))
+		if err != nil {
+			return 0, err
+		}
+		if !found {
+			return 0, ledger.Refuse(ledger.CodeNotFound, "%s has no unspent credit %s", owner, id).At("credits")
+		}
+		if sum, err = sum.Add(credit.Amount); err != nil {
+			return 0, ledger.Invalid("credits", "%v", err)
+		}
+	}
+	return sum, nil
 }
 
 // Pay writes a credit for a payee. A transaction pays an account at most once; amounts are positive.

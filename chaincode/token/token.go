@@ -13,7 +13,8 @@
 //	redeem: spend into escrow ──acknowledged by the issuer──► paid out
 //	                          └─returned──► credit(owner, tx)
 //
-// There is no supply key. Issued − redeemed = Σ balances + credits + escrow, which anyone derives from the state.
+// There is no supply key. Issued − redeemed is the sum of balances, credits and what is held in escrow, in sessions, for
+// claims and for pools' pay-outs, which anyone derives from the state: see [Tally].
 //
 // # Repetition
 //

@@ -161,9 +161,9 @@ var routes = []route{
 	{method: post, path: ofClaim + "/release", function: "claim:Release"},
 
 	{method: get, path: "/v1/members/{msp}/secrets", function: "sampling:List"},
-	{method: get, path: "/v1/members/{msp}/secrets/{number}", function: "sampling:Get"},
-	{method: put, path: "/v1/secrets/{number}", function: "sampling:Register"},
-	{method: post, path: "/v1/secrets/{number}/reveal", function: "sampling:Reveal"},
+	{method: get, path: "/v1/members/{msp}/secrets/{id}", function: "sampling:Get"},
+	{method: put, path: "/v1/secrets/{id}", function: "sampling:Register"},
+	{method: post, path: "/v1/secrets/{id}/reveal", function: "sampling:Reveal"},
 
 	{method: get, path: ofDatanet + "/payouts", function: "pool:List", name: "datanet"},
 	{method: get, path: ofDatanet + "/payouts/{id}", function: "pool:Get", name: "datanet"},

@@ -142,6 +142,24 @@ func (c *Consortium) Mint(t T, to ledger.Caller, amount money.Amount) {
 	c.Decide(t, "token.mint", token.Mint{To: to.Account(), Amount: amount})
 }
 
+// FoldAll puts the credits of an account, up to a page of them, into its balance.
+func (c *Consortium) FoldAll(t T, user ledger.Caller) {
+	t.Helper()
+	var page ledger.Page[token.Credit]
+	answer, err := c.Evaluate(Proposal(t, user, "token:Credits", token.Listing{Account: user.Account()}), "")
+	if err == nil {
+		err = ledger.DecodeAnswer(answer, &page)
+	}
+	if err != nil {
+		t.Fatalf("credits of %s: %v", user.Account(), err)
+	}
+	ids := []string{}
+	for _, credit := range page.Items {
+		ids = append(ids, credit.ID)
+	}
+	c.Must(t, user, "token:Fold", token.Fold{ID: c.ID(), Credits: ids})
+}
+
 // SetSchedule opens the platform's and the issuer's accounts, both of A, and puts a schedule in force.
 func (c *Consortium) SetSchedule(t T) (issuer ledger.Caller) {
 	t.Helper()
