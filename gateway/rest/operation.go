@@ -10,7 +10,9 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
@@ -57,7 +59,7 @@ type answer struct {
 const readLimit = 30 * time.Second
 
 // everywhere are the codes of problems that every operation may answer with.
-var everywhere = []string{string(ledger.CodeInvalid), codeRate, string(ledger.CodeInternal), codeUnavailable}
+var everywhere = []string{string(ledger.CodeInvalid), codeTooLarge, codeRate, string(ledger.CodeInternal), codeUnavailable}
 
 // known are those of operations that ask who calls.
 var known = []string{codeUnauthenticated, string(ledger.CodeForbidden)}
@@ -93,7 +95,7 @@ func (a *API) add(op *operation) {
 		described.Security = security
 	}
 	if described.RequestBody != nil {
-		codes = append(codes, codeTooLarge, codeMediaType)
+		codes = append(codes, codeMediaType)
 	}
 	for status, words := range byStatus(codes) {
 		described.Responses[strconv.Itoa(status)] = a.problems(status, words)
@@ -259,16 +261,22 @@ func callerName(p identity.Principal) string {
 // maxQuery bounds a query string in bytes.
 const maxQuery = 8 << 10
 
-// readQuery refuses parameters that the operation does not have, or that are given twice.
+// readQuery refuses a path that is no text, and parameters that the operation does not have, or that are given twice.
 func (c *call) readQuery() error {
 	if len(c.r.URL.RawQuery) > maxQuery {
 		return newProblem(codeTooLarge, "a query string has at most %d bytes", maxQuery)
+	}
+	if !plainText(c.r.URL.Path) {
+		return invalid("path", "must be text in UTF-8, without U+0000")
 	}
 	query, err := url.ParseQuery(c.r.URL.RawQuery)
 	if err != nil {
 		return invalid("query", "the query string cannot be read")
 	}
 	for name, values := range query {
+		if !plainText(name) || !plainText(values[0]) {
+			return invalid("query", "must be text in UTF-8, without U+0000")
+		}
 		if !slices.ContainsFunc(c.op.params, func(p *huma.Param) bool { return p.In == "query" && p.Name == name }) {
 			return invalid(ledger.Clip(name), "unknown query parameter")
 		}
@@ -279,6 +287,8 @@ func (c *call) readQuery() error {
 	c.query = query
 	return nil
 }
+
+func plainText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 // param is a part of the path, unescaped.
 func (c *call) param(name string) string { return c.huma.Param(name) }
