@@ -1,9 +1,11 @@
-// Package sequencer seals what is approved for the datanets of the gateway's organisation.
+// Package sequencer records what votes have decided, and seals what is approved, for the datanets of the gateway's
+// organisation.
 //
 // For each of them one worker keeps the contributions that wait. It learns of them from the events of the ledger, and by
 // asking for all that is missing whenever it begins to follow them, so it needs no memory of its own: after a restart it
 // goes on from what the ledger says.
 //
+//	approval.voted ──► voted ──(quiet for a while)──► approval:FinaliseBatch
 //	approval.finalised ──► waiting ──(quiet for a while, or a page's worth)──► seal:Append
 //	withdrawn, erasing ──► seal:Left ──────────────────────────────────────► seal:Retire
 //
@@ -25,7 +27,6 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
-	"github.com/datanet-consortium/datanet/chaincode/seal"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
 )
 
@@ -134,9 +135,11 @@ func (s *sequencer) own(ctx context.Context) (names []string, err error) {
 	}
 }
 
-// change is what concerns a sequencer in any event: contributions as they stand now, or the datanet of one that leaves.
+// change is what concerns a sequencer in any event: votes, contributions as they stand now, or the datanet of one that
+// leaves.
 type change struct {
-	Datanet       string `json:"datanet"`
+	Datanet       string               `json:"datanet"`
+	Slots         []contribution.Named `json:"slots"`
 	Contributions []struct {
 		Datanet string             `json:"datanet"`
 		ID      string             `json:"id"`
@@ -147,7 +150,7 @@ type change struct {
 func (s *sequencer) take(ctx context.Context, event fabric.Event) {
 	var c change
 	switch event.Name {
-	case "approval.finalised/1", "contribution.withdrawn/1", "erasure.requested/1":
+	case "approval.voted/1", "approval.finalised/1", "contribution.withdrawn/1", "erasure.requested/1":
 		if err := json.Unmarshal(event.Payload, &c); err != nil {
 			s.Log.Error("an event does not read as it should", "event", event.Name, "transaction", event.TxID, "error", err)
 			return
@@ -157,6 +160,11 @@ func (s *sequencer) take(ctx context.Context, event fabric.Event) {
 	}
 	if c.Datanet != "" && ledger.Owner(c.Datanet) == s.Organisation {
 		s.worker(ctx, c.Datanet).left()
+	}
+	for _, slot := range c.Slots {
+		if ledger.Owner(slot.Datanet) == s.Organisation {
+			s.worker(ctx, slot.Datanet).votedOn(slot.ID)
+		}
 	}
 	for _, changed := range c.Contributions {
 		switch {
@@ -173,7 +181,7 @@ func (s *sequencer) take(ctx context.Context, event fabric.Event) {
 func (s *sequencer) worker(ctx context.Context, name string) *worker {
 	w, ok := s.workers[name]
 	if !ok {
-		w = &worker{sequencer: s, datanet: name, news: make(chan struct{}, 1), waiting: map[string]bool{}}
+		w = &worker{sequencer: s, datanet: name, news: make(chan struct{}, 1), waiting: map[string]bool{}, voted: map[string]bool{}}
 		s.workers[name] = w
 		s.running.Go(func() { w.run(ctx) })
 	}
@@ -190,15 +198,14 @@ func query[Res any](ctx context.Context, s *sequencer, function string, request 
 	return response, ledger.DecodeAnswer(answer, &response)
 }
 
-// submit returns the head as the transaction leaves it.
-func (s *sequencer) submit(ctx context.Context, function string, request any) (head seal.Head, err error) {
+func submit[Res any](ctx context.Context, s *sequencer, function string, request any) (response Res, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	committed, err := s.ledger.Submit(ctx, fabric.Call{Function: function, Request: request})
 	if err != nil {
-		return head, fmt.Errorf("%s: %w", function, err)
+		return response, fmt.Errorf("%s: %w", function, err)
 	}
-	return head, ledger.DecodeAnswer(committed.Response, &head)
+	return response, ledger.DecodeAnswer(committed.Response, &response)
 }
 
 // pause waits longer after each failure, by a random part so that gateways do not come all at once.

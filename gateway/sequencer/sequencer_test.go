@@ -52,8 +52,14 @@ func open(t *testing.T) *pool {
 
 func (p *pool) must(user ledger.Caller, function string, request any) {
 	p.t.Helper()
-	_, err := p.clients[user.Account()].Submit(p.t.Context(), fabric.Call{Function: function, Request: request})
-	require.NoError(p.t, err)
+	for {
+		_, err := p.clients[user.Account()].Submit(p.t.Context(), fabric.Call{Function: function, Request: request})
+		if fabric.Again(err) { // a sequencer did the same meanwhile
+			continue
+		}
+		require.NoError(p.t, err)
+		return
+	}
 }
 
 // approve has n new contributions approved and returns their ids.
@@ -154,6 +160,38 @@ func TestRun(t *testing.T) {
 		require.EqualValues(t, 5, p.head().Count, "it is stopped")
 		p.run(sequencer.Options{Quiet: soon})
 		p.reaches(6, 6)
+	})
+	t.Run("what votes have decided is recorded and sealed, without anybody else; what they have not is left", func(t *testing.T) {
+		p := open(t)
+		submit := func() contribution.Named {
+			name := contribution.Named{Datanet: p.name, ID: p.c.ID()}
+			p.must(poet, "contribution:Submit", contribution.Submit{Datanet: p.name, ID: name.ID, Content: p.c.Poem()})
+			return name
+		}
+		vote := func(name contribution.Named, choice approval.Choice, validators ...ledger.Caller) {
+			for _, validator := range validators {
+				p.must(validator, "approval:Vote", approval.Vote{Named: name, Revision: 1, Verdict: rulestest.Verdict(choice)})
+			}
+		}
+		state := func(name contribution.Named) contribution.State {
+			c, err := fabric.Query[contribution.Contribution](p.t.Context(), p.clients[poet.Account()], rulestest.A, "contribution:Get", name)
+			require.NoError(p.t, err)
+			return c.State
+		}
+		early, open := submit(), submit()
+		vote(early, approval.Approve, validatorA, validatorC)
+		vote(open, approval.Approve, validatorA)
+		p.run(sequencer.Options{Quiet: soon})
+		p.reaches(1, 1)
+		late, bad := submit(), submit()
+		vote(late, approval.Approve, validatorA, validatorC)
+		vote(bad, approval.Reject, validatorA, validatorC)
+		p.reaches(2, 2)
+		require.ElementsMatch(t, []string{early.ID, late.ID}, p.sealed())
+		require.Eventually(t, func() bool { return state(bad) == contribution.Rejected }, 30*time.Second, 5*time.Millisecond)
+		require.Equal(t, contribution.Pending, state(open))
+		vote(open, approval.Approve, validatorC)
+		p.reaches(3, 3)
 	})
 	t.Run("what is withdrawn is retired", func(t *testing.T) {
 		p := open(t)

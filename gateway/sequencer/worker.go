@@ -24,6 +24,7 @@ type worker struct {
 	mutex   sync.Mutex
 	order   []string        // contributions that wait to be sealed, in the order in which they were approved
 	waiting map[string]bool // the same
+	voted   map[string]bool // contributions whose votes may decide now
 	all     bool            // everything that is missing has to be asked for
 	leaving bool            // some have left and wait to be retired
 }
@@ -36,6 +37,9 @@ func (w *worker) left() { w.note(func() { w.leaving = true }) }
 
 // approved tells that a contribution waits.
 func (w *worker) approved(id string) { w.note(func() { w.add(id) }) }
+
+// votedOn tells that somebody has voted on a contribution.
+func (w *worker) votedOn(id string) { w.note(func() { w.voted[id] = true }) }
 
 func (w *worker) note(change func()) {
 	w.mutex.Lock()
@@ -117,7 +121,8 @@ func (w *worker) gather(ctx context.Context) error {
 	return nil
 }
 
-// seal retires what has left and seals what waits. After a failure it may be called again.
+// seal records what votes have decided, retires what has left and seals what waits. After a failure it may be called
+// again.
 func (w *worker) seal(ctx context.Context) error {
 	w.mutex.Lock()
 	all, leaving := w.all, w.leaving
@@ -128,6 +133,12 @@ func (w *worker) seal(ctx context.Context) error {
 			if err := w.askForMissing(ctx); err != nil {
 				return err
 			}
+			if err := w.askForPending(ctx); err != nil {
+				return err
+			}
+		}
+		if err := w.finalise(ctx); err != nil {
+			return err
 		}
 		if leaving {
 			if err := w.retire(ctx); err != nil {
@@ -174,8 +185,8 @@ func (w *worker) appendWaiting(ctx context.Context) error {
 		return err
 	}
 	for ; len(batch) > 0; batch = w.batch() {
-		head, err := w.submit(ctx, "seal:Append", seal.Append{Datanet: w.datanet, From: count, Contributions: batch})
-		if i, refused := refusedItem(err); refused && i < len(batch) {
+		head, err := submit[seal.Head](ctx, w.sequencer, "seal:Append", seal.Append{Datanet: w.datanet, From: count, Contributions: batch})
+		if i, refused := refusedItem(err, "contributions."); refused && i < len(batch) {
 			w.Log.Info("a contribution is not sealed", "datanet", w.datanet, "contribution", batch[i], "reason", err)
 			w.drop(batch[i])
 			continue
@@ -214,7 +225,7 @@ func (w *worker) retire(ctx context.Context) error {
 			return err
 		}
 		for ids := page.Items; ; ids = ids[:len(ids)/2] {
-			_, err := w.submit(ctx, "seal:Retire", seal.Retire{Datanet: w.datanet, Contributions: ids})
+			_, err := submit[seal.Head](ctx, w.sequencer, "seal:Retire", seal.Retire{Datanet: w.datanet, Contributions: ids})
 			if f := new(ledger.Fault); errors.As(err, &f) && f.Code == ledger.CodeInvalid && len(ids) > seal.MaxRetiredPages {
 				continue
 			}
@@ -228,13 +239,13 @@ func (w *worker) retire(ctx context.Context) error {
 	}
 }
 
-// refusedItem reads which contribution of a batch the ledger refuses for its state.
-func refusedItem(err error) (index int, refused bool) {
+// refusedItem reads which item of a list in a request the ledger refuses for its state.
+func refusedItem(err error, list string) (index int, refused bool) {
 	f := new(ledger.Fault)
 	if !errors.As(err, &f) || f.Code != ledger.CodeState && f.Code != ledger.CodeNotFound {
 		return 0, false
 	}
-	number, of := strings.CutPrefix(f.Field, "contributions.")
+	number, of := strings.CutPrefix(f.Field, list)
 	index, err = strconv.Atoi(number)
 	return index, of && err == nil && index >= 0
 }
