@@ -44,6 +44,10 @@ type Options struct {
 	Authenticate func(*http.Request) (identity.Principal, error)
 	Index        *index.Index
 	Peer         Peer
+	// Organisations are the MSP IDs of all, the regulator's too; EvaluateAt runs a query on the peer of one of them, nil:
+	// nobody asks the others.
+	Organisations []string
+	EvaluateAt    func(ctx context.Context, organisation, function string, document []byte) ([]byte, error)
 	// Outbox is nil in a gateway that only reads.
 	Outbox Outbox
 	// Rate is how many requests a caller may send: as many per second over time, and as many at once.
@@ -122,6 +126,7 @@ func New(options Options) (*API, error) {
 	a.addUploads()
 	a.addContents()
 	a.addReview()
+	a.addOrganisations()
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))
 	}

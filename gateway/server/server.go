@@ -216,6 +216,12 @@ func (s *Server) openAPI(version string) (err error) {
 		Rate: s.config.Limits.Rate, Burst: s.config.Limits.Burst, BodyTimeout: s.config.Limits.Body, WriteWait: s.config.Limits.Wait,
 		Log: s.log, Metrics: s.registry, Gather: s.registry, Ready: s.health.check,
 	}
+	options.EvaluateAt = func(ctx context.Context, organisation, function string, document []byte) ([]byte, error) {
+		return s.self.Evaluate(ctx, fabric.Call{Function: function, Request: document, Endorsers: []string{organisation}})
+	}
+	for _, o := range s.config.Organisations {
+		options.Organisations = append(options.Organisations, o.MSPID)
+	}
 	if s.outbox != nil {
 		options.Outbox = s.outbox
 	}
