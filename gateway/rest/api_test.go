@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -154,6 +156,21 @@ func TestEveryFunctionOfTheLedgerHasARoute(t *testing.T) {
 	for _, f := range rules.New(nil).Functions() {
 		require.Contains(t, document, "Function "+f.Name+" of the ledger.")
 	}
+}
+
+func TestTheDocumentDescribesTheBodiesThatTheLedgerTakes(t *testing.T) {
+	s := newSite(t)
+	described := map[string]map[string]any{}
+	for _, op := range operations(t, s.api.OpenAPI()) {
+		described[op.method+" "+op.path] = op.schema
+	}
+	schema := described["PUT /v1/datanets/{organisation}/{name}"]
+	body, err := ledger.Encode(s.verse())
+	require.NoError(t, err)
+	var fields map[string]any
+	require.NoError(t, json.Unmarshal(body, &fields))
+	require.ElementsMatch(t, slices.Collect(maps.Keys(fields)), slices.Collect(maps.Keys(schema["properties"].(map[string]any))))
+	require.Equal(t, false, schema["additionalProperties"])
 }
 
 func TestWhatIsWrittenIsReadBackAtTheHeightOfItsBlock(t *testing.T) {

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -268,15 +269,19 @@ func pathParams(path string) (names []string) {
 	return names
 }
 
-// jsonFields are the fields of a request by their names in JSON, those of embedded structs too.
+// jsonFields are the fields of a request by their names in JSON. Those of an embedded struct without a name of its own
+// are fields of the request itself.
 func jsonFields(t reflect.Type) map[string]reflect.StructField {
 	fields := map[string]reflect.StructField{}
-	for _, sf := range reflect.VisibleFields(t) {
+	for i := range t.NumField() {
+		sf := t.Field(i)
 		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
-		if sf.Anonymous && name == "" || name == "-" {
-			continue
+		switch {
+		case sf.Anonymous && name == "":
+			maps.Copy(fields, jsonFields(sf.Type))
+		case name != "" && name != "-":
+			fields[name] = sf
 		}
-		fields[name] = sf
 	}
 	return fields
 }
