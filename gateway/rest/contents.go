@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -29,6 +30,7 @@ import (
 
 // Exchange fetches from other members' gateways.
 type Exchange interface {
+	Release(ctx context.Context, h access.Handover, holders ...string) error
 	Fetch(ctx context.Context, store *content.Store, of contribution.Contribution, h access.Handover, holders ...string) (content.Info, error)
 	FetchSecret(ctx context.Context, store *content.Store, epoch contribution.Epoch, members ...string) error
 }
@@ -155,7 +157,7 @@ func (c *call) withContent(give func(*call, *content.Content) error) error {
 }
 
 // obtain opens the content of a contribution for the caller: the contributor's own as it is; for anybody else it is
-// fetched from a holder, which records the release, or, when this gateway holds it, released here.
+// fetched from a holder, which records the release; what is here already is released by who may hand it on.
 func (c *call) obtain(ctx context.Context, of contribution.Contribution, h access.Handover) (*content.Content, error) {
 	store := c.api.options.Content
 	if of.State == contribution.Erased || of.State == contribution.Erasing {
@@ -176,20 +178,28 @@ func (c *call) obtain(ctx context.Context, of contribution.Contribution, h acces
 	if err := h.Validate(); err != nil {
 		return nil, err
 	}
+	holders := exchange.Holders(of)
 	if !held {
-		if info, err = c.api.options.Exchange.Fetch(ctx, store, of, h, others(exchange.Holders(of), c.api.options.Organisation)...); err != nil {
+		if info, err = c.api.options.Exchange.Fetch(ctx, store, of, h, others(holders, c.api.options.Organisation)...); err != nil {
 			return nil, refusedByHolders(err)
 		}
 		return store.Open(ctx, info.ID)
 	}
-	released, err := c.released(of, h, exchange.Holders(of))
+	released, err := c.released(of, h, holders)
 	if err != nil {
 		return nil, err
 	}
-	if !released {
-		if err := c.api.options.Release(ctx, h); err != nil {
-			return nil, err
+	switch {
+	case released:
+	case slices.Contains(holders, c.api.options.Organisation):
+		err = c.api.options.Release(ctx, h)
+	default: // a replica was released to somebody, and not to be handed on
+		if err = c.api.options.Exchange.Release(ctx, h, holders...); err != nil {
+			err = refusedByHolders(err)
 		}
+	}
+	if err != nil {
+		return nil, err
 	}
 	return store.Open(ctx, info.ID)
 }

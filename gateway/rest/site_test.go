@@ -67,6 +67,10 @@ func (nobody) Fetch(context.Context, *content.Store, contribution.Contribution, 
 	return content.Info{}, context.DeadlineExceeded
 }
 
+func (nobody) Release(context.Context, access.Handover, ...string) error {
+	return context.DeadlineExceeded
+}
+
 func (nobody) FetchSecret(context.Context, *content.Store, contribution.Epoch, ...string) error {
 	return context.DeadlineExceeded
 }
