@@ -35,7 +35,7 @@ func TestLifeOfASupervisedNetwork(t *testing.T) {
 	require.Equal(t, exitSuccess, up.code, up.stderr)
 	require.Contains(t, up.stderr, "chaincode datanet is committed")
 	first := up.status(t)
-	require.Len(t, first.Nodes, 12)
+	require.Len(t, first.Nodes, 16)
 	require.True(t, first.Agreement.Agree)
 
 	again := p.run(t, "network", "up", "--dir", dir, "--json")
