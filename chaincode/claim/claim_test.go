@@ -43,17 +43,9 @@ func settle(t rulestest.T, m *rulestest.Market, req claim.Settle) (c claim.Claim
 
 // table is the pages by which payments of a claim are released.
 func table(t *testing.T, payments ...payout.Payment) []disbursement.Page {
-	pages, err := payout.Pages(payments)
+	_, err := payout.Pages(payments)
 	require.NoError(t, err)
-	var list []disbursement.Page
-	for i, p := range pages {
-		page := disbursement.Page{Number: i + 1, Due: money.Amount(p.Due), Rest: p.Rest}
-		for _, payment := range p.Payments {
-			page.Payments = append(page.Payments, token.Payment{To: ledger.Account(payment.Payee), Amount: money.Amount(payment.Amount)})
-		}
-		list = append(list, page)
-	}
-	return list
+	return pagesOf(payments)
 }
 
 // vote is for the table that begins with a page, on all uses.
