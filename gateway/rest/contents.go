@@ -156,6 +156,15 @@ func (c *call) withContent(give func(*call, *content.Content) error) error {
 	return give(c, found)
 }
 
+// mayGet says who of the organisation gets others' content, by the reason. The ledger's rules see to it that the
+// organisation has a right; which of its people use it, no ledger can see.
+var mayGet = map[access.Reason][]ledger.Role{
+	access.Validation: {ledger.Validator},
+	access.Training:   {ledger.Trainer},
+	access.Holding:    {ledger.Curator, ledger.Host, ledger.Operator},
+	access.Audit:      {ledger.Regulator, ledger.Operator},
+}
+
 // obtain opens the content of a contribution for the caller: the contributor's own as it is; for anybody else it is
 // fetched from a holder, which records the release; what is here already is released by who may hand it on.
 func (c *call) obtain(ctx context.Context, of contribution.Contribution, h access.Handover) (*content.Content, error) {
@@ -172,6 +181,9 @@ func (c *call) obtain(ctx context.Context, of contribution.Contribution, h acces
 		return nil, err
 	case held && of.Contributor == c.principal.Account:
 		return store.Open(ctx, info.ID)
+	}
+	if roles := mayGet[h.Reason]; !c.principal.Has(roles...) {
+		return nil, newProblem(string(ledger.CodeForbidden), "for %s the gateway gives content to the roles %v only", ledger.Clip(string(h.Reason)), roles)
 	}
 	h.Datanet, h.To = of.Datanet, c.principal.Account
 	h.ID = releaseID(h, time.Now())

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
 	"github.com/datanet-consortium/datanet/gateway/outbox"
@@ -251,4 +252,20 @@ func TestAStreamOfEventsGoesOnAfterTheLastOne(t *testing.T) {
 	}
 	require.Equal(t, "Last-Event-ID", s.get("consumer1", "/v1/events", "Last-Event-ID", "x.y").problem.Field)
 	require.Equal(t, http.StatusUnauthorized, s.get("", "/v1/events").status)
+}
+
+func TestContentOfOthersIsForThosePeopleOfAnOrganisationWhoseWorkItIs(t *testing.T) {
+	s := newSite(t, withContent(t))
+	pool := s.ledger.Pool(t)
+	poet := rulestest.User(rulestest.B, "poet", ledger.Contributor)
+	s.ledger.OpenAll(t, poet)
+	name := contribution.Named{Datanet: pool, ID: s.ledger.ID()}
+	s.ledger.Must(t, poet, "contribution:Submit", contribution.Submit{Datanet: pool, ID: name.ID, Content: s.ledger.Poem()})
+	path := "/v1/datanets/" + pool + "/contributions/" + name.ID + "/content"
+	for _, who := range []string{"consumer1", "trainer1", "curator1", "operator1"} {
+		require.Equal(t, "forbidden", s.get(who, path).problem.Code, who)
+	}
+	require.Equal(t, "unavailable", s.get("validator1", path).problem.Code, "a validator's gateway asks the holder's, which does not answer here")
+	require.Equal(t, "forbidden", s.get("validator1", path+"?reason=holding").problem.Code)
+	require.Equal(t, "forbidden", s.get("validator1", path+"?reason=curiosity").problem.Code)
 }
