@@ -61,7 +61,8 @@ func printWritten(command *cobra.Command, data []byte, written client.Committed)
 	return err
 }
 
-// printLines shows an object as names and values; what is inside another object is named a.b.
+// printLines shows an object as names and values; what is inside another object is named a.b, and each object of a list
+// has a line of its own.
 func printLines(out io.Writer, data []byte) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if err := lines(table, "", data); err != nil {
@@ -72,6 +73,14 @@ func printLines(out io.Writer, data []byte) error {
 
 func lines(out io.Writer, prefix string, data []byte) error {
 	decoder := jsontext.NewDecoder(bytes.NewReader(data))
+	if items, ok := objects(data); ok {
+		for _, item := range items {
+			if _, err := fmt.Fprintf(out, "%s\t%s\n", strings.TrimSuffix(prefix, "."), item); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	if decoder.PeekKind() != '{' {
 		_, err := fmt.Fprintf(out, "%s\t%s\n", strings.TrimSuffix(prefix, "."), plainText(data))
 		return err
@@ -94,6 +103,33 @@ func lines(out io.Writer, prefix string, data []byte) error {
 		}
 	}
 	return nil
+}
+
+// objects are the items of a list of objects, as "name value" each; what is empty in an item is left out.
+func objects(data []byte) (texts []string, ok bool) {
+	var items []json.RawMessage
+	if jsontext.Value(data).Kind() != '[' || json.Unmarshal(data, &items) != nil || len(items) == 0 || jsontext.Value(items[0]).Kind() != '{' {
+		return nil, false
+	}
+	for _, item := range items {
+		decoder := jsontext.NewDecoder(bytes.NewReader(item))
+		var words []string
+		for _, err := decoder.ReadToken(); err == nil && decoder.PeekKind() == '"'; {
+			var name jsontext.Token
+			if name, err = decoder.ReadToken(); err != nil {
+				break
+			}
+			field := name.String()
+			var value jsontext.Value
+			if value, err = decoder.ReadValue(); err == nil {
+				if shown := plainText(value); shown != "" {
+					words = append(words, field+" "+shown)
+				}
+			}
+		}
+		texts = append(texts, strings.Join(words, ", "))
+	}
+	return texts, true
 }
 
 // plainText is a value as people read it. Control characters, which a text from the ledger may hold to deceive a terminal,

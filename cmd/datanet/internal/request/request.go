@@ -3,8 +3,9 @@
 //
 // The rules: a field mediaType is the flag --media-type, a field inside another struct is --licence-purposes. Lists are
 // given by repeating the flag or with commas. A struct of two plain fields is written "first@second", as in
-// --snapshots PoetrySocietyMSP/persian-poetry@3; any other value that is no plain one is JSON. Bytes are text, or the
-// content of a file as @FILE. A time is RFC 3339, a date, or a number of days from now as 30d.
+// --snapshots PoetrySocietyMSP/persian-poetry@3; any other value that is no plain one is JSON. Bytes and JSON are text, or
+// the content of a file as @FILE. A time is RFC 3339, a date, or a number of days from now as 30d. A list of plain values
+// that the ledger wants in another order is sorted, wherever it was given.
 package request
 
 import (
@@ -14,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -154,11 +156,13 @@ func usage(f field) string {
 	case f.kind == bytesType:
 		return "text, or @FILE"
 	case f.kind.Kind() == reflect.Struct || f.kind.Kind() == reflect.Slice:
-		return "JSON"
+		return "JSON, or @FILE"
 	case strings.HasSuffix(f.path[len(f.path)-1], "Ppm"):
 		return "millionths"
 	case f.kind.Name() == "Amount":
 		return "micro-credits"
+	case known[f.kind] != "":
+		return known[f.kind]
 	case f.kind.PkgPath() != "" && f.kind.Kind() == reflect.String:
 		return strings.ToLower(f.kind.Name())
 	case f.kind.Kind() == reflect.String:
@@ -235,12 +239,52 @@ func (f *Fields) check(document map[string]any) ([]byte, error) {
 	if err := ledger.Decode(text, request.Interface()); err != nil {
 		return nil, err
 	}
-	if v, ok := request.Elem().Interface().(interface{ Validate() error }); ok {
-		if err := v.Validate(); err != nil {
+	for sorted := ""; ; {
+		v, ok := request.Elem().Interface().(interface{ Validate() error })
+		if !ok {
+			break
+		}
+		err := v.Validate()
+		if err == nil {
+			break
+		}
+		var fault *ledger.Fault
+		if !errors.As(err, &fault) || fault.Field == sorted || !sortList(request, strings.Split(fault.Field, ".")) {
 			return nil, err
 		}
+		sorted = fault.Field
 	}
 	return ledger.Encode(request.Interface())
+}
+
+// sortList sorts the list of texts at a path of the document. It tells whether there is one.
+func sortList(v reflect.Value, path []string) bool {
+	for v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return false
+		}
+		v = v.Elem()
+	}
+	if len(path) == 0 {
+		if v.Kind() != reflect.Slice || v.Type().Elem().Kind() != reflect.String {
+			return false
+		}
+		sort.Slice(v.Interface(), func(i, j int) bool { return v.Index(i).String() < v.Index(j).String() })
+		return true
+	}
+	if v.Kind() != reflect.Struct {
+		return false
+	}
+	for i := range v.NumField() {
+		sf := v.Type().Field(i)
+		switch name, _, _ := strings.Cut(sf.Tag.Get("json"), ","); {
+		case name == path[0]:
+			return sortList(v.Field(i), path[1:])
+		case name == "" && sf.Anonymous && sortList(v.Field(i), path):
+			return true
+		}
+	}
+	return false
 }
 
 // Flag is the name of the flag that gives a field of a fault, "" when there is none.
@@ -367,7 +411,11 @@ func (f *Fields) parse(t reflect.Type, text string) (any, error) {
 		}
 		return n, nil
 	}
-	value := jsontext.Value(text)
+	data, err := bytesOf(text)
+	if err != nil {
+		return nil, err
+	}
+	value := jsontext.Value(data)
 	if !value.IsValid() {
 		return nil, fmt.Errorf("%q is not JSON", ledger.Clip(text))
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 
+	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
@@ -56,6 +57,9 @@ func TestFlagsAndArgumentsMakeTheRequestAsTheLedgerWritesIt(t *testing.T) {
 		"days from now, and JSON inside": {reflect.TypeFor[proposal.Content](), map[string]string{"id": id, "kind": "token.mint"}, "",
 			[]string{"--expires", "30d", "--params", `{"to":"A:b","amount":"5"}`},
 			`{"id":"` + id + `","kind":"token.mint","params":{"to":"A:b","amount":"5"},"expires":"2030-02-01T03:04:05Z"}`},
+		"lists that the ledger wants in order, in another one": {reflect.TypeFor[access.Terms](), map[string]string{"datanet": "A/verse", "grantee": "BMSP", "id": id}, "",
+			[]string{"--expires", "30d", "--purposes", "research,commercial-service"},
+			`{"datanet":"A/verse","id":"` + id + `","grantee":"BMSP","purposes":["commercial-service","research"],"expires":"2030-02-01T03:04:05Z"}`},
 		"an argument inside a struct": {reflect.TypeFor[model.Impact](), map[string]string{"model.name": "A/m", "model.version": "1"}, "", nil,
 			`{"model":{"name":"A/m","version":"1"}}`},
 		"a file whose parts flags replace": {reflect.TypeFor[datanet.Create](), map[string]string{"name": "A/verse"}, `
