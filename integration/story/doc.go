@@ -13,6 +13,10 @@
 //	json NAME JSON                names a document, to be a part of others
 //	time NAME DURATION            a time from now, in UTC and whole seconds
 //	advance DURATION              lets time pass
+//	key NAME                      makes a session's spending key, the public half
+//	sign NAME KEY JSON            signs a voucher with the key of that name: session, card, n, amount, root
+//	table NAME JSON               names the digest of a page of a pay-out table
+//	seal NAME SECRET              names the commitment of a sampling secret
 //
 // USER is enrolment@MSP, as operator1@PoetrySocietyMSP. A call is expected to succeed unless a line below says
 // otherwise:

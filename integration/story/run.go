@@ -59,6 +59,9 @@ func (r *run) step(ctx context.Context, s step) error {
 	case "json":
 		r.values[words[1]], err = r.fill(s.document)
 		return err
+	case "key", "sign", "table", "seal":
+		r.values[words[1]], err = r.compute(s, words)
+		return err
 	case "time", "advance":
 		d, err := time.ParseDuration(words[len(words)-1])
 		if err != nil {

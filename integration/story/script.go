@@ -41,6 +41,10 @@ var commands = map[string]form{
 	"json":    {1, 1, true},
 	"time":    {2, 2, false},
 	"advance": {1, 1, false},
+	"key":     {1, 1, false},
+	"sign":    {2, 2, true},
+	"table":   {1, 1, true},
+	"seal":    {2, 2, false},
 }
 
 var clauses = map[string]form{
@@ -138,7 +142,7 @@ func check(s *step, forms map[string]form) error {
 		return fmt.Errorf("%s takes no JSON", verb)
 	}
 	switch verb {
-	case "id", "json", "time", "hold", "let":
+	case "id", "json", "time", "hold", "let", "key", "sign", "table", "seal":
 		if !namePattern.MatchString(s.words[1]) {
 			return fmt.Errorf("%q is not a name: expected capitals, digits and underscores", s.words[1])
 		}

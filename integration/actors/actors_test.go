@@ -1,0 +1,40 @@
+package actors_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/hyperledger/fabric-lib-go/common/flogging"
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) {
+	flogging.ActivateSpec("error") // Fabric's packages log every connection otherwise
+	os.Exit(m.Run())
+}
+
+// TestActors tells the scripts on one network: the founding first, then all that are independent of each other side by
+// side, and last the one in which processes die.
+func TestActors(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a real network")
+	}
+	s := raise(t)
+	all, err := filepath.Glob("testdata/*.txt")
+	require.NoError(t, err)
+	first, last := []string{"testdata/founding.txt"}, []string{"testdata/outage.txt"}
+	rest := slices.DeleteFunc(slices.Clone(all), func(f string) bool { return slices.Contains(first, f) || slices.Contains(last, f) })
+	for _, act := range []struct {
+		name    string
+		scripts []string
+	}{{"founding", first}, {"together", rest}, {"outage", last}} {
+		if !t.Run(act.name, func(t *testing.T) {
+			testscript.Run(t, testscript.Params{Files: act.scripts, Setup: s.setup, Cmds: s.commands(), RequireExplicitExec: true})
+		}) {
+			return
+		}
+	}
+}
