@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -144,7 +145,7 @@ are, and an interrupted one is continued.`,
 			}
 			var faults []error
 			for _, source := range t.Sources {
-				output := filepath.Join(folder, fmt.Sprintf("%s@%d.jsonl", filepath.Base(source.Datanet), source.Number))
+				output := filepath.Join(folder, fmt.Sprintf("%s@%d.jsonl", strings.ReplaceAll(source.Datanet, "/", "-"), source.Number))
 				if _, err := os.Stat(output); err == nil {
 					fmt.Fprintf(command.ErrOrStderr(), "%s is complete\n", output)
 					continue
