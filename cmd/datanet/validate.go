@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"os"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/datanet-consortium/datanet/chaincode/approval"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
@@ -86,7 +88,9 @@ func newVote() *cobra.Command {
 	var (
 		verdict      approval.Verdict
 		from         string
+		datanet      string
 		trustReports bool
+		all          bool
 	)
 	command := &cobra.Command{
 		Use:   "vote [DATANET ID…]",
@@ -96,8 +100,12 @@ is a JSON document {"datanet","id","revision","choice","score","reason","report"
 datanet validate next writes them. Votes go out in batches of one transaction; one that is
 refused does not hold up the others.
 
+With --all the vote is on everything that waits for your organisation's vote, or all of it of
+one --datanet.
+
 A vote cites the hash of the automatic report that you have seen. Give it by --report; with
---current-report the report that the gateway computes now is cited.`,
+--current-report the report that the gateway computes now is cited. What it cannot compute a
+report of is left out and named.`,
 		Example: "  datanet validate vote PoetrySocietyMSP/persian-poetry 0f3c… --choice approve --score 85 --report 9a1b…",
 		RunE: func(command *cobra.Command, args []string) error {
 			c, err := connect(command)
@@ -106,18 +114,27 @@ A vote cites the hash of the automatic report that you have seen. Give it by --r
 			}
 			defer c.Close()
 			var votes []approval.Vote
+			left := map[string]string{}
 			switch {
 			case from != "":
 				votes, err = readVotes(command, from)
-			case len(args) >= 2:
-				votes, err = alike(command, c, args, verdict, trustReports)
+			case all && len(args) == 0:
+				var queue []contribution.Contribution
+				if queue, err = waiting(command, c, datanet, 0); err == nil {
+					votes, left, err = alike(command, c, queue, verdict, trustReports)
+				}
+			case !all && len(args) >= 2:
+				var named []contribution.Contribution
+				if named, err = contributions(command, c, args[0], args[1:]); err == nil {
+					votes, left, err = alike(command, c, named, verdict, trustReports)
+				}
 			default:
-				err = usageError{errors.New("name a datanet and contributions, or give --from")}
+				err = usageError{errors.New("name a datanet and contributions, or give --all or --from")}
 			}
 			if err != nil {
 				return err
 			}
-			return castAll(command, c, votes)
+			return castAll(command, c, votes, left)
 		},
 	}
 	flags := command.Flags()
@@ -127,37 +144,74 @@ A vote cites the hash of the automatic report that you have seen. Give it by --r
 	flags.StringVar(&verdict.Report, "report", "", "hash of the report that you have seen")
 	flags.BoolVar(&trustReports, "current-report", false, "cite the report that the gateway computes now")
 	flags.StringVar(&from, "from", "", "a file of votes, one JSON document a line, or - for standard input")
+	flags.BoolVar(&all, "all", false, "vote on everything that waits for your organisation's vote")
+	flags.StringVar(&datanet, "datanet", "", "with --all: only of this datanet")
 	command.MarkFlagsMutuallyExclusive("report", "current-report")
+	command.MarkFlagsMutuallyExclusive("from", "all")
 	command.MarkFlagsMutuallyExclusive("from", "choice")
 	return command
 }
 
-// alike makes the same vote on several contributions.
-func alike(command *cobra.Command, c *client.Client, args []string, verdict approval.Verdict, current bool) ([]approval.Vote, error) {
-	if verdict.Reason == "" && verdict.Choice == approval.Approve {
-		verdict.Reason = approval.Sound
-	}
-	if len(args) > 2 && verdict.Report != "" {
-		return nil, usageError{errors.New("each contribution has a report of its own: use --current-report or --from")}
-	}
-	var votes []approval.Vote
-	for _, id := range args[1:] {
-		name := contribution.Named{Datanet: args[0], ID: id}
-		found, _, err := client.Get[contribution.Contribution](command.Context(), c, client.Path("datanets", name.Datanet, "contributions", name.ID), nil)
+func contributions(command *cobra.Command, c *client.Client, datanet string, ids []string) (list []contribution.Contribution, err error) {
+	for _, id := range ids {
+		found, _, err := client.Get[contribution.Contribution](command.Context(), c, client.Path("datanets", datanet, "contributions", id), nil)
 		if err != nil {
 			return nil, err
 		}
-		vote := approval.Vote{Named: name, Revision: found.Revision, Verdict: verdict}
-		if current {
-			r, err := reviewOf(command.Context(), c, name)
-			if err != nil {
-				return nil, err
+		list = append(list, found)
+	}
+	return list, nil
+}
+
+// reportsAtOnce is how many reports a gateway is asked for at a time.
+const reportsAtOnce = 4
+
+// alike makes the same vote on several contributions. Those whose report cannot be had are left out, with the reason.
+func alike(command *cobra.Command, c *client.Client, list []contribution.Contribution, verdict approval.Verdict, current bool) ([]approval.Vote, map[string]string, error) {
+	if verdict.Reason == "" && verdict.Choice == approval.Approve {
+		verdict.Reason = approval.Sound
+	}
+	if len(list) > 1 && verdict.Report != "" {
+		return nil, nil, usageError{errors.New("each contribution has a report of its own: use --current-report or --from")}
+	}
+	drafts := make([]approval.Vote, len(list))
+	faults := make([]error, len(list))
+	var work errgroup.Group
+	work.SetLimit(reportsAtOnce)
+	for i, of := range list {
+		work.Go(func() error {
+			drafts[i] = approval.Vote{Named: of.Name(), Revision: of.Revision, Verdict: verdict}
+			if current {
+				var r review
+				r, faults[i] = reviewOf(command.Context(), c, of.Name())
+				drafts[i].Report = r.Hash
 			}
-			vote.Report = r.Hash
+			return nil
+		})
+	}
+	_ = work.Wait() // failures are kept for each
+	var votes []approval.Vote
+	left := map[string]string{}
+	for i, vote := range drafts {
+		if faults[i] != nil {
+			left[vote.ID] = faults[i].Error()
+			continue
+		}
+		if err := vote.Validate(); err != nil {
+			return nil, nil, badVote(err)
 		}
 		votes = append(votes, vote)
 	}
-	return votes, nil
+	return votes, left, nil
+}
+
+// badVote is a mistake in the command line, which names the flag.
+func badVote(err error) error {
+	var fault *ledger.Fault
+	if errors.As(err, &fault) && slices.Contains([]string{"choice", "score", "reason", "report"}, fault.Field) {
+		return usageError{fmt.Errorf("--%s: %s", fault.Field, fault.Message)}
+	}
+	return usageError{err}
 }
 
 // maxVotes bounds a file of votes, in bytes.
@@ -218,10 +272,12 @@ type cast struct {
 	Failed map[string]string `json:"failed"`
 }
 
-// castAll sends votes in batches. When a batch is refused, each of its votes goes by itself.
-func castAll(command *cobra.Command, c *client.Client, votes []approval.Vote) error {
+// castAll sends votes in batches. When a batch is refused, each of its votes goes by itself. left are contributions that
+// have no vote, with the reason.
+func castAll(command *cobra.Command, c *client.Client, votes []approval.Vote, left map[string]string) error {
 	ctx := command.Context()
 	result := cast{Failed: map[string]string{}}
+	maps.Copy(result.Failed, left)
 	for batch := range slices.Chunk(votes, voteBatch) {
 		_, _, err := client.Submit[approval.Votes](ctx, c, "approval:VoteBatch", "", approval.VoteBatch{Items: batch})
 		var refusal *client.Problem
@@ -245,8 +301,8 @@ func castAll(command *cobra.Command, c *client.Client, votes []approval.Vote) er
 			return err
 		}
 	} else {
-		for id, reason := range result.Failed {
-			fmt.Fprintf(command.OutOrStdout(), "%s: %s\n", id, printable(reason))
+		for _, id := range slices.Sorted(maps.Keys(result.Failed)) {
+			fmt.Fprintf(command.OutOrStdout(), "%s: %s\n", id, printable(result.Failed[id]))
 		}
 		fmt.Fprintf(command.OutOrStdout(), "%d votes cast, %d refused\n", result.Cast, len(result.Failed))
 	}

@@ -176,7 +176,7 @@ func castDecided(command *cobra.Command, c *client.Client, in *bufio.Reader, dec
 		_, err := fmt.Fprintf(out, "they are kept in %s; cast them by datanet validate vote --from %s\n", path, path)
 		return err
 	}
-	if err := castAll(command, c, decided); err != nil {
+	if err := castAll(command, c, decided, nil); err != nil {
 		return fmt.Errorf("%w (the decisions are kept in %s; those that are cast may be cast again without harm)", err, path)
 	}
 	return os.Truncate(path, 0)

@@ -175,6 +175,7 @@ func (c *call) outcome(entry outbox.Entry, status int) error {
 	}
 	switch entry.State {
 	case outbox.Committed:
+		c.awaitIndexed(entry.Block)
 		header.Set(blockHeader, strconv.FormatUint(entry.Block, 10))
 		return c.send(status, entry.Response)
 	case outbox.Failed:
@@ -183,6 +184,17 @@ func (c *call) outcome(entry outbox.Entry, status int) error {
 		header.Set("Location", "/v1/transactions/"+entry.TxID)
 		return c.answer(http.StatusAccepted, Pending{Transaction: entry.TxID, State: string(entry.State)})
 	}
+}
+
+// indexWait bounds how long the answer to a write waits for the index.
+const indexWait = 2 * time.Second
+
+// awaitIndexed lets the caller's next read from this gateway show what the caller has written. When the index is far
+// behind it does not: then min_height helps.
+func (c *call) awaitIndexed(block uint64) {
+	ctx, cancel := context.WithTimeout(c.ctx(), indexWait)
+	defer cancel()
+	_ = c.api.options.Index.WaitHeight(ctx, block+1) // the write stands whatever the index does
 }
 
 // failureOf is the problem of a write that changed nothing.
