@@ -21,6 +21,7 @@ func TestRealNetwork(t *testing.T) {
 	t.Run("forgeries", func(t *testing.T) { tryForgeries(t, c) })
 	t.Run("forged datanets", func(t *testing.T) { tryForgedDatanets(t, c) })
 	t.Run("forged seals", func(t *testing.T) { tryForgedSeals(t, c) })
+	t.Run("forged claims", func(t *testing.T) { tryForgedClaims(t, c) })
 	t.Run("sealing", func(t *testing.T) { sealMany(t, c, *sealedReal) })
 	t.Run("concurrent clients", func(t *testing.T) { competeForCredits(t, c) })
 	t.Run("a crowd contributes at once", func(t *testing.T) { contributeAtOnce(t, c) })

@@ -29,7 +29,7 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 func (s *stage) commands() map[string]command {
 	return map[string]command{
 		"as": s.as, "datanet": s.run, "fails": s.fails, "http": s.http, "id": id, "let": let, "want": want,
-		"await": s.await, "follow": s.follow, "objects": s.objects, "gone": gone, "readonly": s.readOnly, "crash": s.crash, "heal": s.heal,
+		"poems": poems, "pool": s.pool, "await": s.await, "follow": s.follow, "objects": s.objects, "gone": gone, "readonly": s.readOnly, "crash": s.crash, "heal": s.heal,
 	}
 }
 
@@ -212,6 +212,56 @@ func want(ts *testscript.TestScript, neg bool, args []string) {
 	if wanted := fill(ts, args[1:])[0]; got != wanted {
 		ts.Fatalf("%s is %s, want %s", args[0], got, wanted)
 	}
+}
+
+// poems writes poems that nobody has written before.
+func poems(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 2, "poems DIR COUNT")
+	count, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	ts.Check(os.MkdirAll(ts.MkAbs(args[0]), 0o700))
+	for n := range count {
+		var text strings.Builder
+		for range 6 {
+			for range 7 {
+				fmt.Fprintf(&text, "%s ", strings.ToLower(rand.Text()[:4]))
+			}
+			text.WriteByte('\n')
+		}
+		ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), fmt.Sprintf("%02d.txt", n+1)), []byte(text.String()), 0o600))
+	}
+}
+
+// verse is what the scripts' datanets are.
+const verse = `
+title: Verse
+description: Poems for the stories
+tags: [verse]
+modality: text
+licence: {purposes: [research, commercial-service], derivativePpm: 0}
+policy: {validators: [PoetrySocietyMSP, NationalLibraryMSP, AILabMSP], quorum: 2, maxDerivedPpm: 500000, dataPpm: 600000,
+  validatorsPpm: 100000, tau: 12, attestationQuorum: 1, rest: by-tokens}
+`
+
+// pool does what the stories of curator and contributor tell at length.
+func (s *stage) pool(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 2, "pool NAME COUNT")
+	datanet := "PoetrySocietyMSP/" + args[0]
+	do := func(person string, words ...string) {
+		s.as(ts, false, []string{person})
+		s.run(ts, false, words)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("verse.yaml"), []byte(verse), 0o600))
+	do("curator1@poetrysociety", "datanet", "create", datanet, "--from", "verse.yaml")
+	poems(ts, false, []string{args[0], args[1]})
+	do("contributor1@poetrysociety", "contribution", "add", args[0], "--datanet", datanet, "--method", "authored", "--from-year", "2020",
+		"--to-year", "2021", "--languages", "fa")
+	for _, validator := range []string{"validator1@nationallibrary", "validator1@ailab"} {
+		do(validator, "validate", "vote", "--all", "--datanet", datanet, "--choice", "approve", "--score", "90", "--current-report")
+	}
+	s.as(ts, false, []string{"curator1@poetrysociety"})
+	s.await(ts, false, []string{"seal.appended/1", datanet, `"count":` + args[1]})
+	ts.Setenv("DATANET", datanet)
 }
 
 // event is one of the gateway's stream.

@@ -14,6 +14,8 @@
 //	                          something else, or anonymous does not; the answer's body is the standard output, its
 //	                          headers are the standard error. Every answer must be one that the gateway's own API
 //	                          document describes.
+//	poems DIR COUNT           writes short poems that nobody has written before
+//	pool NAME COUNT           makes $DATANET of the poetry society, of so many approved and sealed poems of its contributor1
 //	id NAME...                makes fresh ids
 //	let NAME PATH             takes a value out of the last output, a JSON document, as items.0.id
 //	want PATH VALUE           the last output has this value there; a list may be named by its length, as items.#

@@ -171,6 +171,6 @@ func (s *stage) identity(org *network.Organization, person string) (string, erro
 }
 
 func (s *stage) setup(e *testscript.Env) error {
-	e.Setenv("NETWORK", s.dir)
+	e.Setenv("PATH", filepath.Dir(s.datanet)+string(filepath.ListSeparator)+e.Getenv("PATH"))
 	return nil
 }
