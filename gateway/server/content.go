@@ -13,11 +13,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/exchange"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
+	"github.com/datanet-consortium/datanet/gateway/index"
 )
 
 const (
@@ -127,25 +129,62 @@ func (s *Server) exchangeClient() (*exchange.Client, error) {
 	return exchange.NewClient(transports, addresses), nil
 }
 
-// keepUp destroys what is to be erased, and removes what nobody goes on with, until the context ends.
-func (l *library) keepUp(ctx context.Context) {
+// keepUp destroys what is to be erased, at once when the index tells of it, and removes what nobody goes on with, until the
+// context ends.
+func (l *library) keepUp(ctx context.Context, from *index.Index) {
+	asked := make(chan struct{}, 1)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() { erasures(ctx, from, asked) })
 	erase, clean := time.NewTicker(eraseEvery), time.NewTicker(cleanEvery)
 	defer erase.Stop()
 	defer clean.Stop()
 	for {
 		select {
+		case <-asked:
+			l.erase(ctx)
 		case <-erase.C:
-			done, err := l.store.Destroy(ctx, l.service)
-			for _, n := range done {
-				l.log.Info("a contribution was erased", "datanet", n.Datanet, "contribution", n.ID)
-			}
-			if err != nil && ctx.Err() == nil {
-				l.log.Error("erase what is due", "error", err)
-			}
+			l.erase(ctx)
 		case <-clean.C:
 			if err := l.store.CleanUp(ctx, unused); err != nil && ctx.Err() == nil {
 				l.log.Error("clean up the content store", "error", err)
 			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (l *library) erase(ctx context.Context) {
+	done, err := l.store.Destroy(ctx, l.service)
+	for _, n := range done {
+		l.log.Info("a contribution was erased", "datanet", n.Datanet, "contribution", n.ID)
+	}
+	if err != nil && ctx.Err() == nil {
+		l.log.Error("erase what is due", "error", err)
+	}
+}
+
+// erasures tells of changes of erasures from now on. What it misses, the next look finds.
+func erasures(ctx context.Context, from *index.Index, tell chan<- struct{}) {
+	at, err := from.Last(ctx)
+	for err == nil {
+		more := from.Notify()
+		var changes []index.Change
+		next := at
+		changes, next, err = from.Changes(ctx, at, index.ChangeFilter{Kind: "erasure"}, 1)
+		if len(changes) > 0 {
+			select {
+			case tell <- struct{}{}:
+			default:
+			}
+		}
+		if next != at {
+			at = next
+			continue
+		}
+		select {
+		case <-more:
 		case <-ctx.Done():
 			return
 		}

@@ -277,7 +277,7 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		work.Go(func() { s.purge(background) })
 	}
 	if s.content != nil {
-		work.Go(func() { s.content.keepUp(background) })
+		work.Go(func() { s.content.keepUp(background, s.index) })
 	}
 	if !s.config.ReadOnly && !s.config.Sequencer.Off {
 		work.Go(func() {
