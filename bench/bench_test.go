@@ -22,7 +22,7 @@ func TestTableOfARealNetwork(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "figures.json")
 	var table, progress bytes.Buffer
 	c := command()
-	c.SetArgs([]string{"--ordering", "raft", "--repetitions", "1", "--transactions", "60", "--in-flight", "30", "--payees", "20", "--sealed", "200", "--json", path})
+	c.SetArgs([]string{"--ordering", "raft", "--repetitions", "1", "--transactions", "60", "--in-flight", "30", "--payees", "20", "--sessions", "30", "--sealed", "200", "--json", path})
 	c.SetOut(&table)
 	c.SetErr(&progress)
 	require.NoError(t, c.ExecuteContext(t.Context()), progress.String())
@@ -41,7 +41,8 @@ func TestTableOfARealNetwork(t *testing.T) {
 		return 0
 	}
 	for _, name := range []string{noop, "one key written", hotPayee, hotPayer, "transfer, uniform", "batch of 20 payees",
-		"contribution", "contribution of 1,000 records", "batch of 100 contributions", "vote, many contributions", "vote, 2 at once on each", "finalise"} {
+		"contribution", "contribution of 1,000 records", "batch of 100 contributions", "vote, many contributions", "vote, 2 at once on each", "finalise",
+		"settlement of 30 sessions", "release to 20 payees"} {
 		require.Positive(t, value(name, "valid"), name)
 		require.Zero(t, value(name, "conflicts"), "%s has no conflict", name)
 		require.Zero(t, value(name, "failed"), "%s has no failure\n%s", name, table.String())

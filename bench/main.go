@@ -28,6 +28,7 @@ type settings struct {
 	transactions int
 	inFlight     int
 	payees       int
+	sessions     int
 	json         string
 	dir          string
 	sealed       int
@@ -61,6 +62,7 @@ func command() *cobra.Command {
 	f.IntVar(&s.transactions, "transactions", 600, "transactions of a burst")
 	f.IntVar(&s.inFlight, "in-flight", 300, "transactions under way at once")
 	f.IntVar(&s.payees, "payees", 500, "payees of a batch, and accounts over which the uniform cases spread")
+	f.IntVar(&s.sessions, "sessions", 1000, "sessions of a settlement")
 	f.IntVar(&s.sealed, "sealed", 3000, "leaves up to which a datanet grows, to measure what sealing costs (0: not)")
 	f.StringVar(&s.json, "json", "", "also write the figures to this file, as JSON rows")
 	f.StringVar(&s.dir, "dir", "", "keep the network's folder, with its logs, here")

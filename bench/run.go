@@ -27,8 +27,8 @@ func run(ctx context.Context, s settings, out, progress io.Writer) (err error) {
 	if s.sealed != 0 && s.sealed < 40*lone {
 		return fmt.Errorf("--sealed is 0 or at least %d", 40*lone)
 	}
-	if s.repetitions < 1 || s.transactions < 1 || s.inFlight < 1 || s.payees < 2 {
-		return errors.New("--repetitions, --transactions and --in-flight are at least 1, --payees at least 2")
+	if s.repetitions < 1 || s.transactions < 1 || s.inFlight < 1 || s.payees < 2 || s.sessions < 1 {
+		return errors.New("--repetitions, --transactions, --in-flight and --sessions are at least 1, --payees at least 2")
 	}
 	dir := s.dir
 	if dir == "" {
@@ -78,7 +78,7 @@ func measure(ctx context.Context, c *consortium, s settings, say func(string)) (
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	rows := append(w.rows(s), p.rows(s)...)
+	rows := slices.Concat(w.rows(s), p.rows(s), newMarket(p, c.payees, s.sessions).rows(s))
 	for _, name := range s.only {
 		if name != sealing && !slices.ContainsFunc(rows, func(r row) bool { return r.name == name }) {
 			return nil, nil, nil, fmt.Errorf("--only: there is no row %q", name)
