@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -83,7 +84,7 @@ func (a *API) addContents() {
 	part.status, part.doc = http.StatusPartialContent, "A part of the bytes."
 	add(operation{id: "get-content", path: ofContribution + "/content", summary: "Gives the files of a contribution, as they were uploaded",
 		doc: about + "Without file, all files one after another. Ranges are for going on.", answers: []answer{whole, part, {status: http.StatusNotModified, doc: "The caller has it."}},
-		params: []*huma.Param{queryParam("file", text(), "One of the files."), headerParam("Range", false, "One range of bytes."), headerParam("If-Range", false, "The ETag that the range is of.")},
+		params: []*huma.Param{queryParam("file", text(), "One of the files."), headerParam("Range", false, "One range of bytes; with several, all bytes are given."), headerParam("If-Range", false, "The ETag that the range is of.")},
 		handle: func(c *call) error { return c.withContent(giveFiles) }})
 	add(operation{id: "get-content-about", path: ofContribution + "/about", summary: "Tells author, source, notes and files of a contribution", doc: about,
 		answers: good[About](http.StatusOK), handle: func(c *call) error { return c.withContent(giveAbout) }})
@@ -144,16 +145,21 @@ func (c *call) withContent(give func(*call, *content.Content) error) error {
 	default:
 		h.Reason = access.Holding
 	}
-	ctx, cancel := context.WithTimeout(c.ctx(), fetchTime)
-	defer cancel()
-	if err := c.writeBy(fetchTime + margin); err != nil {
-		return err
-	}
-	found, err := c.obtain(ctx, of, h)
+	found, err := c.obtainSoon(of, h)
 	if err != nil {
 		return contentProblem(err)
 	}
 	return give(c, found)
+}
+
+// obtainSoon is obtain, bounded by fetchTime.
+func (c *call) obtainSoon(of contribution.Contribution, h access.Handover) (*content.Content, error) {
+	ctx, cancel := context.WithTimeout(c.ctx(), fetchTime)
+	defer cancel()
+	if err := c.writeBy(fetchTime + margin); err != nil {
+		return nil, err
+	}
+	return c.obtain(ctx, of, h)
 }
 
 // mayGet says who of the organisation gets others' content, by the reason. The ledger's rules see to it that the
@@ -305,30 +311,43 @@ func giveFiles(c *call, found *content.Content) error {
 	header.Set("Cache-Control", "private, no-cache")
 	header.Set("Content-Type", bytesType)
 	header.Set("Content-Disposition", "attachment")
-	w := &ranged{patient: patient{w: c.w, control: http.NewResponseController(c.w)}, header: header}
-	http.ServeContent(w, c.r, "", time.Time{}, body)
+	if strings.Contains(c.r.Header.Get("Range"), ",") {
+		c.r.Header.Del("Range") // a server may give the whole instead, and multipart/byteranges helps nobody to go on
+	}
+	w, from := &ranged{patient: patient{w: c.w, control: http.NewResponseController(c.w)}}, &remembering{ReadSeeker: body}
+	http.ServeContent(w, c.r, "", time.Time{}, from)
 	if w.refused {
 		return newProblem(codeRange, "the content has %d bytes", found.Size)
 	}
-	return nil
+	return from.err
+}
+
+// remembering keeps a failure to read, of which [http.ServeContent] tells nobody once the answer has begun.
+type remembering struct {
+	io.ReadSeeker
+	err error
+}
+
+func (r *remembering) Read(p []byte) (int, error) {
+	n, err := r.ReadSeeker.Read(p)
+	if err != nil && err != io.EOF {
+		r.err = err
+	}
+	return n, err
 }
 
 // ranged leaves the answer to a range that cannot be had to the caller.
 type ranged struct {
 	patient
-	header  http.Header
 	refused bool
 }
 
-func (w *ranged) Header() http.Header { return w.header }
+func (w *ranged) Header() http.Header { return w.w.Header() }
 
 func (w *ranged) WriteHeader(status int) {
 	if status == http.StatusRequestedRangeNotSatisfiable {
 		w.refused = true
 		return
-	}
-	if status == http.StatusPartialContent && len(w.header.Get("Content-Type")) > len(bytesType) { // several ranges
-		w.header.Set("Content-Type", w.header.Get("Content-Type"))
 	}
 	w.w.WriteHeader(status)
 }
@@ -392,7 +411,8 @@ func writeRecords(ctx context.Context, out io.Writer, found *content.Content) er
 	})
 }
 
-// giveTicket gives the records of the snapshots that a ticket names of a datanet.
+// giveTicket gives the records of the snapshot that a ticket names of a datanet. A failure amid them breaks the
+// connection off, see [API.serve]: what came before must not pass for the whole.
 func giveTicket(c *call) error {
 	if err := c.atHeight(); err != nil {
 		return err
@@ -425,10 +445,7 @@ func giveTicket(c *call) error {
 		if err != nil {
 			return err
 		}
-		if err := c.writeBy(fetchTime + margin); err != nil {
-			return err
-		}
-		found, err := c.obtain(c.ctx(), of, h)
+		found, err := c.obtainSoon(of, h)
 		if errors.Is(err, content.ErrErased) {
 			continue // what is being erased is not trained on any more
 		}

@@ -47,22 +47,22 @@ const requestHeader = "Datanet-Request"
 // observe gives each request an id, counts and logs it, and turns a panic into a problem.
 func (a *API) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(plain http.ResponseWriter, r *http.Request) {
-		begun := time.Now()
+		start := time.Now()
 		w := middleware.NewWrapResponseWriter(plain, r.ProtoMajor)
 		n := &note{request: rand.Text(), w: w}
 		w.Header().Set(requestHeader, n.request)
 		r = r.WithContext(context.WithValue(r.Context(), noteKey{}, n))
 		defer func() {
-			p := recover()
+			p, begun := recover(), n.written()
 			if p != nil && p != http.ErrAbortHandler {
 				n.fail(&Problem{Code: string(ledger.CodeInternal), cause: fmt.Errorf("panic: %v\n%s", p, debug.Stack())})
-				if !n.written() {
+				if !begun {
 					newProblem(string(ledger.CodeInternal), "the gateway's log says more under the request's id").write(w, n.request)
 				}
 			}
-			a.record(r, n, time.Since(begun))
-			if p == http.ErrAbortHandler || p != nil && w.BytesWritten() > 0 && n.problem == nil {
-				panic(http.ErrAbortHandler)
+			a.record(r, n, time.Since(start))
+			if p == http.ErrAbortHandler || p != nil && begun {
+				panic(http.ErrAbortHandler) // what was sent so far must not look complete
 			}
 		}()
 		next.ServeHTTP(w, r)
