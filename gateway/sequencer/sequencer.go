@@ -135,10 +135,13 @@ func (s *sequencer) own(ctx context.Context) (names []string, err error) {
 	}
 }
 
-// change is what concerns a sequencer in any event: votes, contributions as they stand now, or the datanet of one that
-// leaves.
+// left is what concerns a sequencer in an event of a contribution that leaves.
+type left struct {
+	Datanet string `json:"datanet"`
+}
+
+// change is what concerns a sequencer in the other events: votes, or contributions as they stand now.
 type change struct {
-	Datanet       string               `json:"datanet"`
 	Slots         []contribution.Named `json:"slots"`
 	Contributions []struct {
 		Datanet string             `json:"datanet"`
@@ -148,18 +151,23 @@ type change struct {
 }
 
 func (s *sequencer) take(ctx context.Context, event fabric.Event) {
+	var l left
 	var c change
+	var err error
 	switch event.Name {
-	case "approval.voted/1", "approval.finalised/1", "contribution.withdrawn/1", "erasure.requested/1":
-		if err := json.Unmarshal(event.Payload, &c); err != nil {
-			s.Log.Error("an event does not read as it should", "event", event.Name, "transaction", event.TxID, "error", err)
-			return
-		}
+	case "erasure.requested/1":
+		err = json.Unmarshal(event.Payload, &l)
+	case "approval.voted/1", "approval.finalised/1", "contribution.withdrawn/1":
+		err = json.Unmarshal(event.Payload, &c)
 	default:
 		return
 	}
-	if c.Datanet != "" && ledger.Owner(c.Datanet) == s.Organisation {
-		s.worker(ctx, c.Datanet).left()
+	if err != nil {
+		s.Log.Error("an event does not read as it should", "event", event.Name, "transaction", event.TxID, "error", err)
+		return
+	}
+	if l.Datanet != "" && ledger.Owner(l.Datanet) == s.Organisation {
+		s.worker(ctx, l.Datanet).left()
 	}
 	for _, slot := range c.Slots {
 		if ledger.Owner(slot.Datanet) == s.Organisation {

@@ -201,6 +201,16 @@ func TestRun(t *testing.T) {
 		p.must(poet, "contribution:Withdraw", contribution.Named{Datanet: p.name, ID: ids[1]})
 		p.reaches(3, 2)
 	})
+	t.Run("what is to be erased is retired", func(t *testing.T) {
+		p := open(t)
+		ids := p.approve(3)
+		p.run(sequencer.Options{Quiet: soon})
+		p.reaches(3, 3)
+		p.approve(1)
+		p.reaches(4, 4) // from here on it follows the events
+		p.must(poet, "erasure:Request", contribution.Named{Datanet: p.name, ID: ids[1]})
+		p.reaches(4, 3)
+	})
 	t.Run("what is withdrawn before it was sealed is not sealed, and holds up nobody", func(t *testing.T) {
 		p := open(t)
 		p.run(sequencer.Options{Quiet: time.Hour, Longest: 2 * time.Second})
