@@ -90,7 +90,7 @@ func Tell(ctx context.Context, options Options) (err error) {
 		{"Independent validation", s.validate},
 		{"A snapshot, a training ticket and a model", s.train},
 		{"Answers and their receipts", s.answer},
-		{"One settlement pays everyone", s.settle},
+		{"A prepaid session, its settlement, and who confirms it", s.settle},
 		{"The regulator reads everything and writes nothing", s.regulate},
 		{"Forgeries that the network refused", s.refused},
 		{"Every peer holds the same ledger, and no credit was made or lost", s.conserve},

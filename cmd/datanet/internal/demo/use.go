@@ -3,21 +3,28 @@ package demo
 import (
 	"cmp"
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/attribution/payout"
 	"github.com/datanet-consortium/datanet/attribution/receipt"
 	"github.com/datanet-consortium/datanet/attribution/text1"
+	"github.com/datanet-consortium/datanet/attribution/use"
+	"github.com/datanet-consortium/datanet/chaincode/claim"
+	"github.com/datanet-consortium/datanet/chaincode/disbursement"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/chaincode/money"
-	"github.com/datanet-consortium/datanet/chaincode/settlement"
+	"github.com/datanet-consortium/datanet/chaincode/session"
 	"github.com/datanet-consortium/datanet/chaincode/token"
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/narration"
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/wordchain"
@@ -175,8 +182,68 @@ func owner(spans []receipt.Span, token int) (best *receipt.Span) {
 	return best
 }
 
-// settle pays for all answers in one transaction, and checks that everyone received exactly what the receipts say.
+// settle has the consumer pay for all answers from a prepaid session, by one voucher over all of them: the host settles
+// it, those who validate the data confirm the table of who gets the data part, and everyone is checked to hold exactly what
+// the receipts and the rate card say.
 func (s *Story) settle(ctx context.Context) error {
+	before, err := s.holdings(ctx)
+	if err != nil {
+		return err
+	}
+	spending, opened, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	s.Out.Say("%s prepaid a session with %s. The answers touched no ledger: one voucher covers all %d of them.",
+		s.reader.account, credits(opened.Escrow), len(s.answers))
+	presented, total, err := s.vouch(spending, opened)
+	if err != nil {
+		return err
+	}
+	presented.Close = true
+	claimed, err := do[claim.Claim](ctx, s, s.host, "claim:Settle", claim.Settle{ID: newID(), Model: opened.Model, Card: opened.Card, Sessions: []session.Presented{presented}})
+	if err != nil {
+		return err
+	}
+	if claimed.Fees != total || claimed.Rest != opened.Escrow-total {
+		return fmt.Errorf("the voucher is for %s of %s, %s were settled and %s returned", credits(total), credits(opened.Escrow), credits(claimed.Fees), credits(claimed.Rest))
+	}
+	if err := s.everywhere(ctx); err != nil {
+		return err
+	}
+	released, data, err := s.confirm(ctx, claimed)
+	if err != nil {
+		return err
+	}
+	due := maps.Clone(data)
+	for _, p := range claimed.Payments {
+		due[p.To] += p.Amount
+	}
+	after, err := s.holdings(ctx)
+	if err != nil {
+		return err
+	}
+	sum := money.Amount(0)
+	rows := [][]string{{"paid to", "account", "credits", "for"}}
+	for _, to := range slices.Sorted(maps.Keys(due)) {
+		sum += due[to]
+		if after[to]-before[to] != due[to] {
+			return fmt.Errorf("%s was to get %s and holds %s more", to, credits(due[to]), credits(after[to]-before[to]))
+		}
+		rows = append(rows, []string{s.named(to), string(to), amount(due[to]), s.reason(to, data)})
+	}
+	if sum != total || before[s.reader.account]-after[s.reader.account] != total {
+		return fmt.Errorf("%s were due, %s were paid out, and the consumer paid %s", credits(total), credits(sum), credits(before[s.reader.account]-after[s.reader.account]))
+	}
+	s.Out.Table(rows)
+	s.Out.Held("%s paid %s for %d answers, and %s that it had not used were back at once. Everyone holds exactly that much more,",
+		s.reader.account, credits(total), len(s.answers), credits(claimed.Rest))
+	s.Out.Say("and the poets' parts, which %s confirmed before they were paid, are those that the receipts give.", sentence(claimed.Attestors))
+	return s.redeem(ctx, released, data)
+}
+
+// open opens a session of the consumer under the model's rate card, with twice what the answers cost.
+func (s *Story) open(ctx context.Context) (ed25519.PrivateKey, session.Session, error) {
 	source := token.Source{}
 	err := pages(ctx, s.reader, "token:Credits", func(page ledger.PageRequest) any { return token.Listing{Account: s.reader.account, PageRequest: page} },
 		func(c token.Credit) error {
@@ -186,51 +253,79 @@ func (s *Story) settle(ctx context.Context) error {
 			return nil
 		})
 	if err != nil {
-		return err
+		return nil, session.Session{}, err
 	}
-	pay := settlement.Pay{ID: newID(), Model: s.model.Named, Source: source}
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, session.Session{}, fmt.Errorf("make a spending key: %w", err)
+	}
+	key, err := use.NewKey(public)
+	if err != nil {
+		return nil, session.Session{}, err
+	}
+	escrow := money.Amount(0)
 	for _, a := range s.answers {
-		pay.Answers = append(pay.Answers, settlement.Answer{Receipt: a.Encoded, Fee: a.Fee})
+		escrow += 2 * a.Fee
 	}
-	expected, err := s.dataParts()
+	opened, err := do[session.Session](ctx, s, s.reader, "session:Open", session.Open{Name: newID(), Source: source, Terms: session.Terms{
+		Model: model.CardName{Named: s.model.Named, Card: s.card.Card}, Card: s.card.Digest, Host: s.host.account, Key: key, Window: len(s.answers),
+		Expires: time.Now().UTC().Truncate(time.Second).Add(48 * time.Hour), Grace: use.MinGrace, Disclosure: use.DiscloseSample, Escrow: escrow}})
 	if err != nil {
-		return err
+		return nil, opened, err
 	}
-	before, err := s.holdings(ctx)
-	if err != nil {
-		return err
-	}
-	paid, err := do[settlement.Settlement](ctx, s, s.reader, "settlement:Pay", pay)
-	if err != nil {
-		return err
-	}
-	after, err := s.holdings(ctx)
-	if err != nil {
-		return err
-	}
-	sum := money.Amount(0)
-	rows := [][]string{{"paid to", "account", "credits", "for"}}
-	for _, p := range paid.Payments {
-		sum += p.Amount
-		if after[p.To]-before[p.To] != p.Amount {
-			return fmt.Errorf("%s was to get %s and holds %s more", p.To, credits(p.Amount), credits(after[p.To]-before[p.To]))
+	return private, opened, s.everywhere(ctx)
+}
+
+// vouch signs for all answers, each of which is a leaf of the session's tree.
+func (s *Story) vouch(spending ed25519.PrivateKey, in session.Session) (session.Presented, money.Amount, error) {
+	var tree merkle.Frontier
+	total := money.Amount(0)
+	for i, a := range s.answers {
+		leaf := use.Leaf{Session: in.ID, Number: uint64(i), Card: in.Card, In: uint64(len(text1.Tokens([]byte(a.Prompt)))),
+			Out: uint64(a.receipt.OutputTokens), Fee: uint64(a.Fee), Receipt: a.id}
+		hash, err := leaf.Hash()
+		if err != nil {
+			return session.Presented{}, 0, err
 		}
-		rows = append(rows, []string{s.named(p.To), string(p.To), amount(p.Amount), s.reason(p.To, expected)})
-		if s.earnsByDataOnly(p.To) && p.Amount != expected[p.To] {
-			return fmt.Errorf("%s was paid %s, by the receipts it is %s", p.To, credits(p.Amount), credits(expected[p.To]))
+		tree.Append(hash)
+		total += a.Fee
+	}
+	v := use.Voucher{Session: in.ID, Card: in.Card, N: tree.Size(), Amount: uint64(total), Root: tree.Root()}
+	signature, err := use.Sign(spending, v)
+	return session.Presented{Named: in.Named, N: int64(v.N), Amount: total, Root: v.Root, Signature: hex.EncodeToString(signature)}, total, err
+}
+
+// confirm has every attesting organisation vote for the table that follows from the receipts, and the table paid. It
+// returns the transaction that paid and what each payee got by it.
+func (s *Story) confirm(ctx context.Context, c claim.Claim) (tx string, data map[ledger.Account]money.Amount, err error) {
+	if data, err = s.dataParts(); err != nil {
+		return "", nil, err
+	}
+	page := disbursement.Page{Number: 1, Due: c.Left}
+	for _, to := range slices.Sorted(maps.Keys(data)) {
+		page.Payments = append(page.Payments, token.Payment{To: to, Amount: data[to]})
+	}
+	table, err := page.Digest()
+	if err != nil {
+		return "", nil, err
+	}
+	vote := claim.Vote{Scope: c.Scope, Revisions: []int{s.snapshot.Revision}, Table: table, Rate: use.All}
+	for _, msp := range c.Attestors {
+		if _, err := do[claim.Slot](ctx, s, s.validators[msp], "claim:Attest", claim.Attest{Named: c.Named, Vote: vote}); err != nil {
+			return "", nil, err
 		}
 	}
-	if sum != paid.Total || before[s.reader.account]-after[s.reader.account] != paid.Total {
-		return fmt.Errorf("%s were due, %s were paid out, and the consumer paid %s", credits(paid.Total), credits(sum), credits(before[s.reader.account]-after[s.reader.account]))
-	}
-	s.Out.Table(rows)
-	s.Out.Held("%s paid %s for %d answers in one transaction. Everyone holds exactly that much more,",
-		s.reader.account, credits(paid.Total), len(s.answers))
-	s.Out.Say("and the poets' parts are those that the receipts give. (Direct payment, to be replaced by sessions with escrow.)")
 	if err := s.everywhere(ctx); err != nil {
-		return err
+		return "", nil, err
 	}
-	return s.redeem(ctx, paid)
+	done, err := do[claim.Claim](ctx, s, s.host, "claim:Release", claim.Release{Named: c.Named, Page: page})
+	if err != nil {
+		return "", nil, err
+	}
+	if done.State != claim.Released || done.Left != 0 {
+		return "", nil, fmt.Errorf("the claim is %s and has %s left", done.State, credits(done.Left))
+	}
+	return done.EndTx, data, s.everywhere(ctx)
 }
 
 // dataParts is how the data part of the fees is split by the receipts, computed beside the ledger.
@@ -249,11 +344,6 @@ func (s *Story) dataParts() (map[ledger.Account]money.Amount, error) {
 		due[ledger.Account(p.Payee)] = money.Amount(p.Amount)
 	}
 	return due, nil
-}
-
-// earnsByDataOnly tells apart the poets from those who have other parts too.
-func (s *Story) earnsByDataOnly(a ledger.Account) bool {
-	return slices.ContainsFunc(s.poets, func(p *person) bool { return p.account == a })
 }
 
 func (s *Story) reason(a ledger.Account, data map[ledger.Account]money.Amount) string {
@@ -296,20 +386,19 @@ func (s *Story) holdings(ctx context.Context) (map[ledger.Account]money.Amount, 
 }
 
 // redeem pays out the poet who earned most: the credits go into escrow until the issuer acknowledges payment.
-func (s *Story) redeem(ctx context.Context, paid settlement.Settlement) error {
+func (s *Story) redeem(ctx context.Context, released string, data map[ledger.Account]money.Amount) error {
 	var poet *person
 	var earned money.Amount
-	for _, p := range paid.Payments {
-		i := slices.IndexFunc(s.poets, func(poet *person) bool { return poet.account == p.To })
-		if i >= 0 && p.Amount > earned {
-			poet, earned = s.poets[i], p.Amount
+	for _, p := range s.poets {
+		if data[p.account] > earned {
+			poet, earned = p, data[p.account]
 		}
 	}
 	if poet == nil {
 		s.Out.Say("No span was long enough to pay a poet: the data part went to the pool.")
 		return nil
 	}
-	escrowed, err := do[token.Redemption](ctx, s, poet, "token:Redeem", token.Redeem{ID: newID(), Amount: earned, Source: token.Source{Credits: []string{paid.Tx}}})
+	escrowed, err := do[token.Redemption](ctx, s, poet, "token:Redeem", token.Redeem{ID: newID(), Amount: earned, Source: token.Source{Credits: []string{released}}})
 	if err != nil {
 		return err
 	}
