@@ -14,7 +14,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/datanet-consortium/datanet/attribution/ingest"
+	"github.com/datanet-consortium/datanet/chaincode/account"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/gateway/client"
 )
 
@@ -95,6 +97,9 @@ twice.`,
 				return err
 			}
 			defer c.Close()
+			if err := mustBeOpen(command, c); err != nil {
+				return err
+			}
 			adder := &adder{addition: a, client: c, folder: folder, journal: journal, parallel: parallel}
 			return adder.run(command, units)
 		},
@@ -106,6 +111,19 @@ twice.`,
 	command.Flags().StringVar(&state, "state", "", "the state file (default: in the folder)")
 	_ = command.MarkFlagRequired("datanet")
 	return command
+}
+
+// mustBeOpen spares the caller an upload that the ledger would not register.
+func mustBeOpen(command *cobra.Command, c *client.Client) error {
+	who, err := c.WhoAmI(command.Context())
+	if err != nil {
+		return err
+	}
+	_, _, err = client.Get[account.Account](command.Context(), c, client.Path("accounts", string(who.Account)), nil)
+	if client.IsCode(err, string(ledger.CodeNotFound)) {
+		return fmt.Errorf("your account is not open on the ledger yet: run datanet account open first (%w)", err)
+	}
+	return err
 }
 
 // unit is what becomes one contribution: its name in the state file, and its files.

@@ -128,7 +128,7 @@ func connect(command *cobra.Command) (*client.Client, error) {
 		return nil, err
 	}
 	if p.Gateway == "" || p.Identity == "" {
-		return nil, usageError{errors.New("no gateway or identity is chosen: run datanet identity use DIR --gateway URL, or give --identity and --gateway")}
+		return nil, usageError{errors.New("no gateway or identity is chosen: run datanet identity use DIR --gateway URL, or give --identity and --gateway; who is new here runs datanet identity enroll")}
 	}
 	identity, err := client.LoadIdentity(p.Identity)
 	if err != nil {

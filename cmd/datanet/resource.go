@@ -1,5 +1,7 @@
 package main
 
+import "github.com/spf13/cobra"
+
 // A resource command calls one function of the ledger. Its help, its flags and who may call it come from the ledger's
 // own table of functions; only what is listed here is the command line's.
 //
@@ -19,6 +21,8 @@ type resource struct {
 	// short replaces the function's own sentence, where several commands call it.
 	short   string
 	example string
+	// complete fills in what the caller has left out of the flags; nil: nothing.
+	complete func(*cobra.Command) error
 }
 
 // resources is the table of all commands that are one function and nothing else.
@@ -28,7 +32,7 @@ var resources = []resource{
 	{group: "datanet", use: "retire NAME", function: "datanet:Retire"},
 	{group: "datanet", use: "show NAME", function: "datanet:Get", path: "/datanets/{name}"},
 	{group: "datanet", use: "list", function: "datanet:List", path: "/datanets", columns: []string{"name", "version", "modality", "state", "title"}},
-	{group: "datanet", use: "history NAME", function: "datanet:Versions", path: "/datanets/{name}/versions", columns: []string{"version", "title", "quorum", "validators", "tx"}},
+	{group: "datanet", use: "history NAME", function: "datanet:Versions", path: "/datanets/{name}/versions", columns: []string{"version", "title", "policy.quorum", "policy.validators", "tx"}},
 	{group: "datanet", use: "impact DATANET", function: "model:Downstream", path: "/datanets/{datanet}/downstream", columns: []string{"name", "version", "state", "snapshot", "host"}},
 	{group: "datanet", use: "sealed DATANET", function: "seal:Get", path: "/datanets/{datanet}/seal"},
 
@@ -71,7 +75,7 @@ var resources = []resource{
 	{group: "account", use: "spends [ACCOUNT]", function: "token:Statement", path: "/accounts/{account}/spends", columns: []string{"id", "kind", "amount", "left", "payees", "tx"}},
 	{group: "account", use: "credits [ACCOUNT]", function: "token:Credits", path: "/accounts/{account}/credits", columns: []string{"id", "kind", "amount", "from"}},
 	{group: "account", use: "transfer TO AMOUNT [ID]", function: "token:Transfer"},
-	{group: "account", use: "fold [ID]", function: "token:Fold"},
+	{group: "account", use: "fold [ID]", function: "token:Fold", short: "Adds credits to the balance: those named, or all", complete: allCredits},
 	{group: "account", use: "redeem AMOUNT [ID]", function: "token:Redeem"},
 	{group: "account", use: "acknowledge ACCOUNT ID REFERENCE", function: "token:Acknowledge"},
 	{group: "account", use: "redemptions [ACCOUNT]", function: "token:Redemptions", path: "/redemptions", columns: []string{"id", "account", "amount", "state", "until", "reference"}},

@@ -299,6 +299,11 @@ func (r resource) write(command *cobra.Command, fields *request.Fields, words []
 	if err != nil {
 		return err
 	}
+	if r.complete != nil && from == "" {
+		if err := r.complete(command); err != nil {
+			return err
+		}
+	}
 	values, err := given(command, words, args)
 	if err != nil {
 		return err

@@ -164,6 +164,19 @@ func printable(text string) string {
 	}, text)
 }
 
+// inside finds the value a.b of an item.
+func inside(values map[string]json.RawMessage, name string) json.RawMessage {
+	first, rest, nested := strings.Cut(name, ".")
+	if !nested {
+		return values[name]
+	}
+	var inner map[string]json.RawMessage
+	if json.Unmarshal(values[first], &inner) != nil {
+		return nil
+	}
+	return inside(inner, rest)
+}
+
 // printTable shows the items of a page. A first column "slots:msp" says that the items are in the field slots; "members:"
 // that they are plain values.
 func printTable(command *cobra.Command, data []byte, columns []string) error {
@@ -196,7 +209,11 @@ func printTable(command *cobra.Command, data []byte, columns []string) error {
 		return nil
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, strings.ToUpper(strings.Join(names, "\t")))
+	heads := make([]string, len(names))
+	for i, name := range names {
+		heads[i] = strings.ToUpper(name[strings.LastIndexByte(name, '.')+1:])
+	}
+	fmt.Fprintln(table, strings.Join(heads, "\t"))
 	for _, item := range items {
 		var values map[string]json.RawMessage
 		if err := json.Unmarshal(item, &values); err != nil {
@@ -204,7 +221,7 @@ func printTable(command *cobra.Command, data []byte, columns []string) error {
 		}
 		texts := make([]string, len(names))
 		for i, name := range names {
-			texts[i] = cmp.Or(plainText(values[name]), "-")
+			texts[i] = cmp.Or(plainText(inside(values, name)), "-")
 		}
 		fmt.Fprintln(table, strings.Join(texts, "\t"))
 	}

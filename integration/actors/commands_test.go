@@ -28,7 +28,7 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 // commands are those that doc.go explains.
 func (s *stage) commands() map[string]command {
 	return map[string]command{
-		"as": s.as, "datanet": s.run, "fails": s.fails, "http": s.http, "id": id, "let": let, "want": want,
+		"as": s.as, "datanet": s.run, "fails": s.fails, "http": s.http, "id": id, "let": let, "want": want, "fill": fillFile, "bytes": size, "etag": etag,
 		"poems": poems, "pool": s.pool, "await": s.await, "follow": s.follow, "objects": s.objects, "gone": gone, "readonly": s.readOnly, "crash": s.crash, "heal": s.heal,
 	}
 }
@@ -74,6 +74,7 @@ func (s *stage) as(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(ts.Exec(s.datanet, "identity", "use", folder, "--gateway", d.url))
 	}
 	ts.Setenv("ACCOUNT", d.org.MSPID+":"+person)
+	ts.Setenv(strings.ToUpper(name)+"CA", d.ca)
 }
 
 // folder is where the acting person's identity lies, "" for one who has none.
@@ -178,7 +179,7 @@ func pick(text, path string) (string, error) {
 			}
 			at = inner
 		case []any:
-			if name == "#" {
+			if name == "count" {
 				at = json.Number(strconv.Itoa(len(v)))
 				continue
 			}
@@ -212,6 +213,32 @@ func want(ts *testscript.TestScript, neg bool, args []string) {
 	if wanted := fill(ts, args[1:])[0]; got != wanted {
 		ts.Fatalf("%s is %s, want %s", args[0], got, wanted)
 	}
+}
+
+// fillFile replaces $NAME in a file.
+func fillFile(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 1, "fill FILE")
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(fill(ts, []string{ts.ReadFile(args[0])})[0]), 0o600))
+}
+
+// size takes the length of a file.
+func size(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 2, "bytes NAME FILE")
+	info, err := os.Stat(ts.MkAbs(args[1]))
+	ts.Check(err)
+	ts.Setenv(args[0], strconv.FormatInt(info.Size(), 10))
+}
+
+// etag takes the tag of the last answer.
+func etag(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 1, "etag NAME")
+	for _, line := range strings.Split(ts.ReadFile("stderr"), "\n") {
+		if value, ok := strings.CutPrefix(line, "Etag: "); ok {
+			ts.Setenv(args[0], strings.TrimSpace(value))
+			return
+		}
+	}
+	ts.Fatalf("the last answer has no ETag")
 }
 
 // poems writes poems that nobody has written before.

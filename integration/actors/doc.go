@@ -18,7 +18,10 @@
 //	pool NAME COUNT           makes $DATANET of the poetry society, of so many approved and sealed poems of its contributor1
 //	id NAME...                makes fresh ids
 //	let NAME PATH             takes a value out of the last output, a JSON document, as items.0.id
-//	want PATH VALUE           the last output has this value there; a list may be named by its length, as items.#
+//	want PATH VALUE           the last output has this value there; a list may be named by its length, as items.count
+//	fill FILE                 replaces $NAME in a file
+//	bytes NAME FILE           takes the length of a file
+//	etag NAME                 takes the tag of the last answer of http
 //	await EVENT WORD...       follows the gateway's events from the first block on until there is one of this name whose
 //	                          document holds all words
 //	follow FROM EVENT WORD... the same after the event FROM, and prints the ids of all events of $DATANET up to there
