@@ -1,9 +1,7 @@
 package main
 
 import (
-	"crypto/rand"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -164,11 +162,7 @@ func certificateRequest(dir string, keys network.KeyAlgorithm) (string, error) {
 	if err != nil {
 		return "", usageError{err}
 	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
-	if err != nil {
-		return "", fmt.Errorf("make a certificate request: %w", err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})), nil
+	return client.CertificateRequest(key)
 }
 
 func enrolInCustody(command *cobra.Command, c *client.Client, code string) error {

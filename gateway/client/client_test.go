@@ -103,6 +103,36 @@ func TestFinalRefusalsAreNot(t *testing.T) {
 	require.Equal(t, 1, calls)
 }
 
+func TestRecordsComeOneByOneAndAStreamThatBreaksIsNoWhole(t *testing.T) {
+	whole := true
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		require.Equal(t, "/v1/tickets/7/contents/A/verse", r.URL.Path)
+		_, _ = io.WriteString(w, `{"contribution":"c","record":0,"text":"بود\nنبود"}`+"\n")
+		if !whole {
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		_, _ = io.WriteString(w, `{"contribution":"c","record":1,"text":""}`+"\n")
+	})
+	read := func() (all []client.Record, err error) {
+		for r, err := range c.Records(t.Context(), client.SnapshotContentPath("7", "A/verse"), nil) {
+			if err != nil {
+				return all, err
+			}
+			all = append(all, r)
+		}
+		return all, nil
+	}
+	all, err := read()
+	require.NoError(t, err)
+	require.Equal(t, []client.Record{{Contribution: "c", Text: "بود\nنبود"}, {Contribution: "c", Record: 1}}, all)
+	whole = false
+	all, err = read()
+	require.Len(t, all, 1)
+	var unreachable *client.UnreachableError
+	require.ErrorAs(t, err, &unreachable)
+}
+
 func TestAnAnswerThatIsNoProblemBecomesOne(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", http.StatusTeapot) })
 	_, _, err := client.Get[ledger.Nothing](t.Context(), c, client.Path("members"), nil)

@@ -2,6 +2,7 @@ package client
 
 import (
 	"crypto"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -122,6 +123,15 @@ func save(path string, content []byte, mode fs.FileMode, exclusive int) error {
 		return fmt.Errorf("save %s: %w", path, err)
 	}
 	return nil
+}
+
+// CertificateRequest asks for a certificate for a key: PKCS #10 in PEM, of which a gateway takes the key alone.
+func CertificateRequest(key crypto.Signer) (string, error) {
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	if err != nil {
+		return "", fmt.Errorf("make a certificate request: %w", err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})), nil
 }
 
 // Sign signs a whole message.

@@ -177,6 +177,21 @@ func ContentPath(datanet, id string) string {
 	return Path("datanets", datanet, "contributions", id, "content")
 }
 
+// RecordsPath is where the records of a contribution are read.
+func RecordsPath(datanet, id string) string {
+	return Path("datanets", datanet, "contributions", id, "records")
+}
+
+// AboutPath is where a contribution's [About] is read.
+func AboutPath(datanet, id string) string {
+	return Path("datanets", datanet, "contributions", id, "about")
+}
+
+// ReportPath is where the gateway checks a contribution and reports on it, for a vote.
+func ReportPath(datanet, id string) string {
+	return Path("datanets", datanet, "contributions", id, "report")
+}
+
 // SnapshotContentPath is where a ticket's content of one datanet is downloaded, as JSON Lines.
 func SnapshotContentPath(ticket, datanet string) string {
 	return Path("tickets", ticket, "contents", datanet)

@@ -45,6 +45,15 @@ type Descriptor struct {
 	Notes  string `json:"notes,omitzero"`
 }
 
+// About is what is told of a content.
+type About struct {
+	Commitment string     `json:"commitment"`
+	Files      []File     `json:"files"`
+	Descriptor Descriptor `json:"descriptor"`
+	Records    int        `json:"records"`
+	Tokens     int64      `json:"tokens"`
+}
+
 // Prepared is what the gateway found in the files, for the ledger.
 type Prepared struct {
 	MediaType   string                   `json:"mediaType"`
