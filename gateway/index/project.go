@@ -9,7 +9,7 @@ import (
 
 // projectionVersion is that of the table below. A program with another one fills the index anew, so it changes with
 // every change to what [project] returns.
-const projectionVersion = "1"
+const projectionVersion = "2"
 
 // columns is what an entry is listed by; "" and nil stand for nothing.
 type columns struct {
@@ -129,6 +129,9 @@ var keyed = []string{
 	"schedule", "schedule-version", "seal", "sealed", "snapshot", "snapshot-holder", "snapshot-revision",
 }
 
+// underDatanets are those of them whose keys begin with a datanet, by which changes are followed.
+var underDatanets = map[string]bool{"datanet-version": true, "page": true, "retired": true, "seal": true, "sealed": true, "snapshot": true, "snapshot-revision": true}
+
 // running is, for the kinds that organisations have slots of, the state in which the slots count.
 var running = map[string]string{"contribution": "pending", "proposal": "open", "erasure": "erasing", "model": "registered"}
 
@@ -171,8 +174,11 @@ func parent(kind string, key []string, parts int) ledger.Key {
 // something else all the same, which only a colluding majority can write, has the columns that can be read of it.
 func project(kind string, key []string, value []byte) columns {
 	rule, listed := projections[kind]
-	if !listed || len(key) == 0 {
+	switch {
+	case len(key) == 0 || !listed && !underDatanets[kind]:
 		return columns{}
+	case !listed:
+		return columns{Datanet: clip(key[0], maxColumn)}
 	}
 	var v fields
 	_ = json.Unmarshal(value, &v) // members that do not fit stay empty
