@@ -197,29 +197,42 @@ func (c *call) obtain(ctx context.Context, of contribution.Contribution, h acces
 		return nil, err
 	}
 	holders := exchange.Holders(of)
+	if h.Snapshot != 0 {
+		holders = []string{ledger.Owner(of.Datanet)} // who releases snapshots as a whole
+	}
 	if !held {
 		if info, err = c.api.options.Exchange.Fetch(ctx, store, of, h, others(holders, c.api.options.Organisation)...); err != nil {
 			return nil, refusedByHolders(err)
 		}
 		return store.Open(ctx, info.ID)
 	}
-	released, err := c.released(of, h, holders)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case released:
-	case slices.Contains(holders, c.api.options.Organisation):
-		err = c.api.options.Release(ctx, h)
-	default: // a replica was released to somebody, and not to be handed on
-		if err = c.api.options.Exchange.Release(ctx, h, holders...); err != nil {
-			err = refusedByHolders(err)
-		}
-	}
-	if err != nil {
+	if err := c.record(ctx, h, holders); err != nil {
 		return nil, err
 	}
 	return store.Open(ctx, info.ID)
+}
+
+// record has the release of a content that is here on the ledger: it stands there already, or this gateway records it, or
+// one of the other holders does. A replica was released to somebody, and mostly not to be handed on; of the datanet's
+// owner too, to whom only snapshots belong as a whole.
+func (c *call) record(ctx context.Context, h access.Handover, holders []string) error {
+	released, err := c.released(h, holders)
+	if err != nil || released {
+		return err
+	}
+	refused := error(ledger.Refuse(ledger.CodeForbidden, "this gateway may not hand it on"))
+	if slices.Contains(holders, c.api.options.Organisation) {
+		refused = c.api.options.Release(ctx, h)
+	}
+	var fault *ledger.Fault
+	holders = others(holders, c.api.options.Organisation)
+	if !errors.As(refused, &fault) || fault.Code != ledger.CodeForbidden || len(holders) == 0 {
+		return refused
+	}
+	if err := c.api.options.Exchange.Release(ctx, h, holders...); err != nil {
+		return refusedByHolders(err)
+	}
+	return nil
 }
 
 // releaseID names a release by what it is of and for whom, so that asking again is the same release for some time.
@@ -229,26 +242,22 @@ func releaseID(h access.Handover, now time.Time) string {
 }
 
 // released tells whether the release stands on the ledger, recorded here or by one of the holders.
-func (c *call) released(of contribution.Contribution, h access.Handover, holders []string) (bool, error) {
-	names := map[string]bool{h.ID: true}
+func (c *call) released(h access.Handover, holders []string) (bool, error) {
+	ids := []string{h.ID}
 	for _, msp := range holders {
-		names[exchange.ReleaseID(h.ID, msp)] = true
+		ids = append(ids, exchange.ReleaseID(h.ID, msp))
 	}
-	request := access.OfContribution{Named: of.Name()}
-	for {
-		page, err := ask[ledger.Page[access.Released]](c, "access:ReleasesOf", request)
-		if err != nil {
+	for _, id := range ids {
+		r, err := ask[access.Release](c, "access:GetRelease", access.Named{Datanet: h.Datanet, ID: id})
+		var fault *ledger.Fault
+		switch {
+		case err == nil && r.To == h.To && r.Reason == h.Reason:
+			return true, nil
+		case err != nil && (!errors.As(err, &fault) || fault.Code != ledger.CodeNotFound):
 			return false, err
 		}
-		for _, r := range page.Items {
-			if names[r.Release] && r.To == h.To && r.Reason == h.Reason {
-				return true, nil
-			}
-		}
-		if request.Cursor = page.Next; request.Cursor == "" {
-			return false, nil
-		}
 	}
+	return false, nil
 }
 
 func others(msps []string, own string) (list []string) {
@@ -446,6 +455,13 @@ func giveTicket(c *call) error {
 			return err
 		}
 		found, err := c.obtainSoon(of, h)
+		if err != nil && !errors.Is(err, content.ErrErased) {
+			// The datanet's owner releases the snapshot with one transaction; where that fails, each contributor's
+			// organisation releases its own.
+			alone := h
+			alone.Snapshot, alone.Contributions = 0, []string{id}
+			found, err = c.obtainSoon(of, alone)
+		}
 		if errors.Is(err, content.ErrErased) {
 			continue // what is being erased is not trained on any more
 		}

@@ -5,6 +5,8 @@ import (
 	"iter"
 	"net/http"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/gateway/content"
@@ -22,6 +24,7 @@ func (a *API) addReview() {
 		summary: "Checks a contribution's figures and reports on its content",
 		doc: "The automatic report that a vote cites: duplicates, derived parts, languages, personal data, odd characters, compared with the contributions of the datanet " +
 			"that this gateway holds and that were registered before. The content is fetched as for a download, which records its release.",
+		params:   []*huma.Param{a.heightParam()},
 		answers:  good[review.Review](http.StatusOK),
 		problems: append([]string{string(ledger.CodeLicence), codeBehind, codeTooLarge, codeDisagreement}, contentProblems...),
 		handle:   func(c *call) error { return c.withContent(giveReview) }})
