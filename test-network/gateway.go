@@ -14,6 +14,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"gopkg.in/yaml.v3"
@@ -24,6 +25,9 @@ import (
 
 // gatewayFile is the name of a gateway's configuration in its node's folder.
 const gatewayFile = "gateway.yaml"
+
+// sealQuiet is how long nothing more must have been approved before it is sealed.
+const sealQuiet = 200 * time.Millisecond
 
 // longestHealth bounds in bytes what is read of a gateway's health.
 const longestHealth = 64 << 10
@@ -91,6 +95,8 @@ func (s *State) gatewayConfig(org *network.Organization) ([]byte, error) {
 		"tls":      map[string]any{"certificate": own.CertFile, "key": own.KeyFile},
 		"peer":     map[string]any{"addresses": []string{org.PeerAddress()}, "authority": material.Peer().TLS.CAFile},
 		"identity": identity, "organisations": organisations,
+		// Nobody on one machine approves for long: what is approved may be sealed soon.
+		"sequencer": map[string]any{"quiet": sealQuiet.String()},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("write the configuration of %s: %w", org.GatewayNode(), err)
