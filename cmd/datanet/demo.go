@@ -3,15 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/corpus"
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/demo"
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/narration"
@@ -30,10 +33,11 @@ func newDemo() *cobra.Command {
 		Use:   "demo",
 		Short: "Tell the whole story once on a real network: contribute, validate, train, answer, pay",
 		Long: `Starts the network unless it runs, and does the main job on it from end to end:
-contributors bring poems, other organisations validate them, a developer trains a small
-model, a consumer pays for its answers, and exactly the poets whose lines stand in the
-answers are paid. What must not be possible is tried too. Each telling makes a datanet
-of its own; accounts stay. The network stays up.
+people enrol at their organisations' gateways, contributors upload poems, other
+organisations validate them, a developer trains a small model, a consumer pays for its
+answers, and exactly the poets whose lines stand in the answers are paid. What must not
+be possible is tried too. Each telling makes a datanet of its own; accounts stay. The
+network and its gateways stay up.
 
 Exit code 0 means that every check held.`,
 		Args: arguments(cobra.NoArgs),
@@ -77,13 +81,44 @@ func runDemo(command *cobra.Command, p plan, folder string, seed uint64) error {
 	terminal := isTerminal(out)
 	narrator := narration.New(out, terminal, terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb")
 	err = demo.Tell(command.Context(), demo.Options{Network: state, Folder: filepath.Join(dir, "demo"), Subject: subject,
-		Corpus: contributors, Seed: seed, Out: narrator})
+		Corpus: contributors, Seed: seed, Out: narrator,
+		Profile: func(folder, gateway string, account ledger.Account) error {
+			return profile{Gateway: gateway, Account: string(account)}.save(folder)
+		}})
 	if err != nil {
 		return fmt.Errorf("%w\nThe network is still up: \"datanet network status --dir %s\" shows it", err, dir)
 	}
-	fmt.Fprintf(out, "\nEvery check held, after %.1f s. The network is still up, its state lies in %s.\n"+
-		"  datanet network status --dir %[2]s    shows it\n"+
-		"  datanet network down --dir %[2]s      ends it; with --clean it removes the folder\n", time.Since(begun).Seconds(), dir)
+	fmt.Fprintf(out, "\nEvery check held, after %.1f s.\n", time.Since(begun).Seconds())
+	return goOn(out, state, dir)
+}
+
+// goOn tells where to look further.
+func goOn(out io.Writer, state *testnetwork.State, dir string) error {
+	fmt.Fprintln(out, "\nThe network is still up. The gateways describe what they can do on pages of their own:")
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	topology := state.Topology()
+	for _, msp := range append(topology.MemberMSPIDs(), topology.Regulator.MSPID) {
+		url, err := state.GatewayURL(msp)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(table, "  %s\t%s/docs/\n", msp, url)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	people := filepath.Join(dir, "demo", "people")
+	fmt.Fprintf(out, `
+Go on as one of the story's people: with the command line, which signs with their keys,
+  datanet datanet list --identity %[1]s
+  datanet account balance --identity %[1]s
+or by curl, with the API key of one for whom the gateway signs:
+  . %[2]s
+  curl --cacert "$CA" -H "Authorization: Bearer $API_KEY" "$GATEWAY/v1/datanets"
+
+  datanet network status --dir %[3]s    shows the network, whose state lies in this folder
+  datanet network down --dir %[3]s      ends it; with --clean it removes the folder
+`, filepath.Join(people, "consumer"), filepath.Join(people, "curator", "env"), dir)
 	return nil
 }
 

@@ -1,6 +1,8 @@
 package demo
 
 import (
+	"bufio"
+	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,22 +10,24 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/gofrs/flock"
 
-	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/client"
+	"github.com/datanet-consortium/datanet/gateway/identity"
 )
 
-// archive is the folder of what must not stand on a ledger: content, salts, names. Nobody but its owner may read it.
+// archive is the folder of what the people of the story keep to themselves. Nobody but its owner may read it.
 //
-//	people.json                whose pseudonym is whose
-//	fingerprint.json           the secret of the fingerprint epoch
-//	contributions/ID.json      a dossier
-//	reports/ID.json            what validators saw of a contribution
-//	models/NAME                the artifact of a model
-//	answers/ID.json            prompt, output and nonces of a receipt
-//	lock                       held while the story is told
+//	people.json         whose account is whose
+//	people/PART/        the identity of somebody who was invited: certificate and key, or an API key; see identityFolder
+//	models/NAME         the developer's: the artifact of a model and its training manifest
+//	answers/ID.json     the consumer's: prompt, output and nonces of a receipt
+//	lock                held while the story is told
+//
+// Contents are not here: the gateways hold them.
 type archive struct {
 	folder string
 	lock   *flock.Flock
@@ -48,43 +52,33 @@ func openArchive(folder string) (archive, error) {
 
 func (a archive) close() error { return a.lock.Unlock() }
 
-// enrolled is where somebody has an account.
+// enrolled is somebody who used an invitation.
 type enrolled struct {
-	MSP       string `json:"msp"`
-	Enrolment string `json:"enrolment"`
+	Account ledger.Account `json:"account"`
+	Folder  string         `json:"folder"`            // of the identity, under people/
+	Custody bool           `json:"custody,omitempty"` // the gateway keeps the key
 }
 
 func (a archive) people() (map[string]enrolled, error) {
 	people := map[string]enrolled{}
-	err := a.load("people.json", &people)
+	content, err := a.read("people.json")
 	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
+		return people, nil
 	}
-	return people, err
+	if err == nil {
+		err = json.Unmarshal(content, &people)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("who is who in %s: %w", a.folder, err)
+	}
+	return people, nil
 }
 
 func (a archive) keepPeople(people map[string]enrolled) error {
 	return a.keepJSON("people.json", people)
 }
 
-// dossier is what a contribution's commitments open to: its records and what is told about them, each with its salt.
-type dossier struct {
-	Contributor    ledger.Account   `json:"contributor"`
-	Records        [][]byte         `json:"records"`
-	Salt           attribution.Salt `json:"salt"`
-	Descriptor     []byte           `json:"descriptor"`
-	DescriptorSalt attribution.Salt `json:"descriptorSalt"`
-}
-
-func (a archive) keepDossier(id string, d dossier) error {
-	return a.keepJSON(filepath.Join("contributions", id+".json"), d)
-}
-
-func (a archive) dossier(id string) (d dossier, err error) {
-	return d, a.load(filepath.Join("contributions", id+".json"), &d)
-}
-
-// maxArchived bounds a file before it is read: a corpus in base64.
+// maxArchived bounds a file before it is read: the artifact of a model.
 const maxArchived = 64 << 20
 
 func (a archive) read(name string) ([]byte, error) {
@@ -103,17 +97,6 @@ func (a archive) read(name string) ([]byte, error) {
 	return content, nil
 }
 
-func (a archive) load(name string, v any) error {
-	content, err := a.read(name)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(content, v); err != nil {
-		return fmt.Errorf("%s is damaged: %w", filepath.Join(a.folder, name), err)
-	}
-	return nil
-}
-
 func (a archive) keepJSON(name string, v any) error {
 	content, err := json.Marshal(v)
 	if err != nil {
@@ -124,7 +107,10 @@ func (a archive) keepJSON(name string, v any) error {
 
 // keep puts a file in place at once or not at all.
 func (a archive) keep(name string, content []byte) error {
-	path := filepath.Join(a.folder, name)
+	return keep(filepath.Join(a.folder, name), content)
+}
+
+func keep(path string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("make a folder of the story: %w", err)
 	}
@@ -141,4 +127,55 @@ func (a archive) keep(name string, content []byte) error {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
+}
+
+// identityFolder is the folder of somebody's identity, as the command line has them: signcerts/cert.pem and
+// keystore/key.pem, or api-key; tlscacerts/cert.pem is the authority of the gateway's certificate. The file env names
+// them as variables of a shell.
+type identityFolder string
+
+func (a archive) identity(folder string) identityFolder {
+	return identityFolder(filepath.Join(a.folder, "people", filepath.FromSlash(folder)))
+}
+
+const keyFile = "api-key"
+
+// renewKey keeps a new key, in place of one for which no certificate ever came.
+func (f identityFolder) renewKey(key crypto.Signer) error {
+	if err := os.RemoveAll(filepath.Join(string(f), "keystore")); err != nil {
+		return fmt.Errorf("remove a key without a certificate: %w", err)
+	}
+	return client.SaveKey(string(f), key)
+}
+
+// keep keeps what an enrolment gave.
+func (f identityFolder) keep(gateway string, authority []byte, made identity.Enrolment) error {
+	dir := string(f)
+	env := [][2]string{{"GATEWAY", gateway}, {"CA", filepath.Join(dir, "tlscacerts", "cert.pem")}, {"ACCOUNT", string(made.Account)}}
+	err := client.SaveRoots(dir, authority)
+	if made.Token != "" {
+		env = append(env, [2]string{"API_KEY", made.Token})
+		err = errors.Join(err, keep(filepath.Join(dir, keyFile), []byte(made.Token+"\n")))
+	} else {
+		env = append(env, [2]string{"CERT", filepath.Join(dir, "signcerts", "cert.pem")}, [2]string{"KEY", filepath.Join(dir, "keystore", "key.pem")})
+		err = errors.Join(err, client.SaveCertificate(dir, []byte(made.Certificate)))
+	}
+	var script strings.Builder
+	for _, variable := range env {
+		fmt.Fprintf(&script, "%s='%s'\n", variable[0], strings.ReplaceAll(variable[1], "'", `'\''`))
+	}
+	return errors.Join(err, keep(filepath.Join(dir, "env"), []byte(script.String())))
+}
+
+func (f identityFolder) token() (string, error) {
+	file, err := os.Open(filepath.Join(string(f), keyFile))
+	if err != nil {
+		return "", fmt.Errorf("read an API key: %w", err)
+	}
+	defer file.Close()
+	line, err := bufio.NewReader(io.LimitReader(file, 1<<10)).ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("read the API key in %s: %w", file.Name(), err)
+	}
+	return strings.TrimSpace(line), nil
 }

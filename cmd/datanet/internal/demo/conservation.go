@@ -20,27 +20,25 @@ import (
 // patience is how long a peer may take to receive a block that another one has.
 const patience = 30 * time.Second
 
-// everywhere waits until every peer has all blocks with transactions of the story, so that whoever acts next sees them.
-func (s *Story) everywhere(ctx context.Context) error {
-	witnesses := s.witnesses()
-	return atOnce(ctx, len(witnesses), func(ctx context.Context, i int) error {
-		_, err := s.blockHash(ctx, witnesses[i])
-		return err
-	})
-}
+// last is the number of the last block with a transaction of the story.
+func (s *Story) last() uint64 { return s.height - 1 }
 
 // blockHash waits for the story's last block on a witness' own peer, and returns the hash of its header.
 func (s *Story) blockHash(ctx context.Context, witness *person) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	blocks, err := witness.client.Blocks(ctx, s.block)
+	direct, err := s.peers.as(witness)
+	if err != nil {
+		return "", err
+	}
+	blocks, err := direct.Blocks(ctx, s.last())
 	if err != nil {
 		return "", fmt.Errorf("blocks of the peer of %s: %w", witness.account.MSP(), err)
 	}
 	block, ok := <-blocks
 	if !ok {
 		return "", fmt.Errorf("the peer of %s did not show block %d within %v: see its log with \"datanet network logs\"",
-			witness.account.MSP(), s.block, patience)
+			witness.account.MSP(), s.last(), patience)
 	}
 	return hex.EncodeToString(protoutil.BlockHeaderHash(block.GetHeader())), nil
 }
@@ -65,7 +63,7 @@ func (s *Story) conserve(ctx context.Context) error {
 	if err := s.everywhere(ctx); err != nil {
 		return err
 	}
-	rows := [][]string{{"peer of", "issued", "accounts", "pools", "in escrow", "redeemed", fmt.Sprintf("hash of block %d", s.block)}}
+	rows := [][]string{{"peer of", "issued", "accounts", "pools", "in escrow", "redeemed", fmt.Sprintf("hash of block %d", s.last())}}
 	var first books
 	var firstHash string
 	for i, witness := range s.witnesses() {
@@ -92,28 +90,32 @@ func (s *Story) conserve(ctx context.Context) error {
 	}
 	s.Out.Table(rows)
 	s.Out.Held("On each of %d peers: issued = accounts + pools + escrow + redeemed, over all %s and every pool. All have the same block %d.",
-		len(rows)-1, plural(first.holders, "account", "accounts"), s.block)
+		len(rows)-1, plural(first.holders, "account", "accounts"), s.last())
 	return nil
 }
 
 // audit adds up everything on the peer of a witness.
 func (s *Story) audit(ctx context.Context, witness *person) (b books, err error) {
 	own := witness.account.MSP()
-	add := func(to *money.Amount, more money.Amount) (err error) { *to, err = to.Add(more); return err }
-	plainly := func(page ledger.PageRequest) any { return page }
-
-	err = pages(ctx, witness, "token:Mints", plainly, func(m token.Minted) error { return add(&b.minted, m.Amount) })
+	direct, err := s.peers.as(witness)
 	if err != nil {
 		return b, err
 	}
-	members, err := fabric.Query[member.Members](ctx, witness.client, own, "member:List", ledger.Nothing{})
+	add := func(to *money.Amount, more money.Amount) (err error) { *to, err = to.Add(more); return err }
+	plainly := func(page ledger.PageRequest) any { return page }
+
+	err = pages(ctx, direct, own, "token:Mints", plainly, func(m token.Minted) error { return add(&b.minted, m.Amount) })
+	if err != nil {
+		return b, err
+	}
+	members, err := fabric.Query[member.Members](ctx, direct, own, "member:List", ledger.Nothing{})
 	if err != nil {
 		return b, err
 	}
 	for _, msp := range members.Members {
-		err := pages(ctx, witness, "account:List", func(page ledger.PageRequest) any { return account.Listing{MSP: msp, PageRequest: page} },
+		err := pages(ctx, direct, own, "account:List", func(page ledger.PageRequest) any { return account.Listing{MSP: msp, PageRequest: page} },
 			func(a account.Account) error {
-				held, err := s.holding(ctx, witness, a.Account)
+				held, err := s.held(ctx, direct, own, a.Account)
 				if err != nil {
 					return err
 				}
@@ -124,8 +126,8 @@ func (s *Story) audit(ctx context.Context, witness *person) (b books, err error)
 			return b, err
 		}
 	}
-	err = pages(ctx, witness, "datanet:List", plainly, func(d datanet.Datanet) error {
-		held, err := s.holding(ctx, witness, ledger.PoolAccount(d.Name))
+	err = pages(ctx, direct, own, "datanet:List", plainly, func(d datanet.Datanet) error {
+		held, err := s.held(ctx, direct, own, ledger.PoolAccount(d.Name))
 		if err != nil {
 			return err
 		}
@@ -134,7 +136,7 @@ func (s *Story) audit(ctx context.Context, witness *person) (b books, err error)
 	if err != nil {
 		return b, err
 	}
-	err = pages(ctx, witness, "token:Redemptions", func(page ledger.PageRequest) any { return token.RedemptionListing{PageRequest: page} },
+	err = pages(ctx, direct, own, "token:Redemptions", func(page ledger.PageRequest) any { return token.RedemptionListing{PageRequest: page} },
 		func(r token.Redemption) error {
 			switch r.State {
 			case token.Escrowed:
@@ -145,4 +147,39 @@ func (s *Story) audit(ctx context.Context, witness *person) (b books, err error)
 			return nil // returned: the credits are in the account again
 		})
 	return b, err
+}
+
+// held asks an organisation's peer what an account has.
+func (s *Story) held(ctx context.Context, direct *fabric.Client, msp string, a ledger.Account) (money.Amount, error) {
+	h, err := fabric.Query[token.Holding](ctx, direct, msp, "token:Balance", token.Owned{Account: a})
+	if err != nil {
+		return 0, fmt.Errorf("balance of %s: %w", a, err)
+	}
+	if !h.More {
+		return h.Balance.Add(h.Credits)
+	}
+	// More credits than a page holds: add them up page by page.
+	total := h.Balance
+	err = pages(ctx, direct, msp, "token:Credits", func(page ledger.PageRequest) any { return token.Listing{Account: a, PageRequest: page} },
+		func(c token.Credit) (err error) { total, err = total.Add(c.Amount); return err })
+	return total, err
+}
+
+// pages calls each for every item of a list, as an organisation's peer holds it.
+func pages[Item any](ctx context.Context, direct *fabric.Client, msp, function string, request func(ledger.PageRequest) any, each func(Item) error) error {
+	for page := (ledger.PageRequest{Limit: ledger.MaxPage}); ; {
+		list, err := fabric.Query[ledger.Page[Item]](ctx, direct, msp, function, request(page))
+		if err != nil {
+			return fmt.Errorf("%s at the peer of %s: %w", function, msp, err)
+		}
+		for _, item := range list.Items {
+			if err := each(item); err != nil {
+				return fmt.Errorf("%s: %w", function, err)
+			}
+		}
+		if list.Next == "" {
+			return nil
+		}
+		page.Cursor = list.Next
+	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/narration"
 	"github.com/datanet-consortium/datanet/config"
 	"github.com/datanet-consortium/datanet/examples"
+	"github.com/datanet-consortium/datanet/gateway/client"
 	"github.com/datanet-consortium/datanet/network"
 	testnetwork "github.com/datanet-consortium/datanet/test-network"
 )
@@ -58,19 +59,21 @@ func TestTell(t *testing.T) {
 			require.NoError(t, err)
 			info, err := entry.Info()
 			require.NoError(t, err)
-			require.Zero(t, info.Mode().Perm()&0o077, path)
+			if filepath.Base(path) != "cert.pem" { // certificates are for everybody; none gets so far
+				require.Zero(t, info.Mode().Perm()&0o077, path)
+			}
 			return nil
 		}))
 	})
 	t.Run("a forgery that the network accepts ends the story", func(t *testing.T) {
 		s := gathered(t, options)
-		proposed, err := guarded[proposal.Proposal](t.Context(), s, s.proposer, "proposal:Propose", mint(t, s),
+		proposed, err := guarded[proposal.Proposal](t.Context(), s, s.proposer, propose(mint(t, s)),
 			forgery{"endorsed by a majority, so no forgery", s.members[:2]})
 		require.ErrorContains(t, err, "the network accepted the forgery", "%v", proposed)
 	})
 	t.Run("one that fails for another reason does too", func(t *testing.T) {
 		s := gathered(t, options)
-		_, err := guarded[proposal.Proposal](t.Context(), s, s.reader, "proposal:Propose", mint(t, s), forgery{"by a consumer", s.members[:1]})
+		_, err := guarded[proposal.Proposal](t.Context(), s, s.reader, propose(mint(t, s)), forgery{"by a consumer", s.members[:1]})
 		require.ErrorContains(t, err, "should have been invalid by ENDORSEMENT_POLICY_FAILURE")
 	})
 	t.Run("two cannot tell it at once", func(t *testing.T) {
@@ -87,12 +90,13 @@ func start(t *testing.T) Options {
 		t.Skip("starts a real network")
 	}
 	dir := t.TempDir()
-	out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "bin")+"/", "../../../chaincode", "../../../ccaas-builder").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "bin")+"/", "../../../chaincode", "../../../ccaas-builder", "../..").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	topology, err := network.Parse(bytes.NewReader(config.BFT), "local-bft.yaml")
 	require.NoError(t, err)
 	n, err := testnetwork.Start(t.Context(), testnetwork.Options{Dir: filepath.Join(dir, "network"), Topology: topology,
-		Chaincode: filepath.Join(dir, "bin", "chaincode"), Builder: filepath.Join(dir, "bin", "ccaas-builder")})
+		Chaincode: filepath.Join(dir, "bin", "chaincode"), Builder: filepath.Join(dir, "bin", "ccaas-builder"),
+		Gateway: filepath.Join(dir, "bin", "datanet")})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, n.Stop()) })
 	poems, err := corpus.Read(examples.PersianPoetry())
@@ -108,6 +112,8 @@ func gathered(t *testing.T, options Options) *Story {
 	s.archive, err = openArchive(options.Folder)
 	require.NoError(t, err)
 	require.NoError(t, s.gather())
+	_, err = s.invite(t.Context())
+	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.cast.close()) })
 	t.Cleanup(func() { require.NoError(t, s.archive.close()) })
 	return s
@@ -117,5 +123,5 @@ func gathered(t *testing.T, options Options) *Story {
 func mint(t *testing.T, s *Story) proposal.Content {
 	params, err := ledger.Encode(token.Mint{To: s.reader.account, Amount: credit})
 	require.NoError(t, err)
-	return proposal.Content{ID: newID(), Kind: "token.mint", Params: params, Expires: time.Now().Add(2 * time.Hour).UTC().Truncate(time.Second)}
+	return proposal.Content{ID: client.NewID(), Kind: "token.mint", Params: params, Expires: time.Now().Add(2 * time.Hour).UTC().Truncate(time.Second)}
 }

@@ -1,14 +1,16 @@
 package demo
 
 import (
-	"cmp"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,45 +28,44 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/chaincode/ticket"
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/wordchain"
-	"github.com/datanet-consortium/datanet/gateway/fabric"
+	"github.com/datanet-consortium/datanet/gateway/client"
 )
 
-// train seals what was approved, recomputes the root from the texts, trains a word chain on exactly those texts, and
-// registers it with its lineage.
+// train waits until what was approved is sealed, has a snapshot taken and its contents downloaded under a training ticket,
+// trains a word chain on exactly those texts, and registers it with its lineage.
 func (s *Story) train(ctx context.Context) error {
-	var ids []string
+	approved := 0
 	for _, c := range s.contributions {
 		if c.State == contribution.Approved {
-			ids = append(ids, c.ID)
+			approved++
 		}
 	}
-	if len(ids) == 0 {
+	if approved == 0 {
 		return errors.New("the validators approved nothing: too much of every contribution stands in another one")
 	}
+	s.Out.Progress("waiting for the seal")
+	if err := s.sealed(ctx, approved); err != nil {
+		return err
+	}
 	var err error
-	if _, err = do[seal.Head](ctx, s, s.curator, "seal:Append", seal.Append{Datanet: s.datanet, Contributions: ids}); err != nil {
+	if s.snapshot, err = do[snapshot.Snapshot](ctx, s, s.curator, take(snapshot.Named{Datanet: s.datanet, Number: 1})); err != nil {
 		return err
 	}
 	if err := s.everywhere(ctx); err != nil {
 		return err
 	}
-	s.snapshot, err = do[snapshot.Snapshot](ctx, s, s.curator, "snapshot:Take", snapshot.Named{Datanet: s.datanet, Number: 1})
-	if err != nil {
-		return err
-	}
-	if err := s.everywhere(ctx); err != nil {
-		return err
-	}
-	texts, err := s.opened(ctx, ids)
-	if err != nil {
-		return err
-	}
-	s.Out.Held("Snapshot 1 of %s: root %s…, the same on every peer, and", s.datanet, s.snapshot.Root.String()[:16])
-	s.Out.Say("recomputed from the %s, salts and accounts that it names.", plural(int(s.snapshot.Records), "text", "texts"))
-
+	s.Out.Say("%s's gateway sealed what was approved by itself, and the curator took snapshot 1: root %s….", s.curator.account.MSP(), s.snapshot.Root.String()[:16])
 	if err := s.license(ctx); err != nil {
 		return err
 	}
+	s.Out.Progress("downloading what the ticket opens")
+	texts, err := s.download(ctx)
+	if err != nil {
+		return err
+	}
+	s.Out.Held("Under the ticket the developer's gateway released and fetched the %s of the snapshot, byte for byte as they were", plural(int(s.snapshot.Records), "text", "texts"))
+	s.Out.Say("uploaded, and opened the commitments from which every gateway has the same root.")
+
 	s.Out.Progress("training")
 	var records [][]byte
 	for _, c := range texts {
@@ -91,6 +92,36 @@ func (s *Story) train(ctx context.Context) error {
 	return s.everywhere(ctx)
 }
 
+// sealPatience is how long the gateway's sequencer may take.
+const sealPatience = time.Minute
+
+// sealed follows the events of the datanet until as many contributions are sealed.
+func (s *Story) sealed(ctx context.Context, count int) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, sealPatience, errors.New("the sequencer of "+s.curator.account.MSP()+"'s gateway seals nothing: see its log with \"datanet network logs\""))
+	defer cancel()
+	// From the first block on, so that a seal that is there already is an event too.
+	for event, err := range s.curator.client.Events(ctx, url.Values{"kind": {"seal"}, "datanet": {s.datanet}}, "0.0") {
+		if err != nil {
+			return errors.Join(err, context.Cause(ctx))
+		}
+		var change struct {
+			Block uint64 `json:"block"`
+		}
+		if err := ledger.DecodeAnswer(event.Data, &change); err != nil {
+			return err
+		}
+		s.reached(change.Block + 1)
+		head, err := read[seal.Head](ctx, s, s.curator, client.Path("datanets", s.datanet, "seal"))
+		if err != nil {
+			return err
+		}
+		if head.Count >= int64(count) {
+			return nil
+		}
+	}
+	return errors.New("the events of the curator's gateway ended")
+}
+
 // The training ticket.
 const (
 	purpose   = licence.CommercialService
@@ -100,54 +131,77 @@ const (
 // license has the developer ask for a training ticket: without a grant of the datanet's owner, which the ledger refuses,
 // and with one. What it says is frozen then.
 func (s *Story) license(ctx context.Context) error {
-	open := ticket.Open{ID: newID(), Snapshots: []snapshot.Named{s.snapshot.Named}, Purpose: purpose}
-	_, err := do[ticket.Ticket](ctx, s, s.trainer, "ticket:Open", open)
-	var fault *ledger.Fault
-	if !errors.As(err, &fault) || fault.Code != ledger.CodeLicence {
-		return fmt.Errorf("a ticket without a grant: expected a refusal by the licence, got %w", cmp.Or(err, errors.New("a ticket")))
+	open := ticket.Open{ID: client.NewID(), Snapshots: []snapshot.Named{s.snapshot.Named}, Purpose: purpose}
+	_, err := do[ticket.Ticket](ctx, s, s.trainer, openTicket(open))
+	if !client.IsCode(err, string(ledger.CodeLicence)) {
+		return fmt.Errorf("a ticket without a grant: expected a refusal by the licence, the answer was: %w", orAccepted(err))
 	}
-	grant := access.Terms{Named: access.Named{Datanet: s.datanet, ID: newID()}, Grantee: s.trainer.account.MSP(), Purposes: []licence.Purpose{purpose},
+	terms := access.Terms{Named: access.Named{Datanet: s.datanet, ID: client.NewID()}, Grantee: s.trainer.account.MSP(), Purposes: []licence.Purpose{purpose},
 		Expires: time.Now().UTC().Truncate(time.Second).Add(grantTerm)}
-	if _, err := do[access.Grant](ctx, s, s.curator, "access:Grant", grant); err != nil {
+	if _, err := do[access.Grant](ctx, s, s.curator, grant(terms)); err != nil {
 		return err
 	}
 	if err := s.everywhere(ctx); err != nil {
 		return err
 	}
-	open.Grants = []ticket.GrantName{{Datanet: s.datanet, ID: grant.ID}}
-	if s.ticket, err = do[ticket.Ticket](ctx, s, s.trainer, "ticket:Open", open); err != nil {
+	open.Grants = []ticket.GrantName{{Datanet: s.datanet, ID: terms.ID}}
+	if s.ticket, err = do[ticket.Ticket](ctx, s, s.trainer, openTicket(open)); err != nil {
 		return err
 	}
 	s.Out.Held("Without a licence grant of %s there is no training ticket. With one, for %s,", ledger.Owner(s.datanet), purpose)
-	s.Out.Say("%s holds a ticket on the snapshot until %s.", s.trainer.account, s.ticket.Expires.Format(time.DateOnly))
+	s.Out.Say("%s holds a ticket on the snapshot until %s.", short(s.trainer.account), s.ticket.Expires.Format(time.DateOnly))
 	return s.everywhere(ctx)
 }
 
-// opened reads the snapshot's contributions from the archive, in the order of sealing, and checks that they are what its
-// root stands for on every peer.
-func (s *Story) opened(ctx context.Context, ids []string) (attribution.Corpus, error) {
+// download reads what the ticket opens at the developer's gateway, in the order of sealing, and checks that it is what the
+// contributors uploaded, and what the snapshot's root stands for at every gateway.
+func (s *Story) download(ctx context.Context) (attribution.Corpus, error) {
+	uploaded := map[string]*registered{}
+	for _, c := range s.contributions {
+		uploaded[c.ID] = c
+	}
 	var texts attribution.Corpus
 	var leaves []merkle.Hash
-	for _, id := range ids {
-		d, err := s.archive.dossier(id)
+	for record, err := range s.trainer.client.Records(ctx, client.SnapshotContentPath(s.ticket.ID, s.datanet), s.after(nil)) {
 		if err != nil {
 			return nil, err
 		}
-		leaf, err := attribution.SnapshotLeaf(id, string(d.Contributor), attribution.Commit(d.Salt, d.Records))
-		if err != nil {
-			return nil, err
+		if record.Record == 0 {
+			c, err := read[contribution.Contribution](ctx, s, s.trainer, client.Path("datanets", s.datanet, "contributions", record.Contribution))
+			if err != nil {
+				return nil, err
+			}
+			var commitment merkle.Hash
+			if err := commitment.UnmarshalText([]byte(c.Commitment)); err != nil {
+				return nil, fmt.Errorf("commitment of contribution %s: %w", c.ID, err)
+			}
+			leaf, err := attribution.SnapshotLeaf(c.ID, string(c.Contributor), commitment)
+			if err != nil {
+				return nil, err
+			}
+			leaves = append(leaves, leaf)
+			texts = append(texts, attribution.Contribution{ID: c.ID, Account: string(c.Contributor)})
 		}
-		leaves = append(leaves, leaf)
-		texts = append(texts, attribution.Contribution{ID: id, Account: string(d.Contributor), Records: d.Records})
+		last := len(texts) - 1
+		if last < 0 || texts[last].ID != record.Contribution || len(texts[last].Records) != record.Record {
+			return nil, fmt.Errorf("record %d of contribution %s is out of order", record.Record, record.Contribution)
+		}
+		texts[last].Records = append(texts[last].Records, []byte(record.Text))
+	}
+	for _, c := range texts {
+		from, known := uploaded[c.ID]
+		if !known || !slices.EqualFunc(c.Records, from.records, bytes.Equal) {
+			return nil, fmt.Errorf("the records of contribution %s are not those that were uploaded", c.ID)
+		}
 	}
 	root := attribution.SnapshotRoot(leaves)
 	for _, witness := range s.witnesses() {
-		held, err := fabric.Query[snapshot.Snapshot](ctx, witness.client, witness.account.MSP(), "snapshot:Get", s.snapshot.Named)
+		held, err := read[snapshot.Snapshot](ctx, s, witness, snapshotPath(s.snapshot.Named))
 		if err != nil {
-			return nil, fmt.Errorf("snapshot on the peer of %s: %w", witness.account.MSP(), err)
+			return nil, err
 		}
 		if held.Root != root {
-			return nil, fmt.Errorf("the texts have the root %s, the peer of %s holds %s", root, witness.account.MSP(), held.Root)
+			return nil, fmt.Errorf("the texts have the root %s, the gateway of %s holds %s", root, witness.account.MSP(), held.Root)
 		}
 	}
 	return texts, nil
@@ -156,7 +210,7 @@ func (s *Story) opened(ctx context.Context, ids []string) (attribution.Corpus, e
 // register registers the model under a name that is free, checks the lineage that the ledger gives it, and publishes
 // what its use costs.
 func (s *Story) register(ctx context.Context, artifact []byte, records [][]byte) error {
-	name, err := s.freeName(ctx, "model:Get", s.trainer.account.MSP()+"/word-chain", func(name string) any { return model.Named{Name: name, Version: "1.0"} })
+	name, err := s.freeName(ctx, s.trainer, s.trainer.account.MSP()+"/word-chain", func(name string) string { return client.Path("models", name, "versions", "1.0") })
 	if err != nil {
 		return err
 	}
@@ -175,9 +229,9 @@ func (s *Story) register(ctx context.Context, artifact []byte, records [][]byte)
 		return err
 	}
 	manifestDigest := sha256.Sum256(manifest)
-	s.model, err = do[model.Model](ctx, s, s.trainer, "model:Register", model.Register{
+	s.model, err = do[model.Model](ctx, s, s.trainer, register(model.Register{
 		Named: model.Named{Name: name, Version: "1.0"}, Tickets: []string{s.ticket.ID}, Bases: []model.Named{}, Artifacts: []string{hex.EncodeToString(digest[:])},
-		Manifest: hex.EncodeToString(manifestDigest[:]), Purpose: purpose, Corpus: corpus, DerivativePpm: derivativePpm})
+		Manifest: hex.EncodeToString(manifestDigest[:]), Purpose: purpose, Corpus: corpus, DerivativePpm: derivativePpm}))
 	if err != nil {
 		return err
 	}
@@ -187,13 +241,13 @@ func (s *Story) register(ctx context.Context, artifact []byte, records [][]byte)
 	if err := s.everywhere(ctx); err != nil {
 		return err
 	}
-	fees, err := fabric.Query[schedule.Version](ctx, s.trainer.client, s.trainer.account.MSP(), "schedule:Get", ledger.Nothing{})
+	fees, err := read[schedule.Version](ctx, s, s.trainer, client.Path("schedule"))
 	if err != nil {
 		return err
 	}
 	left := money.Million - s.model.Due.DataPpm - s.model.Due.ValidatorsPpm - fees.PlatformPpm
-	s.card, err = do[model.Card](ctx, s, s.trainer, "model:Publish", model.Publish{Named: s.model.Named, Card: 1,
-		PriceIn: priceIn, PriceOut: priceOut, Host: s.host.account, HostPpm: left / 4, OwnerPpm: left - left/4})
+	s.card, err = do[model.Card](ctx, s, s.trainer, publish(model.Publish{Named: s.model.Named, Card: 1,
+		PriceIn: priceIn, PriceOut: priceOut, Host: s.host.account, HostPpm: left / 4, OwnerPpm: left - left/4}))
 	return err
 }
 

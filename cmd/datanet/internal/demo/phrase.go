@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/money"
 )
 
@@ -12,6 +13,15 @@ func credits(a money.Amount) string { return amount(a) + " credits" }
 
 // amount is the same in a table.
 func amount(a money.Amount) string { return fmt.Sprintf("%d.%06d", a/credit, a%credit) }
+
+// short is an account without most of its pseudonym; people.json has the whole.
+func short(a ledger.Account) string {
+	msp, enrolment, _ := strings.Cut(string(a), ":")
+	if len(enrolment) != 32 {
+		return string(a)
+	}
+	return msp + ":" + enrolment[:8] + "…"
+}
 
 // percent is a part in ppm as people read it, rounded down to hundredths.
 func percent(ppm int) string {

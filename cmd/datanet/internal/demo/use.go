@@ -28,6 +28,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/token"
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/narration"
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/wordchain"
+	"github.com/datanet-consortium/datanet/gateway/client"
 )
 
 // What an answer costs, in micro-credits per 1,000 canonical tokens, and how long it is.
@@ -195,13 +196,13 @@ func (s *Story) settle(ctx context.Context) error {
 		return err
 	}
 	s.Out.Say("%s prepaid a session with %s. The answers touched no ledger: one voucher covers all %d of them.",
-		s.reader.account, credits(opened.Escrow), len(s.answers))
+		short(s.reader.account), credits(opened.Escrow), len(s.answers))
 	presented, total, err := s.vouch(spending, opened)
 	if err != nil {
 		return err
 	}
 	presented.Close = true
-	claimed, err := do[claim.Claim](ctx, s, s.host, "claim:Settle", claim.Settle{ID: newID(), Model: opened.Model, Card: opened.Card, Sessions: []session.Presented{presented}})
+	claimed, err := do[claim.Claim](ctx, s, s.host, settleClaim(claim.Settle{ID: client.NewID(), Model: opened.Model, Card: opened.Card, Sessions: []session.Presented{presented}}))
 	if err != nil {
 		return err
 	}
@@ -230,30 +231,28 @@ func (s *Story) settle(ctx context.Context) error {
 		if after[to]-before[to] != due[to] {
 			return fmt.Errorf("%s was to get %s and holds %s more", to, credits(due[to]), credits(after[to]-before[to]))
 		}
-		rows = append(rows, []string{s.named(to), string(to), amount(due[to]), s.reason(to, data)})
+		rows = append(rows, []string{s.named(to), short(to), amount(due[to]), s.reason(to, data)})
 	}
 	if sum != total || before[s.reader.account]-after[s.reader.account] != total {
 		return fmt.Errorf("%s were due, %s were paid out, and the consumer paid %s", credits(total), credits(sum), credits(before[s.reader.account]-after[s.reader.account]))
 	}
 	s.Out.Table(rows)
 	s.Out.Held("%s paid %s for %d answers, and %s that it had not used were back at once. Everyone holds exactly that much more,",
-		s.reader.account, credits(total), len(s.answers), credits(claimed.Rest))
+		short(s.reader.account), credits(total), len(s.answers), credits(claimed.Rest))
 	s.Out.Say("and the poets' parts, which %s confirmed before they were paid, are those that the receipts give.", sentence(claimed.Attestors))
-	return s.redeem(ctx, released, data)
+	return s.payOut(ctx, released, data)
 }
 
 // open opens a session of the consumer under the model's rate card, with twice what the answers cost.
 func (s *Story) open(ctx context.Context) (ed25519.PrivateKey, session.Session, error) {
 	source := token.Source{}
-	err := pages(ctx, s.reader, "token:Credits", func(page ledger.PageRequest) any { return token.Listing{Account: s.reader.account, PageRequest: page} },
-		func(c token.Credit) error {
-			if len(source.Credits) < token.MaxCredits {
-				source.Credits = append(source.Credits, c.ID)
-			}
-			return nil
-		})
-	if err != nil {
-		return nil, session.Session{}, err
+	for c, err := range client.All[token.Credit](ctx, s.reader.client, accountPath(s.reader.account, "credits"), s.after(nil)) {
+		if err != nil {
+			return nil, session.Session{}, err
+		}
+		if source.Credits = append(source.Credits, c.ID); len(source.Credits) == token.MaxCredits {
+			break
+		}
 	}
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -267,9 +266,9 @@ func (s *Story) open(ctx context.Context) (ed25519.PrivateKey, session.Session, 
 	for _, a := range s.answers {
 		escrow += 2 * a.Fee
 	}
-	opened, err := do[session.Session](ctx, s, s.reader, "session:Open", session.Open{Name: newID(), Source: source, Terms: session.Terms{
+	opened, err := do[session.Session](ctx, s, s.reader, openSession(session.Open{Name: client.NewID(), Source: source, Terms: session.Terms{
 		Model: model.CardName{Named: s.model.Named, Card: s.card.Card}, Card: s.card.Digest, Host: s.host.account, Key: key, Window: len(s.answers),
-		Expires: time.Now().UTC().Truncate(time.Second).Add(48 * time.Hour), Grace: use.MinGrace, Disclosure: use.DiscloseSample, Escrow: escrow}})
+		Expires: time.Now().UTC().Truncate(time.Second).Add(48 * time.Hour), Grace: use.MinGrace, Disclosure: use.DiscloseSample, Escrow: escrow}}))
 	if err != nil {
 		return nil, opened, err
 	}
@@ -310,15 +309,17 @@ func (s *Story) confirm(ctx context.Context, c claim.Claim) (tx string, data map
 		return "", nil, err
 	}
 	vote := claim.Vote{Scope: c.Scope, Revisions: []int{s.snapshot.Revision}, Table: table, Rate: use.All}
-	for _, msp := range c.Attestors {
-		if _, err := do[claim.Slot](ctx, s, s.validators[msp], "claim:Attest", claim.Attest{Named: c.Named, Vote: vote}); err != nil {
-			return "", nil, err
-		}
+	err = atOnce(ctx, len(c.Attestors), func(ctx context.Context, i int) error {
+		_, err := do[claim.Slot](ctx, s, s.validators[c.Attestors[i]], attest(claim.Attest{Named: c.Named, Vote: vote}))
+		return err
+	})
+	if err != nil {
+		return "", nil, err
 	}
 	if err := s.everywhere(ctx); err != nil {
 		return "", nil, err
 	}
-	done, err := do[claim.Claim](ctx, s, s.host, "claim:Release", claim.Release{Named: c.Named, Page: page})
+	done, err := do[claim.Claim](ctx, s, s.host, release(claim.Release{Named: c.Named, Page: page}))
 	if err != nil {
 		return "", nil, err
 	}
@@ -368,25 +369,26 @@ func (s *Story) reason(a ledger.Account, data map[ledger.Account]money.Amount) s
 	return plural(spans, "span", "spans") + " in the answers"
 }
 
-// holdings is what everyone with a part in a settlement has, as the consumer's peer tells it.
+// holdings is what everyone with a part in a settlement has, as the consumer's gateway tells it.
 func (s *Story) holdings(ctx context.Context) (map[ledger.Account]money.Amount, error) {
 	accounts := []ledger.Account{s.reader.account, s.trainer.account, s.host.account, s.platform.account, ledger.PoolAccount(s.datanet)}
 	for _, poet := range s.poets {
 		accounts = append(accounts, poet.account)
 	}
+	amounts := make([]money.Amount, len(accounts))
+	err := atOnce(ctx, len(accounts), func(ctx context.Context, i int) (err error) {
+		amounts[i], err = s.holding(ctx, s.reader, accounts[i])
+		return err
+	})
 	held := map[ledger.Account]money.Amount{}
-	for _, a := range accounts {
-		amount, err := s.holding(ctx, s.reader, a)
-		if err != nil {
-			return nil, err
-		}
-		held[a] = amount
+	for i, a := range accounts {
+		held[a] = amounts[i]
 	}
-	return held, nil
+	return held, err
 }
 
-// redeem pays out the poet who earned most: the credits go into escrow until the issuer acknowledges payment.
-func (s *Story) redeem(ctx context.Context, released string, data map[ledger.Account]money.Amount) error {
+// payOut pays out the poet who earned most: the credits go into escrow until the issuer acknowledges payment.
+func (s *Story) payOut(ctx context.Context, released string, data map[ledger.Account]money.Amount) error {
 	var poet *person
 	var earned money.Amount
 	for _, p := range s.poets {
@@ -398,15 +400,15 @@ func (s *Story) redeem(ctx context.Context, released string, data map[ledger.Acc
 		s.Out.Say("No span was long enough to pay a poet: the data part went to the pool.")
 		return nil
 	}
-	escrowed, err := do[token.Redemption](ctx, s, poet, "token:Redeem", token.Redeem{ID: newID(), Amount: earned, Source: token.Source{Credits: []string{released}}})
+	escrowed, err := do[token.Redemption](ctx, s, poet, redeem(token.Redeem{ID: client.NewID(), Amount: earned, Source: token.Source{Credits: []string{released}}}))
 	if err != nil {
 		return err
 	}
 	if err := s.everywhere(ctx); err != nil {
 		return err
 	}
-	done, err := do[token.Redemption](ctx, s, s.issuer, "token:Acknowledge", token.Acknowledgement{
-		RedemptionName: token.RedemptionName{Account: poet.account, ID: escrowed.ID}, Reference: "demo-" + escrowed.ID[:8]})
+	done, err := do[token.Redemption](ctx, s, s.issuer, acknowledge(token.Acknowledgement{
+		RedemptionName: token.RedemptionName{Account: poet.account, ID: escrowed.ID}, Reference: "demo-" + escrowed.ID[:8]}))
 	if err != nil {
 		return err
 	}
