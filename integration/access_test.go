@@ -257,7 +257,7 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 		return claim.Settle{ID: freshID(), Model: opened.Model, Card: inForce.Digest, Sessions: []session.Presented{spending.present(t, paid.Session, n, amount)}}
 	}
 	sealedSecret := sampling.Named{MSP: poets, ID: freshID()}
-	submit(poet(ledger.Operator), "sampling:Register", sampling.Register{ID: sealedSecret.ID})
+	submit(poet(ledger.Operator), "sampling:Register", sampling.Register{ID: sealedSecret.ID, Commitment: inForce.Digest})
 	settled := settlement(1, 10_000)
 	submit(poet(ledger.Host), "claim:Settle", settled)
 	claimed := claim.Named{Host: accountOf(poet(ledger.Host)), ID: settled.ID}
@@ -352,7 +352,7 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 		"claim:Attest":  claim.Attest{Named: claimed, Vote: claim.Vote{Scope: due.Scope, Revisions: []int{1}, Table: table, Rate: use.All}},
 		"claim:Object":  claim.Object{Named: claimed, Difference: claim.Difference{Finding: "fee"}},
 		"claim:Release": claim.Release{Named: claimed, Page: payments}, "claim:Get": claimed, "claim:List": claim.Listing{Host: claimed.Host},
-		"sampling:Register": sampling.Register{ID: someID}, "sampling:Reveal": sampling.Reveal{ID: freshID(), Secret: hash},
+		"sampling:Register": sampling.Register{ID: someID, Commitment: inForce.Digest}, "sampling:Reveal": sampling.Reveal{ID: freshID(), Secret: hash},
 		"sampling:Get": sealedSecret, "sampling:List": sampling.Listing{MSP: poets},
 		"pool:Draw":    pools.Draw{Named: payingOut, Draw: someID, Credits: []string{collected.Items[0].ID}},
 		"pool:Release": pools.Release{Named: payingOut, Page: payments}, "pool:Get": payingOut, "pool:List": pools.Listing{Datanet: collection.Name},

@@ -231,6 +231,9 @@ func CheckDecision(r ledger.Reader, d Decision) error {
 		f := ledger.AsFault(err)
 		return f.At("params." + f.Field)
 	}
+	if d.Table == (merkle.Hash{}) {
+		return ledger.Invalid("params.table", "is missing")
+	}
 	c, err := load(r, d.Named)
 	switch {
 	case err != nil:

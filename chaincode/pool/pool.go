@@ -67,6 +67,9 @@ func CheckPay(r ledger.Reader, p Pay) error {
 	if p.Amount == 0 {
 		return ledger.Invalid("params.amount", "must be positive")
 	}
+	if p.Table == (merkle.Hash{}) {
+		return ledger.Invalid("params.table", "is missing")
+	}
 	there, found, err := ledger.Load[Payout](r, key(p.Named))
 	if err == nil && found && there.Short+there.Left != p.Amount {
 		err = ledger.Refuse(ledger.CodeExists, "the pay-out %s exists and has %v left to pay", p.ID, there.Short+there.Left).At("params.id")

@@ -49,7 +49,12 @@ type Register struct {
 	Commitment merkle.Hash `json:"commitment"`
 }
 
-func (r Register) Validate() error { return ledger.ValidID("id", r.ID) }
+func (r Register) Validate() error {
+	if r.Commitment == (merkle.Hash{}) {
+		return ledger.Invalid("commitment", "is missing")
+	}
+	return ledger.ValidID("id", r.ID)
+}
 
 // Reveal is the request that shows a secret of the caller's organisation.
 type Reveal struct {

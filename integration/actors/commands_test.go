@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -474,6 +475,15 @@ func (s *stage) crash(ts *testscript.TestScript, neg bool, args []string) {
 	process, err := s.process(args[0])
 	ts.Check(err)
 	ts.Check(process.Kill())
+	// The supervisor has to notice before it can heal.
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(answerLimit); time.Now().Before(deadline); <-ticker.C {
+		if _, err := s.process(args[0]); err != nil {
+			return
+		}
+	}
+	ts.Fatalf("%s still runs", args[0])
 }
 
 func (s *stage) heal(ts *testscript.TestScript, neg bool, args []string) {
