@@ -44,28 +44,28 @@ func TestPoliciesSurviveTheirFabricForm(t *testing.T) {
 		members := []string{"AMSP", "BMSP", "CMSP", "DMSP", "EMSP", "FMSP", "GMSP"}[:n]
 		owner := rapid.SampledFrom(members).Draw(t, "owner")
 		p := ledger.SlotPolicy(owner, members)
-		first, err := encodePolicy(p)
+		first, err := EncodePolicy(p)
 		require.NoError(t, err)
-		again, err := encodePolicy(p)
+		again, err := EncodePolicy(p)
 		require.NoError(t, err)
 		require.Equal(t, first, again)
-		back, err := decodePolicy(first)
+		back, err := DecodePolicy(first)
 		require.NoError(t, err)
 		require.True(t, p.Equal(back), "%+v came back as %+v", p, back)
 	})
 }
 
 func FuzzDecodePolicy(f *testing.F) {
-	seed, _ := encodePolicy(ledger.SlotPolicy("AMSP", []string{"AMSP", "BMSP", "CMSP"}))
+	seed, _ := EncodePolicy(ledger.SlotPolicy("AMSP", []string{"AMSP", "BMSP", "CMSP"}))
 	f.Add(seed)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := decodePolicy(data)
+		p, err := DecodePolicy(data)
 		if err != nil {
 			return
 		}
-		again, err := encodePolicy(p)
+		again, err := EncodePolicy(p)
 		require.NoError(t, err)
-		back, err := decodePolicy(again)
+		back, err := DecodePolicy(again)
 		require.NoError(t, err)
 		require.True(t, p.Equal(back))
 	})

@@ -13,9 +13,9 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
 
-// encodePolicy writes a key policy as Fabric stores it, a SignaturePolicyEnvelope over the organisations' peer role.
+// EncodePolicy writes a key policy as Fabric stores it, a SignaturePolicyEnvelope over the organisations' peer role.
 // Equal policies give equal bytes.
-func encodePolicy(p ledger.Policy) ([]byte, error) {
+func EncodePolicy(p ledger.Policy) ([]byte, error) {
 	var orgs []string
 	collect(p, &orgs)
 	slices.Sort(orgs)
@@ -53,9 +53,9 @@ func encodeRule(p ledger.Policy, orgs []string) *common.SignaturePolicy {
 		NOutOf: &common.SignaturePolicy_NOutOf{N: int32(p.N), Rules: rules}}}
 }
 
-// decodePolicy reads a key policy. Anything but rules over peer roles is an error: nobody but this chaincode sets
+// DecodePolicy reads a key policy. Anything but rules over peer roles is an error: nobody but this chaincode sets
 // them.
-func decodePolicy(data []byte) (ledger.Policy, error) {
+func DecodePolicy(data []byte) (ledger.Policy, error) {
 	env := &common.SignaturePolicyEnvelope{}
 	if err := proto.Unmarshal(data, env); err != nil {
 		return ledger.Policy{}, fmt.Errorf("not a signature policy: %w", err)

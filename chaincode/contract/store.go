@@ -89,7 +89,7 @@ func (s *store) KeyPolicy(key ledger.Key) (ledger.Policy, bool, error) {
 	if err != nil || len(data) == 0 {
 		return ledger.Policy{}, false, err
 	}
-	p, err := decodePolicy(data)
+	p, err := DecodePolicy(data)
 	if err != nil {
 		return ledger.Policy{}, false, fmt.Errorf("policy of %s: %w", key, err)
 	}
@@ -149,7 +149,7 @@ func applyWrite(stub shim.ChaincodeStubInterface, w ledger.Write) error {
 		}
 	}
 	if w.Policy != nil {
-		data, err := encodePolicy(*w.Policy)
+		data, err := EncodePolicy(*w.Policy)
 		if err != nil {
 			return err
 		}

@@ -43,6 +43,8 @@ type Transaction struct {
 	Event         *ledger.Event
 	// Writes are those in our chaincode's state, by key, each key once. They took effect if the transaction is valid.
 	Writes []Write
+	// Guards are the key policies that it sets in our chaincode's state, by key, each key once, likewise.
+	Guards []Guard
 }
 
 // Valid tells whether the transaction took effect.
@@ -68,6 +70,14 @@ type Write struct {
 	Key    ledger.Key
 	Value  []byte
 	Delete bool
+}
+
+// Guard is a new endorsement policy of a key, or its removal.
+type Guard struct {
+	Key ledger.Key
+	// Policy is as the state holds it, nil when it is removed; contract.DecodePolicy reads those that the rules set. It
+	// has no effect on a key that is absent after the transaction, and is dropped with the key.
+	Policy []byte
 }
 
 // Decoder decodes the blocks of a channel for one chaincode. It is not safe for concurrent use.

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/datanet-consortium/datanet/chaincode/contract"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/memledger"
 	"github.com/datanet-consortium/datanet/gateway/block"
@@ -21,8 +22,11 @@ var sent = memledger.Envelope{
 	Response: []byte(`{"ok":1}`),
 	Event:    &ledger.Event{Name: "token.transferred/1", Payload: []byte(`{}`)},
 	Transaction: memledger.Transaction{Writes: []memledger.Write{
-		{Key: "\x00b\x00", Value: []byte("2")}, {Key: "\x00a\x00", Delete: true}, {Key: "\x00c\x00"}}},
+		{Key: "\x00b\x00", Value: []byte("2")}, {Key: "\x00a\x00", Delete: true}, {Key: "\x00c\x00"}},
+		Policies: []memledger.PolicyWrite{{Key: "\x00b\x00", Policy: &policy}, {Key: "\x00a\x00"}}},
 }
+
+var policy = ledger.SlotPolicy("AMSP", []string{"AMSP", "BMSP", "CMSP"})
 
 func chain() *blocktest.Chain {
 	c := blocktest.New("datanet")
@@ -48,13 +52,16 @@ func TestDecode(t *testing.T) {
 	require.NoError(t, err)
 	genesis, err := d.Decode(c.Blocks[0])
 	require.NoError(t, err)
+	parameter, err := contract.EncodePolicy(policy)
+	require.NoError(t, err)
 	want := block.Transaction{
 		ID: "tx1", Code: "VALID", Time: sent.Proposal.Time, Creator: block.Creator{MSP: "AMSP", Enrolment: "ann"},
 		Function: "token:Transfer", Document: sent.Proposal.Document, Response: sent.Response, Event: sent.Event,
 		Writes: []block.Write{{Key: "\x00a\x00", Delete: true}, {Key: "\x00b\x00", Value: []byte("2")}, {Key: "\x00c\x00", Delete: true}},
+		Guards: []block.Guard{{Key: "\x00a\x00"}, {Key: "\x00b\x00", Policy: parameter}},
 	}
 
-	t.Run("a transaction is read whole, its writes by key", func(t *testing.T) { require.Equal(t, want, b.Transactions[0]) })
+	t.Run("a transaction is read whole, its writes and policies by key", func(t *testing.T) { require.Equal(t, want, b.Transactions[0]) })
 	t.Run("the account is organisation and enrolment", func(t *testing.T) {
 		require.Equal(t, ledger.Account("AMSP:ann"), b.Transactions[0].Creator.Account())
 	})
@@ -131,6 +138,10 @@ func FuzzDecode(f *testing.F) {
 		for i, w := range writes {
 			require.Equal(t, w.Delete, len(w.Value) == 0)
 			require.True(t, i == 0 || writes[i-1].Key < w.Key)
+		}
+		guards := decoded.Transactions[0].Guards
+		for i, g := range guards {
+			require.True(t, i == 0 || guards[i-1].Key < g.Key)
 		}
 	})
 }

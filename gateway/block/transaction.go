@@ -96,7 +96,8 @@ func event(data []byte) *ledger.Event {
 	return &ledger.Event{Name: text(e.GetEventName()), Payload: e.GetPayload()}
 }
 
-// writes takes the writes in our chaincode's state; of several to one key the last one counts, as peers have it.
+// writes takes the writes and key policies in our chaincode's state; of several for one key the last one counts, as peers
+// have it.
 func (d *Decoder) writes(tx *Transaction, results []byte) error {
 	sets := &rwset.TxReadWriteSet{}
 	if err := unmarshal("read-write set", results, sets); err != nil {
@@ -119,18 +120,37 @@ func (d *Decoder) writes(tx *Transaction, results []byte) error {
 			}
 			tx.Writes = append(tx.Writes, write)
 		}
+		for _, w := range kv.GetMetadataWrites() {
+			tx.Guards = append(tx.Guards, Guard{Key: ledger.Key(w.GetKey()), Policy: policy(w)})
+		}
 	}
-	slices.SortStableFunc(tx.Writes, func(a, b Write) int { return strings.Compare(string(a.Key), string(b.Key)) })
-	latest := tx.Writes[:0]
-	for _, w := range tx.Writes {
-		if n := len(latest); n > 0 && latest[n-1].Key == w.Key {
-			latest[n-1] = w
+	tx.Writes = latest(tx.Writes, func(w Write) ledger.Key { return w.Key })
+	tx.Guards = latest(tx.Guards, func(g Guard) ledger.Key { return g.Key })
+	return nil
+}
+
+// policy is the endorsement policy in a key's metadata, nil when there is none: metadata replaces all that the key had.
+func policy(w *kvrwset.KVMetadataWrite) []byte {
+	for _, entry := range w.GetEntries() {
+		if entry.GetName() == peer.MetaDataKeys_VALIDATION_PARAMETER.String() && len(entry.GetValue()) > 0 {
+			return entry.GetValue()
+		}
+	}
+	return nil
+}
+
+// latest sorts by key and keeps the last of each.
+func latest[T any](all []T, key func(T) ledger.Key) []T {
+	slices.SortStableFunc(all, func(a, b T) int { return strings.Compare(string(key(a)), string(key(b))) })
+	kept := all[:0]
+	for _, one := range all {
+		if n := len(kept); n > 0 && key(kept[n-1]) == key(one) {
+			kept[n-1] = one
 			continue
 		}
-		latest = append(latest, w)
+		kept = append(kept, one)
 	}
-	tx.Writes = latest
-	return nil
+	return kept
 }
 
 // text is a client's words fit for a database: UTF-8 without U+0000.

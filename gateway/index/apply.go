@@ -84,7 +84,7 @@ func (x *Index) apply(ctx context.Context, blocks []block.Block) error {
 
 // batch is what some blocks bring, by table.
 type batch struct {
-	blocks, transactions, versions, movements [][]any
+	blocks, transactions, versions, policies, movements [][]any
 
 	entries map[ledger.Key]entry
 	deleted map[ledger.Key]bool // keys that were deleted at some moment, written again or not
@@ -110,6 +110,15 @@ func (b *batch) add(bl block.Block, digest [32]byte) {
 		}
 		for _, w := range tx.Writes {
 			b.addWrite(at, w)
+		}
+		for _, g := range tx.Guards {
+			if _, _, ok := g.Key.Split(); ok && len(g.Key) <= MaxKey {
+				var policy any // NULL
+				if g.Policy != nil {
+					policy = g.Policy
+				}
+				b.policies = append(b.policies, []any{[]byte(g.Key), int64(at), policy})
+			}
 		}
 	}
 }
@@ -186,6 +195,7 @@ func (b *batch) write(ctx context.Context, tx *database.Tx) error {
 		{statement{"INSERT INTO blocks (number, hash, digest) VALUES ", "(?, ?, ?)", ""}, b.blocks},
 		{statement{"INSERT INTO transactions (place, txid, time, msp, account, function, event, payload, code) VALUES ", "(?, ?, ?, ?, ?, ?, ?, ?, ?)", ""}, b.transactions},
 		{statement{"INSERT INTO versions (key, place, value) VALUES ", "(?, ?, ?)", ""}, b.versions},
+		{statement{"INSERT INTO policies (key, place, policy) VALUES ", "(?, ?, ?)", ""}, b.policies},
 		{statement{"INSERT INTO movements (account, place, key) VALUES ", "(?, ?, ?)", ""}, b.movements},
 		{statement{"DELETE FROM entries WHERE key IN (", "?", ")"}, deleted},
 		{statement{"INSERT INTO entries (key, kind, datanet, organisation, account, state, parent, number, created, changed) VALUES ", "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

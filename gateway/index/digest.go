@@ -9,13 +9,15 @@ import (
 )
 
 // digestTag names the format of [chain].
-const digestTag = "DATANET-INDEX/1"
+const digestTag = "DATANET-INDEX/2"
 
 // chain is the digest after a block: SHA-256 over
 //
 //	tag ‖ digest before ‖ block number ‖ number of valid transactions ‖ for each of them, in order:
 //	    transaction id ‖ event's name ‖ event's payload ‖ number of writes ‖ for each of them, by key:
 //	        key ‖ 1 if it deletes, else 0 ‖ value
+//	    number of key policies set ‖ for each of them, by key:
+//	        key ‖ policy, empty if it is removed
 //
 // where numbers are 8 bytes, big-endian, and each string of bytes follows its length. It depends on the blocks alone,
 // so it is the same for every organisation, and says nothing about SQL.
@@ -57,6 +59,11 @@ func digestTransaction(h hash.Hash, tx block.Transaction) {
 			h.Write([]byte{0})
 		}
 		field(h, w.Value)
+	}
+	number(h, uint64(len(tx.Guards)))
+	for _, g := range tx.Guards {
+		field(h, []byte(g.Key))
+		field(h, g.Policy)
 	}
 }
 

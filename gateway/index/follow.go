@@ -148,6 +148,10 @@ func gather(blocks <-chan block.Block) (batch []block.Block, ok bool) {
 				writes++
 				bytes += len(w.Key) + len(w.Value)
 			}
+			for _, g := range tx.Guards {
+				writes++
+				bytes += len(g.Key) + len(g.Policy)
+			}
 		}
 		if len(batch) == maxBlocks || writes >= maxWrites || bytes >= maxBytes {
 			return batch, true

@@ -3,6 +3,7 @@
 //	a peer's block ──block.Decoder──► transactions and their writes ──one SQL transaction──► blocks (checkpoint, digest)
 //	                                                                                        transactions
 //	                                                                                        versions (history)
+//	                                                                                        policies (of keys, likewise)
 //	                                                                                        entries (current state)
 //	                                                                                        movements (statements)
 //
@@ -137,7 +138,7 @@ func (x *Index) Reset(ctx context.Context) error {
 }
 
 func empty(ctx context.Context, tx *database.Tx) error {
-	for _, table := range []string{"blocks", "transactions", "versions", "entries", "movements"} {
+	for _, table := range []string{"blocks", "transactions", "versions", "policies", "entries", "movements"} {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM "+table); err != nil {
 			return err
 		}

@@ -7,9 +7,9 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
 
-// projectionVersion is that of the table below. A program with another one fills the index anew, so it changes with
-// every change to what [project] returns.
-const projectionVersion = "2"
+// projectionVersion is that of the table below, and of what else is taken from blocks. A program with another one fills
+// the index anew, so it changes with every change to what [project] returns.
+const projectionVersion = "3"
 
 // columns is what an entry is listed by; "" and nil stand for nothing.
 type columns struct {
@@ -135,8 +135,8 @@ var underDatanets = map[string]bool{"datanet-version": true, "page": true, "reti
 // running is, for the kinds that organisations have slots of, the state in which the slots count.
 var running = map[string]string{"contribution": "pending", "proposal": "open", "erasure": "erasing", "model": "registered"}
 
-// open is the state of a slot that nobody has filled.
-const open = "open"
+// OpenSlot is the state of a slot that nobody has filled.
+const OpenSlot = "open"
 
 // movementKinds are the kinds that make up an account's statement.
 var movementKinds = map[string]bool{"credit": true, "spend": true}
@@ -157,7 +157,7 @@ func byAccount(account string) columns {
 
 func slot(msp, by, filled string) columns {
 	if by == "" {
-		filled = open
+		filled = OpenSlot
 	}
 	return columns{Organisation: msp, Account: by, State: filled}
 }

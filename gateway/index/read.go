@@ -339,7 +339,7 @@ func (f Filter) choose(q *query) {
 		lookup = "state"
 	}
 	and("state", running[f.Kind])
-	q.and(`EXISTS (SELECT 1 FROM entries s WHERE s.parent = e.key AND s.organisation = ? AND s.state = ? AND s.number = e.number)`, f.Awaits, open)
+	q.and(`EXISTS (SELECT 1 FROM entries s WHERE s.parent = e.key AND s.organisation = ? AND s.state = ? AND s.number = e.number)`, f.Awaits, OpenSlot)
 }
 
 // prefix is what all keys of the list begin with. The filter's parts are valid.

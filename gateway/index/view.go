@@ -2,10 +2,12 @@ package index
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/datanet-consortium/datanet/chaincode/contract"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
 
@@ -63,6 +65,28 @@ func (v *View) Range(ctx context.Context, prefix, from ledger.Key, limit int) ([
 	// The keys with a prefix end where its last byte, which is U+0000, is followed by the next one.
 	end := append([]byte(prefix[:len(prefix)-1]), prefix[len(prefix)-1]+1)
 	return v.read(ctx, `v.key >= ? AND v.key < ?`, ` ORDER BY v.key`, []any{[]byte(from), end}, limit)
+}
+
+// KeyPolicy is the endorsement policy of a key; ok is false when the chaincode's own governs it. A policy that the rules
+// cannot have set is an error, as it is for a peer.
+func (v *View) KeyPolicy(ctx context.Context, key ledger.Key) (policy ledger.Policy, ok bool, err error) {
+	before := int64(placeOf(v.height, 0))
+	var stored []byte
+	err = v.index.db.QueryRowContext(ctx, `SELECT p.policy FROM policies p WHERE p.key = ? AND p.policy IS NOT NULL
+		AND p.place = (SELECT max(q.place) FROM policies q WHERE q.key = p.key AND q.place < ?)
+		AND (SELECT v.value IS NOT NULL FROM versions v WHERE v.key = p.key AND v.place <= p.place ORDER BY v.place DESC LIMIT 1)
+		AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.key = p.key AND v.place > p.place AND v.place < ? AND v.value IS NULL)`,
+		[]byte(key), before, before).Scan(&stored)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ledger.Policy{}, false, nil
+	}
+	if err != nil {
+		return ledger.Policy{}, false, fmt.Errorf("read the index: %w", err)
+	}
+	if policy, err = contract.DecodePolicy(stored); err != nil {
+		return ledger.Policy{}, false, fmt.Errorf("policy of %s: %w", key, err)
+	}
+	return policy, true, nil
 }
 
 // read reads the latest versions before the height.

@@ -73,9 +73,6 @@ func (c *call) evaluate(b *binding, document []byte) ([]byte, error) {
 func (c *call) over(view *index.View, function string, document []byte) ([]byte, error) {
 	over := &state{view: view, ctx: c.ctx(), channel: c.api.options.Channel, caller: callerOf(c.principal)}
 	outcome, err := c.api.registry.Execute(over, function, document)
-	if over.guarded {
-		return c.api.options.Peer.Evaluate(c.ctx(), function, document)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -147,9 +144,6 @@ type state struct {
 	ctx     context.Context
 	channel string
 	caller  ledger.Caller
-	// guarded is set when the function asked for the policy of a key, which the index does not keep: then only the peer,
-	// which has at least the blocks of the index, can answer.
-	guarded bool
 }
 
 func (s *state) TxID() string          { return strings.Repeat("0", 64) }
@@ -164,6 +158,5 @@ func (s *state) Range(prefix, from ledger.Key, limit int) ([]ledger.Entry, ledge
 }
 
 func (s *state) KeyPolicy(key ledger.Key) (ledger.Policy, bool, error) {
-	s.guarded = true
-	return ledger.Policy{}, false, fmt.Errorf("the index does not keep the policy of %s", key)
+	return s.view.KeyPolicy(s.ctx, key)
 }

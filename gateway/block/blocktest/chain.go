@@ -23,6 +23,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/datanet-consortium/datanet/chaincode/contract"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/memledger"
 )
@@ -91,6 +92,17 @@ func (c *Chain) Envelope(e *memledger.Envelope) []byte {
 	set := &kvrwset.KVRWSet{}
 	for _, w := range e.Transaction.Writes {
 		set.Writes = append(set.Writes, &kvrwset.KVWrite{Key: string(w.Key), Value: w.Value, IsDelete: w.Delete})
+	}
+	for _, p := range e.Transaction.Policies {
+		w := &kvrwset.KVMetadataWrite{Key: string(p.Key)}
+		if p.Policy != nil {
+			policy, err := contract.EncodePolicy(*p.Policy)
+			if err != nil {
+				panic(err)
+			}
+			w.Entries = []*kvrwset.KVMetadataEntry{{Name: peer.MetaDataKeys_VALIDATION_PARAMETER.String(), Value: policy}}
+		}
+		set.MetadataWrites = append(set.MetadataWrites, w)
 	}
 	results := &rwset.TxReadWriteSet{NsRwset: []*rwset.NsReadWriteSet{{Namespace: c.Chaincode, Rwset: marshal(set)}}}
 	id := &peer.ChaincodeID{Name: c.Chaincode, Version: "1"}
