@@ -135,7 +135,7 @@ func (l *library) keepUp(ctx context.Context, from *index.Index) {
 	asked := make(chan struct{}, 1)
 	var watching sync.WaitGroup
 	defer watching.Wait()
-	watching.Go(func() { erasures(ctx, from, asked) })
+	watching.Go(func() { watch(ctx, from, "erasure", asked) })
 	erase, clean := time.NewTicker(eraseEvery), time.NewTicker(cleanEvery)
 	defer erase.Stop()
 	defer clean.Stop()
@@ -165,14 +165,14 @@ func (l *library) erase(ctx context.Context) {
 	}
 }
 
-// erasures tells of changes of erasures from now on. What it misses, the next look finds.
-func erasures(ctx context.Context, from *index.Index, tell chan<- struct{}) {
+// watch tells of changes of a kind from now on. What it misses, the next look finds.
+func watch(ctx context.Context, from *index.Index, kind string, tell chan<- struct{}) {
 	at, err := from.Last(ctx)
 	for err == nil {
 		more := from.Notify()
 		var changes []index.Change
 		next := at
-		changes, next, err = from.Changes(ctx, at, index.ChangeFilter{Kind: "erasure"}, 1)
+		changes, next, err = from.Changes(ctx, at, index.ChangeFilter{Kind: kind}, 1)
 		if len(changes) > 0 {
 			select {
 			case tell <- struct{}{}:

@@ -278,6 +278,8 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	}
 	if s.content != nil {
 		work.Go(func() { s.content.keepUp(background, s.index) })
+		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
+		work.Go(func() { complete.run(background) })
 	}
 	if !s.config.ReadOnly && !s.config.Sequencer.Off {
 		work.Go(func() {
