@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/datanet-consortium/datanet/chaincode/account"
@@ -299,8 +300,8 @@ func (s *Story) operator(msp string) (*person, error) {
 // known is somebody who is enrolled.
 func (s *Story) known(part part, e enrolled) (*person, error) {
 	folder := s.archive.identity(e.Folder)
-	if e.Account.MSP() != part.msp {
-		return nil, fmt.Errorf("%s was told of another network: remove the folder", s.Folder)
+	if !slices.Contains(s.members, e.Account.MSP()) {
+		return nil, fmt.Errorf("%s is of another network: remove the folder", s.Folder)
 	}
 	p := &person{name: part.name, account: e.Account, signs: !e.Custody}
 	if e.Custody {
@@ -314,7 +315,7 @@ func (s *Story) known(part part, e enrolled) (*person, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.own, err = pki.NewIdentity(part.msp, id.Certificate, id.Key()); err != nil {
+	if p.own, err = pki.NewIdentity(e.Account.MSP(), id.Certificate, id.Key()); err != nil {
 		return nil, err
 	}
 	return s.as(p, id, "")

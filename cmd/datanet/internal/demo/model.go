@@ -81,7 +81,7 @@ func (s *Story) train(ctx context.Context) error {
 	if n, _ := s.engine.Size(); n != uint64(s.snapshot.Tokens) {
 		return fmt.Errorf("the corpus has %d tokens, the snapshot %d", n, s.snapshot.Tokens)
 	}
-	if err := s.register(ctx, artifact, records); err != nil {
+	if err := s.registerModel(ctx, artifact, records); err != nil {
 		return err
 	}
 	if err := s.archive.keep(s.artifact(), artifact); err != nil {
@@ -207,9 +207,9 @@ func (s *Story) download(ctx context.Context) (attribution.Corpus, error) {
 	return texts, nil
 }
 
-// register registers the model under a name that is free, checks the lineage that the ledger gives it, and publishes
+// registerModel registers the model under a name that is free, checks the lineage that the ledger gives it, and publishes
 // what its use costs.
-func (s *Story) register(ctx context.Context, artifact []byte, records [][]byte) error {
+func (s *Story) registerModel(ctx context.Context, artifact []byte, records [][]byte) error {
 	name, err := s.freeName(ctx, s.trainer, s.trainer.account.MSP()+"/word-chain", func(name string) string { return client.Path("models", name, "versions", "1.0") })
 	if err != nil {
 		return err

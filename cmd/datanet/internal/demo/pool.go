@@ -57,34 +57,51 @@ func (s *Story) contribute(ctx context.Context) error {
 	s.Out.Say("%s is a new datanet. %s validate;", s.datanet, sentence(validators))
 	s.Out.Say("%d equal votes of those who are not the contributor's decide.", quorum)
 
+	// A forgery has to be signed by somebody's own key.
+	forger := slices.IndexFunc(s.poets, func(p *person) bool { return p.own != nil })
+	if forger < 0 {
+		s.note("vote slots of a contribution, created by its member alone", "not tried: the gateways keep all contributors' keys")
+	}
 	s.Out.Progress("uploading")
 	s.contributions = make([]*registered, len(s.poets))
 	err = atOnce(ctx, len(s.poets), func(ctx context.Context, i int) (err error) {
-		var forgeries []forgery
-		if i == 0 {
-			forgeries = []forgery{{"vote slots of a contribution, created by its member alone", []string{s.poets[0].account.MSP()}}}
-		}
-		s.contributions[i], err = s.bring(ctx, s.poets[i], s.Corpus[i].Records, forgeries...)
+		s.contributions[i], err = s.bring(ctx, s.poets[i], s.Corpus[i].Records)
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	// One after another: whose text was registered first is its origin.
+	for i, c := range s.contributions {
+		s.Out.Progress("contribution %d of %d", i+1, len(s.contributions)+1)
+		var forgeries []forgery
+		if i == forger {
+			forgeries = []forgery{{"vote slots of a contribution, created by its member alone", []string{c.by.account.MSP()}}}
+		}
+		if err := s.register(ctx, c, forgeries...); err != nil {
+			return err
+		}
+	}
 	if err := s.everywhere(ctx); err != nil {
 		return err
 	}
 	copied := disguised(s.Corpus[0].Records)
-	_, err = s.bring(ctx, s.copyist, copied)
+	second, err := s.bring(ctx, s.copyist, copied)
+	if err == nil {
+		err = s.register(ctx, second)
+	}
 	if !client.IsCode(err, string(ledger.CodeExists)) || !strings.Contains(err.Error(), s.contributions[0].ID) {
 		return fmt.Errorf("a copy in other letters should have been refused with %s named, the answer was: %w", s.contributions[0].ID, orAccepted(err))
 	}
 	s.Out.Held("A copy of %s's poems under another account, in other letters, is refused: its fingerprint", s.Corpus[0].Name)
 	s.Out.Say("is that of %s. So the copyist adds a line.", s.contributions[0].ID)
-	again, err := s.bring(ctx, s.copyist, append(copied, []byte(ownLine)))
+	if second, err = s.bring(ctx, s.copyist, append(copied, []byte(ownLine))); err == nil {
+		err = s.register(ctx, second)
+	}
 	if err != nil {
 		return err
 	}
-	s.contributions = append(s.contributions, again)
+	s.contributions = append(s.contributions, second)
 	s.Out.Held("%s are registered by salted commitments: %s, %s. The texts lie encrypted in the gateways",
 		plural(len(s.contributions), "contribution", "contributions"), plural(s.total(func(c *registered) int64 { return c.Records }), "record", "records"),
 		plural(s.total(func(c *registered) int64 { return c.Tokens }), "token", "tokens"))
@@ -103,8 +120,8 @@ func (s *Story) total(of func(*registered) int64) int {
 // ownLine is what the copyist adds.
 const ownLine = "And this last line of all of them is truly my own."
 
-// bring uploads somebody's texts to the own gateway, each as a file of its own, and registers what the gateway prepared.
-func (s *Story) bring(ctx context.Context, by *person, records [][]byte, forgeries ...forgery) (*registered, error) {
+// bring uploads somebody's texts to the own gateway, each as a file of its own, and has it prepare their registration.
+func (s *Story) bring(ctx context.Context, by *person, records [][]byte) (*registered, error) {
 	upload := client.Upload{ID: client.NewID()}
 	for i, record := range records {
 		upload.Files = append(upload.Files, client.File{Name: fmt.Sprintf("%04d.txt", i+1), Bytes: int64(len(record))})
@@ -121,11 +138,15 @@ func (s *Story) bring(ctx context.Context, by *person, records [][]byte, forgeri
 	if prepared.Records != int64(len(records)) {
 		return nil, fmt.Errorf("the gateway found %d records in %d files of %s", prepared.Records, len(records), by.name)
 	}
-	c, err := guarded[contribution.Contribution](ctx, s, by, submit(contribution.Submit{Datanet: name.Datanet, ID: name.ID, Content: prepared.Content(provenance)}), forgeries...)
-	if err != nil {
-		return nil, err
-	}
-	return &registered{Contribution: c, by: by, records: records}, nil
+	c := &registered{by: by, records: records}
+	c.Submit = contribution.Submit{Datanet: name.Datanet, ID: name.ID, Content: prepared.Content(provenance)}
+	return c, nil
+}
+
+// register puts a contribution on the ledger.
+func (s *Story) register(ctx context.Context, c *registered, forgeries ...forgery) (err error) {
+	c.Contribution, err = guarded[contribution.Contribution](ctx, s, c.by, submit(c.Submit), forgeries...)
+	return err
 }
 
 // provenance is all that is known of a corpus from any folder: works in the public domain, so by authors dead for
