@@ -67,7 +67,7 @@ repetition; --after 0.0 begins with the first block.`,
 }
 
 func newTransaction() *cobra.Command {
-	command := &cobra.Command{Use: "transaction", Short: "Transactions: their outcome and what they wrote", Args: arguments(cobra.NoArgs)}
+	command := newGroup("transaction", "Transactions: their outcome and what they wrote")
 	show := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show a transaction, its outcome and what it wrote",

@@ -21,7 +21,7 @@ import (
 )
 
 func newIdentity() *cobra.Command {
-	command := &cobra.Command{Use: "identity", Short: "Your certificate and key, invitations, API keys", Args: arguments(cobra.NoArgs)}
+	command := newGroup("identity", "Your certificate and key, invitations, API keys")
 	command.AddCommand(newIdentityEnroll(), newIdentityRenew(), newIdentityShow(), newIdentityUse(), newIdentityInvite(), newIdentityKey())
 	return command
 }
@@ -361,7 +361,7 @@ func roleNames() []cobra.Completion {
 }
 
 func newIdentityKey() *cobra.Command {
-	command := &cobra.Command{Use: "key", Short: "API keys of your account, for other programs", Args: arguments(cobra.NoArgs)}
+	command := newGroup("key", "API keys of your account, for other programs")
 	command.AddCommand(newKeyCreate(), newKeyList(), newKeyRevoke())
 	return command
 }

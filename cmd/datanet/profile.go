@@ -132,7 +132,7 @@ func connect(command *cobra.Command) (*client.Client, error) {
 	}
 	identity, err := client.LoadIdentity(p.Identity)
 	if err != nil {
-		return nil, err
+		return nil, usageError{err}
 	}
 	roots, err := rootsOf(command, p.Identity)
 	if err != nil {

@@ -29,7 +29,7 @@ func newResources() []*cobra.Command {
 	}
 	var made []*cobra.Command
 	for _, g := range groups {
-		group := &cobra.Command{Use: g.name, Short: g.short, Args: arguments(cobra.NoArgs)}
+		group := newGroup(g.name, g.short)
 		for _, r := range resources {
 			if r.group == g.name {
 				group.AddCommand(newResource(r, functions[r.function]))
@@ -41,6 +41,12 @@ func newResources() []*cobra.Command {
 		made = append(made, group)
 	}
 	return made
+}
+
+// newGroup is a command that only holds others. A word that is none of them is a mistake.
+func newGroup(name, short string) *cobra.Command {
+	return &cobra.Command{Use: name, Short: short, Args: arguments(cobra.NoArgs),
+		RunE: func(command *cobra.Command, _ []string) error { return command.Help() }}
 }
 
 // others are commands of a group that are more than one function.

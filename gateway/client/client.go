@@ -38,6 +38,8 @@ const (
 	maxProblem = 1 << 20
 	// attempts is how often a request is sent at most.
 	attempts = 6
+	// patience is how long requests are sent again, whatever attempts are left: a gateway tries for long itself.
+	patience = 30 * time.Second
 	// firstPause and longestPause bound the time between two attempts.
 	firstPause, longestPause = 100 * time.Millisecond, 5 * time.Second
 )
@@ -221,13 +223,14 @@ func (c *Client) whole(ctx context.Context, k *call) ([]byte, Meta, error) {
 // is: a read, or one with an idempotency key, or a PUT or DELETE, which the API makes repeatable.
 func (c *Client) send(ctx context.Context, k *call) (*http.Response, error) {
 	repeatable := k.repeatable || k.method != http.MethodPost && k.method != http.MethodPatch || k.header.Get(keyHeader) != ""
+	begun := time.Now()
 	for attempt := 1; ; attempt++ {
 		response, err := c.once(ctx, k)
 		if err == nil {
 			return response, nil
 		}
 		wait, again := pause(err, attempt)
-		if !again || !repeatable || attempt == attempts || ctx.Err() != nil {
+		if !again || !repeatable || attempt == attempts || time.Since(begun) > patience || ctx.Err() != nil {
 			return nil, err
 		}
 		c.notice(fmt.Sprintf("try again in %s: %v", wait.Round(10*time.Millisecond), err))

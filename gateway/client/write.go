@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
@@ -160,11 +161,12 @@ func (c *Client) SubmitRaw(ctx context.Context, function, key string, request an
 	if key == "" {
 		key = NewKey()
 	}
+	begun := time.Now()
 	for attempt := 1; ; attempt++ {
 		data, written, err := c.signed(ctx, function, key, document)
 		// A conflict that the signer alone can repeat, or a proposal that somebody else has prepared again meanwhile.
 		var problem *Problem
-		if !errors.As(err, &problem) || !problem.Retryable || attempt == attempts {
+		if !errors.As(err, &problem) || !problem.Retryable || attempt == attempts || time.Since(begun) > patience {
 			return data, written, err
 		}
 		wait, _ := pause(err, attempt)

@@ -12,7 +12,7 @@ import (
 // pagePolicy lets the page of the API document run its own scripts, and reach nothing but this gateway.
 const pagePolicy = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
 
-// addDocument serves the API document and a page that shows it. Whoever can reach the gateway may read both; they say
+// addDocument serves the API document and a page that shows it, where a browser without a path is sent. Whoever can reach the gateway may read both; they say
 // nothing that is not in its source. The page comes with the program and loads nothing from elsewhere.
 func (a *API) addDocument() error {
 	document, err := json.Marshal(a.huma.OpenAPI())
@@ -32,6 +32,7 @@ func (a *API) addDocument() error {
 		w.Header().Set("Content-Security-Policy", pagePolicy)
 		page.ServeHTTP(w, r)
 	}
+	a.router.Get("/", http.RedirectHandler("/docs/", http.StatusFound).ServeHTTP)
 	a.router.Get("/docs", http.RedirectHandler("/docs/", http.StatusMovedPermanently).ServeHTTP)
 	a.router.Get("/docs/*", show)
 	return nil
