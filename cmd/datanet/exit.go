@@ -36,6 +36,37 @@ func report(stderr io.Writer, err error) int {
 		return exitSuccess
 	}
 	fmt.Fprintln(stderr, "datanet:", err)
+	return exitCode(err)
+}
+
+// failure is an error as programs read it.
+type failure struct {
+	Error string `json:"error"`
+	Exit  int    `json:"exit"`
+	// Problem is what the gateway said, and Key with which a write is repeated whose outcome is not known.
+	Problem     *client.Problem `json:"problem,omitempty"`
+	Key         string          `json:"key,omitempty"`
+	Transaction string          `json:"transaction,omitempty"`
+}
+
+// reportJSON is report for programs.
+func reportJSON(stderr io.Writer, err error) int {
+	if err == nil {
+		return exitSuccess
+	}
+	f := failure{Error: err.Error(), Exit: exitCode(err)}
+	var unknown *client.UnknownError
+	if errors.As(err, &unknown) {
+		f.Key, f.Transaction = unknown.Key, unknown.Transaction
+	}
+	errors.As(err, &f.Problem)
+	if printJSON(stderr, f) != nil {
+		fmt.Fprintln(stderr, "datanet:", err)
+	}
+	return f.Exit
+}
+
+func exitCode(err error) int {
 	var (
 		usage      usageError
 		none       *testnetwork.NoNetworkError

@@ -26,5 +26,9 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 	root.SetArgs(arguments)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	return report(stderr, root.ExecuteContext(ctx))
+	err := root.ExecuteContext(ctx)
+	if asJSON, _ := root.PersistentFlags().GetBool("json"); asJSON {
+		return reportJSON(stderr, err)
+	}
+	return report(stderr, err)
 }

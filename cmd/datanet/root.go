@@ -24,7 +24,7 @@ command with the --key that it names), 6 refused: the same command will be refus
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.PersistentFlags().Bool("json", false, "print results as JSON, for programs")
+	root.PersistentFlags().Bool("json", false, "print results as JSON, for programs, and errors too")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newNetwork(), newDemo(), newAttribute(), newGateway())
 	for _, command := range append(newResources(), newIdentity(), newTransaction(), newEvents(), newDoctor()) {
