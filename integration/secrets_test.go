@@ -20,7 +20,7 @@ import (
 )
 
 // TestNoNameContentKeyOrSaltIsOnAnyNode has our own client and gateways tell the Persian-poetry story, from poems to
-// payments, and then looks for everything that they keep to themselves in all that every peer, orderer and chaincode
+// payments, goes on as the README says, and then looks for everything that they keep to themselves in all that every peer, orderer and chaincode
 // process has on disk: block files, state and other databases, logs. Beside it, what must be there is found. What the
 // gateways keep is not in clear in their own files either.
 func TestNoNameContentKeyOrSaltIsOnAnyNode(t *testing.T) {
@@ -37,6 +37,7 @@ func TestNoNameContentKeyOrSaltIsOnAnyNode(t *testing.T) {
 	stop := func() { run("network", "down") }
 	t.Cleanup(stop)
 	run("demo")
+	followReadme(t, programs, state)
 	stop()
 
 	nodes := filepath.Join(state, "nodes")

@@ -107,6 +107,7 @@ func goOn(out io.Writer, state *testnetwork.State, dir string) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	dir = nearby(dir)
 	people := filepath.Join(dir, "demo", "people")
 	fmt.Fprintf(out, `
 Go on as one of the story's people: with the command line, which signs with their keys,
@@ -120,6 +121,18 @@ or by curl, with the API key of one for whom the gateway signs:
   datanet network down --dir %[3]s      ends it; with --clean it removes the folder
 `, filepath.Join(people, "consumer"), filepath.Join(people, "curator", "env"), dir)
 	return nil
+}
+
+// nearby is a folder as seen from the working folder, where that is in it.
+func nearby(folder string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return folder
+	}
+	if below, err := filepath.Rel(here, folder); err == nil && filepath.IsLocal(below) {
+		return below
+	}
+	return folder
 }
 
 var notInSubjects = regexp.MustCompile(`[^a-z0-9]+`)
