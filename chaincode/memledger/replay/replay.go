@@ -91,45 +91,90 @@ var judged = map[memledger.Flag]bool{
 
 // Block replays the next block.
 func (r *Replayer) Block(block *common.Block) error {
-	number := block.GetHeader().GetNumber()
-	if number != r.engine.Height() {
+	if number := block.GetHeader().GetNumber(); number != r.engine.Height() {
 		return fmt.Errorf("block %d where block %d is due", number, r.engine.Height())
 	}
-	flags, err := validationFlags(block)
+	prepared, err := r.Prepare(block)
 	if err != nil {
-		return fmt.Errorf("block %d: %w", number, err)
+		return err
+	}
+	_, err = r.Apply(prepared)
+	return err
+}
+
+// Prepared is a block whose transactions were read and whose endorsements' signatures were checked.
+type Prepared struct {
+	number       uint64
+	flags        []memledger.Flag
+	transactions []read
+}
+
+// Prepare does the part of a block's replay that needs no state. It may run for several blocks at once, in any order,
+// but only when every configuration before them was applied: signatures are judged by the configuration in force.
+func (r *Replayer) Prepare(block *common.Block) (*Prepared, error) {
+	p := &Prepared{number: block.GetHeader().GetNumber()}
+	var err error
+	if p.flags, err = validationFlags(block); err != nil {
+		return nil, fmt.Errorf("block %d: %w", p.number, err)
+	}
+	p.transactions = make([]read, len(p.flags))
+	for i, data := range block.GetData().GetData() {
+		if p.transactions[i], err = r.transaction(data, p.flags[i]); err != nil {
+			return nil, fmt.Errorf("block %d, transaction %d: %w", p.number, i, err)
+		}
+	}
+	return p, nil
+}
+
+// Apply replays the next block after it was prepared, and tells what it changed.
+func (r *Replayer) Apply(p *Prepared) ([]Change, error) {
+	if p.number != r.engine.Height() {
+		return nil, fmt.Errorf("block %d where block %d is due", p.number, r.engine.Height())
 	}
 	if err := r.setPolicy(); err != nil {
-		return fmt.Errorf("chaincode policy at block %d: %w", number, err)
+		return nil, fmt.Errorf("chaincode policy at block %d: %w", p.number, err)
 	}
-	transactions := make([]memledger.Transaction, len(flags))
-	for i, data := range block.GetData().GetData() {
-		if transactions[i], err = r.transaction(data, flags[i]); err != nil {
-			return fmt.Errorf("block %d, transaction %d: %w", number, i, err)
-		}
+	transactions := make([]memledger.Transaction, len(p.transactions))
+	for i := range p.transactions {
+		transactions[i] = p.transactions[i].Transaction
 	}
 	verdicts, err := r.engine.Validate(transactions)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for i := range transactions {
 		tx := &transactions[i]
 		if tx.Settled != "" {
-			r.report.Followed[flags[i]]++
+			r.report.Followed[p.flags[i]]++
 			continue
 		}
-		r.report.Judged[flags[i]]++
-		if verdicts[i] != flags[i] {
+		r.report.Judged[p.flags[i]]++
+		if verdicts[i] != p.flags[i] {
 			r.report.Differences = append(r.report.Differences,
-				Difference{Block: number, Tx: uint64(i), ID: tx.ID, Peers: flags[i], Engine: verdicts[i]})
-			tx.Settled = flags[i]
+				Difference{Block: p.number, Tx: uint64(i), ID: tx.ID, Peers: p.flags[i], Engine: verdicts[i]})
+			tx.Settled = p.flags[i]
 		}
 	}
+	changes := r.before(p)
 	if _, err := r.engine.Commit(transactions); err != nil {
-		return err
+		return nil, err
+	}
+	r.after(changes)
+	for i, tx := range p.transactions {
+		if tx.config != nil && p.flags[i] == memledger.Valid {
+			if err := r.channel.configure(tx.channel, tx.config); err != nil {
+				return nil, fmt.Errorf("block %d, transaction %d: %w", p.number, i, err)
+			}
+		}
 	}
 	r.report.Blocks++
-	return nil
+	return append(changes, p.hashed()...), nil
+}
+
+// Get returns what the chaincode's committed state holds under a key, nil when the key is absent. The caller must not
+// change it. Until the next Apply it may be called from several goroutines.
+func (r *Replayer) Get(key ledger.Key) *memledger.Entry {
+	return r.engine.Get(inNamespace(r.chaincode, string(key)))
 }
 
 // validationFlags reads the peers' verdicts from the block's metadata.

@@ -195,7 +195,7 @@ func FuzzTransaction(f *testing.F) {
 		r.channel = plainChannel{}
 		tx, err := r.transaction(data, memledger.Valid)
 		if err == nil && tx.Settled == "" {
-			_, err = r.engine.Commit([]memledger.Transaction{tx})
+			_, err = r.engine.Commit([]memledger.Transaction{tx.Transaction})
 			require.NoError(t, err, "one transaction alone halts no peer")
 		}
 	})

@@ -18,10 +18,18 @@ import (
 // inNamespace is a key of the engine, which knows no namespaces, for a key of a chaincode.
 func inNamespace(namespace, key string) ledger.Key { return ledger.Key(namespace + "\x00" + key) }
 
+// read is what was read of an envelope: a transaction, or a configuration.
+type read struct {
+	memledger.Transaction
+	channel string
+	config  []byte // a ConfigEnvelope
+	hashes  []Change
+}
+
 // transaction turns an envelope of a block into what the engine works from. One that does not parse has only its
 // flag.
-func (r *Replayer) transaction(data []byte, flag memledger.Flag) (memledger.Transaction, error) {
-	settled := memledger.Transaction{Settled: flag}
+func (r *Replayer) transaction(data []byte, flag memledger.Flag) (read, error) {
+	settled := read{Transaction: memledger.Transaction{Settled: flag}}
 	envelope, err := protoutil.GetEnvelopeFromBlock(data)
 	if err != nil {
 		return settled, nil
@@ -37,10 +45,8 @@ func (r *Replayer) transaction(data []byte, flag memledger.Flag) (memledger.Tran
 	settled.ID = header.GetTxId()
 	switch common.HeaderType(header.GetType()) {
 	case common.HeaderType_CONFIG:
-		if flag == memledger.Valid {
-			err = r.channel.configure(header.GetChannelId(), payload.GetData())
-		}
-		return settled, err
+		settled.channel, settled.config = header.GetChannelId(), payload.GetData()
+		return settled, nil
 	case common.HeaderType_ENDORSER_TRANSACTION:
 	default:
 		return settled, nil
@@ -49,19 +55,20 @@ func (r *Replayer) transaction(data []byte, flag memledger.Flag) (memledger.Tran
 	if err != nil {
 		return settled, nil
 	}
-	tx, err := writeSet(action.rwset, r.chaincode)
+	var tx read
+	tx.Transaction, err = writeSet(action.rwset, r.chaincode)
 	if err != nil && flag != memledger.Valid {
 		return settled, nil // without effect, so what cannot be replayed of it is not missed
 	}
 	if err != nil {
 		return tx, err
 	}
-	tx.ID = header.GetTxId()
+	tx.ID, tx.hashes = header.GetTxId(), hashedWrites(action.rwset)
 	if action.chaincode != r.chaincode || !judged[flag] || writesElsewhere(action.rwset, r.chaincode) {
 		tx.Settled = flag
 		return tx, nil
 	}
-	if err := addReads(&tx, action.rwset); err != nil {
+	if err := addReads(&tx.Transaction, action.rwset); err != nil {
 		return tx, err
 	}
 	tx.Endorsers, err = r.channel.endorsers(action.signatures)
