@@ -642,3 +642,19 @@ func TestFingerprintSecretsAreThoseOfTheLedger(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, secret, got)
 }
+
+func TestProbe(t *testing.T) {
+	f := open(t, content.Options{})
+	require.NoError(t, f.Probe(t.Context()))
+	var left []string
+	require.NoError(t, filepath.WalkDir(filepath.Join(f.folder, "objects"), func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			left = append(left, path)
+		}
+		return err
+	}))
+	require.Empty(t, left)
+	require.NoError(t, os.RemoveAll(filepath.Join(f.folder, "objects")))
+	require.NoError(t, os.WriteFile(filepath.Join(f.folder, "objects"), nil, 0o600))
+	require.ErrorContains(t, f.Probe(t.Context()), "content bucket")
+}

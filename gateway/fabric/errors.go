@@ -1,8 +1,10 @@
 package fabric
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hyperledger/fabric-gateway/pkg/client"
@@ -33,7 +35,10 @@ func (e *InvalidError) Conflict() bool {
 
 // DisagreementError: the endorsers' answers differ. Mostly one peer has not caught up with a block that another one has,
 // so the same request may be sent again.
-type DisagreementError struct{ Cause error }
+type DisagreementError struct {
+	Organisation string // MSP ID of the peer whose answer differs from the others', "" if the gateway does not say
+	Cause        error
+}
 
 func (e *DisagreementError) Error() string {
 	return fmt.Sprintf("the endorsers' answers differ (a peer may lag behind): %v", e.Cause)
@@ -42,7 +47,10 @@ func (e *DisagreementError) Unwrap() error { return e.Cause }
 
 // UnavailableError: no endorsement came, since a peer or an organisation could not be reached just now. Nothing was
 // submitted.
-type UnavailableError struct{ Cause error }
+type UnavailableError struct {
+	Organisation string // MSP ID of a peer that failed, "" if the gateway does not say
+	Cause        error
+}
 
 func (e *UnavailableError) Error() string { return fmt.Sprintf("not available now: %v", e.Cause) }
 func (e *UnavailableError) Unwrap() error { return e.Cause }
@@ -58,8 +66,9 @@ func Again(err error) bool {
 // RefusedError: the ordering service refused the transaction because of who signed it. It will never be ordered from
 // this submission.
 type RefusedError struct {
-	TxID  string
-	Cause error
+	TxID         string
+	Organisation string // MSP ID of an orderer that refused it, "" if the gateway does not say
+	Cause        error
 }
 
 func (e *RefusedError) Error() string {
@@ -82,10 +91,12 @@ func (e *UnknownError) Unwrap() error { return e.Cause }
 // "chaincode response 500, ".
 func explain(function string, err error) error {
 	var rpc interface{ Details() []*gateway.ErrorDetail }
+	failed := "" // the organisation of the first node that failed
 	if errors.As(err, &rpc) {
 		for _, detail := range rpc.Details() {
+			failed = cmp.Or(failed, detail.GetMspId())
 			if strings.Contains(detail.GetMessage(), "ProposalResponsePayloads do not match") {
-				return &DisagreementError{Cause: err}
+				return &DisagreementError{Organisation: detail.GetMspId(), Cause: err}
 			}
 			if f := faultIn(detail.GetMessage()); f != nil {
 				return f
@@ -96,10 +107,23 @@ func explain(function string, err error) error {
 		return f
 	}
 	err = fmt.Errorf("%s: %w", function, err)
-	if status.Code(err) == codes.Unavailable {
-		return &UnavailableError{Cause: err}
+	if status.Code(err) == codes.Unavailable || absent(err) {
+		return &UnavailableError{Organisation: failed, Cause: err}
 	}
 	return err
+}
+
+// absences are the words in which a peer's gateway says that it found too few peers that answer, whatever the status.
+var absences = []string{
+	"failed to collect enough transaction endorsements",
+	"no combination of peers can be derived which satisfy the endorsement policy",
+	"failed to select a set of endorsers that satisfy the endorsement policy",
+	"no peers available to",
+	"endorsement timeout expired",
+}
+
+func absent(err error) bool {
+	return slices.ContainsFunc(absences, func(words string) bool { return strings.Contains(err.Error(), words) })
 }
 
 func faultIn(message string) *ledger.Fault {
@@ -121,6 +145,7 @@ func refusal(txID string, err error) error {
 	if !errors.As(err, &submit) {
 		return nil
 	}
+	refused := &RefusedError{TxID: txID, Cause: err}
 	details := submit.Details()
 	if len(details) == 0 {
 		if !forbidden(err.Error()) {
@@ -131,8 +156,9 @@ func refusal(txID string, err error) error {
 		if !forbidden(detail.GetMessage()) {
 			return nil
 		}
+		refused.Organisation = cmp.Or(refused.Organisation, detail.GetMspId())
 	}
-	return &RefusedError{TxID: txID, Cause: err}
+	return refused
 }
 
 func forbidden(message string) bool {

@@ -22,7 +22,7 @@ type rpc struct {
 
 func (e rpc) Details() (details []*gateway.ErrorDetail) {
 	for _, message := range e.messages {
-		details = append(details, &gateway.ErrorDetail{Message: message})
+		details = append(details, &gateway.ErrorDetail{MspId: "BMSP", Message: message})
 	}
 	return details
 }
@@ -42,6 +42,13 @@ func TestFailuresAreToldApart(t *testing.T) {
 	require.ErrorAs(t, explain("f", refused(codes.Aborted, "ProposalResponsePayloads do not match")), &disagreement)
 	var unavailable *UnavailableError
 	require.ErrorAs(t, explain("f", refused(codes.Unavailable, "connection refused")), &unavailable)
+	require.Equal(t, "BMSP", disagreement.Organisation)
+	require.Equal(t, "BMSP", unavailable.Organisation)
+	few := status.Error(codes.Aborted, "failed to collect enough transaction endorsements, see attached details for more info")
+	unavailable = nil
+	require.ErrorAs(t, explain("f", rpc{few, []string{"connection refused"}}), &unavailable, "a peer is down")
+	unavailable = nil
+	require.False(t, errors.As(explain("f", refused(codes.Aborted, "access denied")), &unavailable))
 
 	other := explain("f", refused(codes.Aborted, "chaincode response 500, {not a fault}"))
 	require.False(t, errors.As(other, &asFault) && asFault != fault)

@@ -279,12 +279,13 @@ func TestEachFailureOfAWriteKeepsItsMeaning(t *testing.T) {
 		status int
 		code   string
 		retry  bool
+		at     string
 	}{
 		"conflict":     {entry: outbox.Entry{State: outbox.Failed, Code: "MVCC_READ_CONFLICT", TxID: "t"}, status: 409, code: "conflict", retry: true},
 		"policy":       {entry: outbox.Entry{State: outbox.Failed, Code: "ENDORSEMENT_POLICY_FAILURE", TxID: "t"}, status: 409, code: "invalidated"},
 		"orderers":     {entry: outbox.Entry{State: outbox.Failed, Code: outbox.CodeRefused, TxID: "t"}, status: 403, code: "refused_by_orderers"},
-		"unavailable":  {err: &fabric.UnavailableError{Cause: io.EOF}, status: 503, code: "unavailable", retry: true},
-		"disagreement": {err: &fabric.DisagreementError{Cause: io.EOF}, status: 503, code: "disagreement", retry: true},
+		"unavailable":  {err: &fabric.UnavailableError{Organisation: "BMSP", Cause: io.EOF}, status: 503, code: "unavailable", retry: true, at: "BMSP"},
+		"disagreement": {err: &fabric.DisagreementError{Organisation: "CMSP", Cause: io.EOF}, status: 503, code: "disagreement", retry: true, at: "CMSP"},
 		"unknown":      {err: &fabric.UnknownError{TxID: "t", Cause: io.EOF}, status: 504, code: "outcome_unknown", retry: true},
 		"pending":      {err: outbox.ErrPending, status: 503, code: "unavailable", retry: true},
 		"internal":     {err: io.ErrUnexpectedEOF, status: 500, code: "internal"},
@@ -294,6 +295,7 @@ func TestEachFailureOfAWriteKeepsItsMeaning(t *testing.T) {
 		require.Equal(t, want.status, a.status, "%s: %s", name, a.body)
 		require.Equal(t, want.code, a.problem.Code, name)
 		require.Equal(t, want.retry, a.problem.Retryable, name)
+		require.Equal(t, want.at, a.problem.Organisation, name)
 		require.Equal(t, want.entry.TxID, a.header.Get("Datanet-Transaction"), name)
 	}
 	require.Contains(t, s.logs.String(), "unexpected EOF")

@@ -176,11 +176,13 @@ func problemOf(err error) *Problem {
 		problem.Transaction = unknown.TxID
 	case errors.As(err, &refused):
 		problem = newProblem(codeRefused, "")
-		problem.Transaction = refused.TxID
+		problem.Transaction, problem.Organisation = refused.TxID, refused.Organisation
 	case errors.As(err, &disagreement):
 		problem = newProblem(codeDisagreement, "a peer may lag behind; send the same request again")
+		problem.Organisation = disagreement.Organisation
 	case errors.As(err, &unavailable):
 		problem = newProblem(codeUnavailable, "a peer or an organisation could not be reached; nothing was submitted; send the same request again")
+		problem.Organisation = unavailable.Organisation
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		problem = newProblem(codeTimeout, "send the same request again")
 	default:

@@ -169,7 +169,4 @@ var routes = []route{
 	{method: get, path: ofDatanet + "/payouts/{id}", function: "pool:Get", name: "datanet"},
 	{method: put, path: ofDatanet + "/payouts/{id}/draws/{draw}", function: "pool:Draw", name: "datanet"},
 	{method: post, path: ofDatanet + "/payouts/{id}/release", function: "pool:Release", name: "datanet"},
-
-	{method: put, path: "/v1/settlements/{id}", function: "settlement:Pay"},
-	{method: get, path: ofAccount + "/settlements/{id}", function: "settlement:Get", fields: map[string]string{"account": "payer"}},
 }

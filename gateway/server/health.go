@@ -14,6 +14,8 @@ import (
 const (
 	checkEvery   = 2 * time.Second
 	checkTimeout = 5 * time.Second
+	// probeEvery is how often the content bucket is tried.
+	probeEvery = 30 * time.Second
 	// stale is when an answer counts no more.
 	stale = 15 * time.Second
 )
@@ -26,6 +28,10 @@ type health struct {
 	peerHeight uint64
 	faults     map[string]error // by check; nil is well
 	checked    time.Time
+
+	// Only look uses them.
+	probed      time.Time
+	bucketFault error
 
 	descriptions map[string]*prometheus.Desc
 }
@@ -64,7 +70,7 @@ func (h *health) look(ctx context.Context) {
 	if peerFault != nil {
 		peerFault = fmt.Errorf("the peer does not answer: %w", peerFault)
 	}
-	storeFault := errors.Join(h.server.state.PingContext(ctx), h.server.indexed.PingContext(ctx))
+	storeFault := errors.Join(h.server.state.PingContext(ctx), h.server.indexed.PingContext(ctx), h.probe(ctx))
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
 	for name, fault := range map[string]error{"peer": peerFault, "store": storeFault} {
@@ -77,6 +83,18 @@ func (h *health) look(ctx context.Context) {
 		h.peerHeight = height
 	}
 	h.checked = time.Now()
+}
+
+// probe writes, reads and deletes a small object where contents are kept. An answer is kept for a while, since some
+// services charge for each, and a failure until it is well again.
+func (h *health) probe(ctx context.Context) error {
+	c := h.server.content
+	if c == nil || h.bucketFault == nil && time.Since(h.probed) < probeEvery {
+		return nil
+	}
+	h.bucketFault = c.store.Probe(ctx)
+	h.probed = time.Now()
+	return h.bucketFault
 }
 
 // check is what /readyz tells: which checks there are, and which are well.
