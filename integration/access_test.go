@@ -30,7 +30,6 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/schedule"
 	"github.com/datanet-consortium/datanet/chaincode/seal"
 	"github.com/datanet-consortium/datanet/chaincode/session"
-	oldsettlement "github.com/datanet-consortium/datanet/chaincode/settlement"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/chaincode/ticket"
 	"github.com/datanet-consortium/datanet/chaincode/token"
@@ -356,8 +355,6 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 		"sampling:Get": sealedSecret, "sampling:List": sampling.Listing{MSP: poets},
 		"pool:Draw":    pools.Draw{Named: payingOut, Draw: someID, Credits: []string{collected.Items[0].ID}},
 		"pool:Release": pools.Release{Named: payingOut, Page: payments}, "pool:Get": payingOut, "pool:List": pools.Listing{Datanet: collection.Name},
-		"settlement:Pay": oldsettlement.Pay{ID: someID, Model: trained.Named, Answers: []oldsettlement.Answer{{Receipt: "00", Fee: 1}}},
-		"settlement:Get": oldsettlement.Named{Payer: accountOf(payee), ID: someID},
 	}
 }
 

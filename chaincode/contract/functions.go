@@ -28,7 +28,6 @@ func all(reg *ledger.Registry) []contractapi.ContractInterface {
 		&claimContract{newBase("claim", reg)},
 		&samplingContract{newBase("sampling", reg)},
 		&poolContract{newBase("pool", reg)},
-		&settlementContract{newBase("settlement", reg)},
 	}
 }
 
@@ -438,13 +437,4 @@ func (c *poolContract) Get(ctx context, request string) (string, error) {
 }
 func (c *poolContract) List(ctx context, request string) (string, error) {
 	return c.run(ctx, "List", request)
-}
-
-type settlementContract struct{ base }
-
-func (c *settlementContract) Pay(ctx context, request string) (string, error) {
-	return c.run(ctx, "Pay", request)
-}
-func (c *settlementContract) Get(ctx context, request string) (string, error) {
-	return c.run(ctx, "Get", request)
 }

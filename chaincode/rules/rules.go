@@ -22,7 +22,6 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/schedule"
 	"github.com/datanet-consortium/datanet/chaincode/seal"
 	"github.com/datanet-consortium/datanet/chaincode/session"
-	"github.com/datanet-consortium/datanet/chaincode/settlement"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/chaincode/ticket"
 	"github.com/datanet-consortium/datanet/chaincode/token"
@@ -49,7 +48,6 @@ func New(founders []string) *ledger.Registry {
 		claim.Functions(),
 		sampling.Functions(),
 		pool.Functions(),
-		settlement.Functions(),
 	)
 }
 
@@ -86,5 +84,5 @@ func KeyKinds() []string {
 	return slices.Concat(member.KeyKinds, account.KeyKinds, schedule.KeyKinds, proposal.KeyKinds, token.KeyKinds,
 		datanet.KeyKinds, contribution.KeyKinds, approval.KeyKinds, access.KeyKinds, seal.KeyKinds, snapshot.KeyKinds,
 		ticket.KeyKinds, model.KeyKinds, erasure.KeyKinds, session.KeyKinds, claim.KeyKinds,
-		sampling.KeyKinds, pool.KeyKinds, settlement.KeyKinds)
+		sampling.KeyKinds, pool.KeyKinds)
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/proposal"
 	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
 	"github.com/datanet-consortium/datanet/chaincode/seal"
-	"github.com/datanet-consortium/datanet/chaincode/settlement"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/chaincode/ticket"
 	"github.com/datanet-consortium/datanet/chaincode/token"
@@ -138,8 +137,6 @@ func otherRequests(f *testing.F, c *rulestest.Consortium, user ledger.Caller, ac
 		"ticket:Expire": accepted["ticket:Close"], "ticket:Get": accepted["ticket:Close"], "ticket:List": limit,
 		"model:Retire": base, "model:Get": base, "model:List": limit, "model:Card": model.CardName{Named: base}, "model:Cards": model.CardListing{Named: base, PageRequest: limit},
 		"erasure:Complete": accepted["erasure:Acknowledge"], "erasure:Get": accepted["erasure:Acknowledge"],
-		"erasure:List":   contribution.Listing{Datanet: pool, PageRequest: limit},
-		"settlement:Pay": settlement.Pay{ID: c.ID(), Model: base, Answers: []settlement.Answer{{Receipt: rulestest.Hash, Fee: 1}}},
-		"settlement:Get": settlement.Named{Payer: user.Account(), ID: c.ID()},
+		"erasure:List": contribution.Listing{Datanet: pool, PageRequest: limit},
 	}
 }

@@ -86,7 +86,7 @@ func TestChanges(t *testing.T) {
 					}
 				}
 			}
-			require.Equal(t, 2, deleted)
+			require.Equal(t, 4, deleted)
 		})
 		t.Run("who waits is told of the next block", func(t *testing.T) {
 			last, err := x.Last(t.Context())

@@ -3,7 +3,6 @@ package index_test
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -13,18 +12,16 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/account"
 	"github.com/datanet-consortium/datanet/chaincode/approval"
+	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
-	"github.com/datanet-consortium/datanet/chaincode/erasure"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
-	"github.com/datanet-consortium/datanet/chaincode/member"
 	"github.com/datanet-consortium/datanet/chaincode/model"
-	"github.com/datanet-consortium/datanet/chaincode/proposal"
-	"github.com/datanet-consortium/datanet/chaincode/schedule"
-	"github.com/datanet-consortium/datanet/chaincode/seal"
-	"github.com/datanet-consortium/datanet/chaincode/settlement"
+	"github.com/datanet-consortium/datanet/chaincode/pool"
+	"github.com/datanet-consortium/datanet/chaincode/rules"
+	"github.com/datanet-consortium/datanet/chaincode/sampling"
+	"github.com/datanet-consortium/datanet/chaincode/session"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
-	"github.com/datanet-consortium/datanet/chaincode/ticket"
 	"github.com/datanet-consortium/datanet/chaincode/token"
 	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/database/databasetest"
@@ -32,9 +29,7 @@ import (
 )
 
 func allKinds() []string {
-	return slices.Concat(access.KeyKinds, account.KeyKinds, approval.KeyKinds, contribution.KeyKinds, datanet.KeyKinds, erasure.KeyKinds,
-		member.KeyKinds, model.KeyKinds, proposal.KeyKinds, schedule.KeyKinds, seal.KeyKinds, settlement.KeyKinds, snapshot.KeyKinds,
-		ticket.KeyKinds, token.KeyKinds)
+	return rules.KeyKinds()
 }
 
 func TestEveryKindOfKeyCanBeListed(t *testing.T) {
@@ -137,9 +132,15 @@ func TestLists(t *testing.T) {
 			{"datanet:List", ledger.PageRequest{}, index.Filter{Kind: "datanet", Organisation: orgA, Account: string(curator.Account()), State: "active"}},
 			{"datanet:Versions", datanet.Listing{Name: s.pool}, index.Filter{Kind: "datanet-version", Within: []string{s.pool}}},
 			{"erasure:List", contribution.Listing{Datanet: s.pool}, index.Filter{Kind: "erasure", Datanet: s.pool}},
-			{"model:List", ledger.PageRequest{}, index.Filter{Kind: "model", Organisation: orgA, State: "registered"}},
+			{"model:List", ledger.PageRequest{}, index.Filter{Kind: "model", Organisation: orgA, Order: index.ByKey}},
 			{"model:Cards", model.CardListing{Named: s.model}, index.Filter{Kind: "rate-card", Within: []string{s.model.Name, s.model.Version}}},
 			{"model:Cards", model.CardListing{Named: s.model}, index.Filter{Kind: "rate-card", Account: string(host.Account())}},
+			{"claim:List", claim.Listing{Host: s.claimed.Host}, index.Filter{Kind: "claim", Account: string(s.claimed.Host), Order: index.ByKey}},
+			{"pool:List", pool.Listing{Datanet: s.pool}, index.Filter{Kind: "pool-payout", Datanet: s.pool, Order: index.ByKey}},
+			{"sampling:List", sampling.Listing{MSP: orgA}, index.Filter{Kind: "sampling", Organisation: orgA, Account: string(validator(orgA).Account()), Order: index.ByKey}},
+			{"session:List", session.Listing{Account: ann.Account()}, index.Filter{Kind: "session", Account: string(ann.Account()), Order: index.ByKey}},
+			{"session:Funds", session.FundListing{Named: s.idle}, index.Filter{Kind: "fund", Account: string(ann.Account()), State: "unused"}},
+			{"session:Funds", session.FundListing{Named: s.session}, index.Filter{Kind: "fund", Organisation: orgC, State: "used"}},
 			{"proposal:List", ledger.PageRequest{}, index.Filter{Kind: "proposal"}},
 			{"schedule:Versions", ledger.PageRequest{}, index.Filter{Kind: "schedule-version"}},
 			{"snapshot:List", snapshot.Listing{Datanet: s.pool}, index.Filter{Kind: "snapshot", Within: []string{s.pool}}},
@@ -186,6 +187,32 @@ func TestLists(t *testing.T) {
 		t.Run("a model waits for the organisation that is to host it", func(t *testing.T) {
 			require.Len(t, list(t, x, index.Filter{Kind: "model", Awaits: orgC}), 1)
 			require.Empty(t, list(t, x, index.Filter{Kind: "model", Awaits: orgB}))
+		})
+		t.Run("claims wait for the attestors that have not voted, while they are open", func(t *testing.T) {
+			require.Equal(t, []string{s.claimed.ID}, ids(t, list(t, x, index.Filter{Kind: "claim", Awaits: orgA})))
+			require.Equal(t, []string{s.attested.ID, s.claimed.ID}, ids(t, list(t, x, index.Filter{Kind: "claim", Awaits: orgC})), "what is released waits for nobody")
+			require.Empty(t, list(t, x, index.Filter{Kind: "claim", Awaits: orgB}), "the host's organisation does not attest")
+			require.Equal(t, []string{s.paid.ID}, ids(t, list(t, x, index.Filter{Kind: "claim", State: "released"})))
+			require.Equal(t, []string{s.paid.ID, s.attested.ID}, ids(t, list(t, x, index.Filter{Kind: "claim-slot", Account: string(validator(orgA).Account()), State: "attested"})))
+		})
+		t.Run("what is open and what is over, of sessions, their tabs, secrets and pay-outs", func(t *testing.T) {
+			names := func(f index.Filter) (names []string) {
+				for _, entry := range list(t, x, f) {
+					_, parts, ok := entry.Key.Split()
+					require.True(t, ok)
+					names = append(names, parts[1])
+				}
+				return names
+			}
+			require.Equal(t, []string{s.idle.Name}, names(index.Filter{Kind: "session", Organisation: orgC, State: "open"}))
+			require.Equal(t, []string{s.session.Name}, names(index.Filter{Kind: "session", State: "ended"}))
+			require.Equal(t, []string{s.idle.Name}, names(index.Filter{Kind: "tab", Account: string(ann.Account()), State: "open"}))
+			require.Equal(t, []string{s.session.Name}, names(index.Filter{Kind: "tab", State: "closed"}))
+			require.Equal(t, []string{s.secret.ID}, names(index.Filter{Kind: "sampling", Organisation: orgA, State: "sealed"}))
+			require.Len(t, list(t, x, index.Filter{Kind: "sampling", State: "revealed"}), 1)
+			for i, state := range []string{"short", "funded", "paid"} {
+				require.Equal(t, []string{s.payouts[i].ID}, names(index.Filter{Kind: "pool-payout", Datanet: s.pool, State: state}))
+			}
 		})
 		t.Run("votes of a validator", func(t *testing.T) {
 			require.Len(t, list(t, x, index.Filter{Kind: "vote", Account: string(validator(orgB).Account()), State: "approve"}), 3)

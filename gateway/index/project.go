@@ -9,7 +9,7 @@ import (
 
 // projectionVersion is that of the table below, and of what else is taken from blocks. A program with another one fills
 // the index anew, so it changes with every change to what [project] returns.
-const projectionVersion = "3"
+const projectionVersion = "4"
 
 // columns is what an entry is listed by; "" and nil stand for nothing.
 type columns struct {
@@ -43,9 +43,13 @@ type fields struct {
 	Validator   string
 	Proposer    string
 	Trainer     string
-	Payer       string
 	State       string
 	Choice      string
+	Secret      string
+	Short       string
+	Left        string
+	Used        bool
+	Closed      bool
 	Revision    int64
 	Card        int64
 	Offer       int64
@@ -110,9 +114,39 @@ var projections = map[string]projection{
 		c.Parent = parent("proposal", key, 1)
 		return c
 	},
-	"account":    func(_ []string, v fields) columns { return byAccount(v.Account) },
-	"settlement": func(_ []string, v fields) columns { return byAccount(v.Payer) },
-	"mint":       func(_ []string, v fields) columns { return byAccount(v.To) },
+	"account": func(_ []string, v fields) columns { return byAccount(v.Account) },
+	"session": func(_ []string, v fields) columns {
+		c := byAccount(v.Account)
+		c.State = v.State
+		return c
+	},
+	"tab": func(key []string, v fields) columns {
+		c := byAccount(key[0])
+		c.State = either(v.Closed, "closed", "open")
+		return c
+	},
+	"fund": func(key []string, v fields) columns {
+		c := byAccount(key[0])
+		c.State = either(v.Used, "used", "unused")
+		return c
+	},
+	"claim": func(_ []string, v fields) columns {
+		c := byAccount(v.Host)
+		c.State = v.State
+		return c
+	},
+	"claim-slot": func(key []string, v fields) columns {
+		c := slot(v.MSP, v.By, "attested")
+		c.Parent = parent("claim", key, 2)
+		return c
+	},
+	"sampling": func(_ []string, v fields) columns {
+		return columns{Organisation: v.MSP, Account: v.By, State: either(v.Secret != "", "revealed", "sealed")}
+	},
+	"pool-payout": func(_ []string, v fields) columns {
+		return columns{Datanet: v.Datanet, State: either(v.Short != "0", "short", either(v.Left != "0", "funded", "paid"))}
+	},
+	"mint": func(_ []string, v fields) columns { return byAccount(v.To) },
 	"redemption": func(_ []string, v fields) columns {
 		c := byAccount(v.Account)
 		c.State = v.State
@@ -133,7 +167,7 @@ var keyed = []string{
 var underDatanets = map[string]bool{"datanet-version": true, "page": true, "retired": true, "seal": true, "sealed": true, "snapshot": true, "snapshot-revision": true}
 
 // running is, for the kinds that organisations have slots of, the state in which the slots count.
-var running = map[string]string{"contribution": "pending", "proposal": "open", "erasure": "erasing", "model": "registered"}
+var running = map[string]string{"contribution": "pending", "proposal": "open", "erasure": "erasing", "model": "registered", "claim": "open"}
 
 // OpenSlot is the state of a slot that nobody has filled.
 const OpenSlot = "open"
@@ -153,6 +187,13 @@ var fromKey = map[string][]struct {
 
 func byAccount(account string) columns {
 	return columns{Organisation: ledger.Account(account).MSP(), Account: account}
+}
+
+func either(holds bool, yes, no string) string {
+	if holds {
+		return yes
+	}
+	return no
 }
 
 func slot(msp, by, filled string) columns {

@@ -56,7 +56,8 @@ type Filter struct {
 	Account      string
 	State        string
 	// Awaits is an organisation that has not filled its slot yet: contributions that it is to vote on, proposals to
-	// approve, erasures to acknowledge, models whose offered rate card it is to accept. Only what still runs.
+	// approve, erasures to acknowledge, models whose offered rate card it is to accept, claims to attest. Only what still
+	// runs.
 	Awaits string
 	Order  Order
 }

@@ -1,21 +1,29 @@
 package index_test
 
 import (
+	"encoding/hex"
+	"encoding/json"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/approval"
+	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
+	"github.com/datanet-consortium/datanet/chaincode/disbursement"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/licence"
 	"github.com/datanet-consortium/datanet/chaincode/memledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
+	"github.com/datanet-consortium/datanet/chaincode/pool"
 	"github.com/datanet-consortium/datanet/chaincode/proposal"
 	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
+	"github.com/datanet-consortium/datanet/chaincode/sampling"
 	"github.com/datanet-consortium/datanet/chaincode/seal"
+	"github.com/datanet-consortium/datanet/chaincode/session"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/chaincode/ticket"
 	"github.com/datanet-consortium/datanet/chaincode/token"
@@ -52,6 +60,11 @@ type story struct {
 	proposal string               // open, approved by A
 	model    model.Named          // offered to a host of C, who has not accepted
 	conflict string               // a transaction that lost
+
+	session, idle           session.Named  // of Ann's: closed; open, with a top-up that nothing has counted
+	paid, attested, claimed claim.Named    // settlements of B's host: released; attested by A; waiting for A and C
+	secret                  sampling.Named // of A, sealed
+	payouts                 [3]pool.Named  // short, funded, paid
 }
 
 func tell(t rulestest.T) *story {
@@ -63,6 +76,7 @@ func tell(t rulestest.T) *story {
 	s.contributions(t)
 	s.payments(t)
 	s.training(t)
+	s.usage(t)
 	s.Must(t, ann, "erasure:Request", s.sealed[2])
 	s.Must(t, operator(orgA), "erasure:Acknowledge", s.sealed[2])
 	s.proposal = s.ID()
@@ -162,6 +176,77 @@ func (s *story) training(t rulestest.T) {
 	_, _ = s.Try(t, trainerA, "model:Publish", publish)
 }
 
+// usage has Ann pay for answers of a model that B hosts, so that A and C attest.
+func (s *story) usage(t rulestest.T) {
+	hostB := rulestest.User(orgB, "host1", ledger.Host)
+	s.OpenAll(t, hostB)
+	served := model.Named{Name: orgA + "/served", Version: "1"}
+	released := ticket.Open{ID: s.ID(), Snapshots: []snapshot.Named{{Datanet: s.pool, Number: 1}}, Purpose: licence.Research}
+	s.Must(t, trainerA, "ticket:Open", released)
+	s.Must(t, trainerA, "model:Register", model.Register{Named: served, Tickets: []string{released.ID}, Bases: []model.Named{}, Artifacts: []string{rulestest.Hash},
+		Manifest: rulestest.Hash, Purpose: licence.Research, Corpus: model.Corpus{Tokens: 4, Distinct: 3, Digest: rulestest.Hash}})
+	m := &rulestest.Market{Consortium: s.Consortium, Pool: s.pool, Host: hostB}
+	s.decode(t, s.Must(t, trainerA, "model:Publish", model.Publish{Named: served, Card: 1, PriceOut: 5_000_000, Host: hostB.Account(), HostPpm: 100_000, OwnerPpm: 150_000}), &m.Card)
+	s.Must(t, hostB, "model:Accept", m.CardName())
+	s.Mint(t, ann, 1_000_000)
+	s.FoldAll(t, ann)
+
+	used, unused := m.Open(t, ann, 500_000), m.Open(t, ann, 1_000)
+	fund := session.TopUp{Name: used.Name, ID: s.ID(), Amount: 10_000}
+	s.Must(t, ann, "session:TopUp", fund)
+	s.Must(t, ann, "session:TopUp", session.TopUp{Name: unused.Name, ID: s.ID(), Amount: 10})
+	s.session, s.idle = used.Named, unused.Named
+	settle := func(last bool, funds ...string) (c claim.Claim, page disbursement.Page) {
+		used.Use(t, 20_000)
+		presented := used.Present(t, funds...)
+		presented.Close = last
+		s.decode(t, s.Must(t, hostB, "claim:Settle", claim.Settle{ID: s.ID(), Model: m.CardName(), Card: m.Card.Digest, Sessions: []session.Presented{presented}}), &c)
+		page = disbursement.Page{Number: 1, Due: c.Data, Payments: []token.Payment{{To: ann.Account(), Amount: c.Data}}}
+		table, err := page.Digest()
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		if !last {
+			s.Must(t, validator(orgA), "claim:Attest", claim.Attest{Named: c.Named, Vote: claim.Vote{Scope: c.Scope, Revisions: []int{1}, Table: table, Rate: use.All}})
+		}
+		return c, page
+	}
+	paid, page := settle(false, fund.ID)
+	s.Must(t, bob, "claim:Release", claim.Release{Named: paid.Named, Page: page})
+	attested, _ := settle(false)
+	open, _ := settle(true)
+	s.paid, s.attested, s.claimed = paid.Named, attested.Named, open.Named
+
+	secret := use.Secret{1}
+	s.secret = sampling.Named{MSP: orgA, ID: s.ID()}
+	s.Must(t, validator(orgA), "sampling:Register", sampling.Register{ID: s.secret.ID, Commitment: secret.Commitment()})
+	shown := sampling.Register{ID: s.ID(), Commitment: secret.Commitment()}
+	s.Must(t, validator(orgA), "sampling:Register", shown)
+	s.Must(t, validator(orgA), "sampling:Reveal", sampling.Reveal{ID: shown.ID, Secret: hex.EncodeToString(secret[:])})
+
+	var credits ledger.Page[token.Credit]
+	s.decode(t, s.Must(t, ann, "token:Credits", token.Listing{Account: ledger.PoolAccount(s.pool)}), &credits)
+	page = disbursement.Page{Number: 1, Due: 100, Payments: []token.Payment{{To: ann.Account(), Amount: 100}}}
+	table, err := page.Digest()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	for i := range s.payouts {
+		s.payouts[i] = pool.Named{Datanet: s.pool, ID: s.ID()}
+		s.Decide(t, "pool.pay", pool.Pay{Named: s.payouts[i], Amount: 100, Table: table})
+		if i > 0 {
+			s.Must(t, bob, "pool:Draw", pool.Draw{Named: s.payouts[i], Draw: s.ID(), Credits: []string{credits.Items[i].ID}})
+		}
+	}
+	s.Must(t, bob, "pool:Release", pool.Release{Named: s.payouts[2], Page: page})
+}
+
+func (s *story) decode(t rulestest.T, answer []byte, into any) {
+	if err := json.Unmarshal(answer, into); err != nil {
+		t.Fatalf("%v", err)
+	}
+}
+
 func TestTheStoryHasSomethingOfEveryKind(t *testing.T) {
 	s := tell(t)
 	require.NotEmpty(t, s.conflict)
@@ -170,7 +255,7 @@ func TestTheStoryHasSomethingOfEveryKind(t *testing.T) {
 		kind, _, _ := entry.Key.Split()
 		kinds[kind] = true
 	}
-	for _, kind := range []string{"settlement", "leaver", "retired", "outside-holder", "outside-snapshot-holder", "retired"} {
+	for _, kind := range []string{"leaver", "retired", "outside-holder", "outside-snapshot-holder", "retired"} {
 		kinds[kind] = true // of which the story tells nothing
 	}
 	for _, kind := range allKinds() {
