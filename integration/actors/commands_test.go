@@ -488,5 +488,17 @@ func (s *stage) crash(ts *testscript.TestScript, neg bool, args []string) {
 
 func (s *stage) heal(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 0, "heal")
-	ts.Check(s.network("up"))
+	ts.Check(s.untilWell())
+}
+
+// untilWell starts what has ended and waits until every process says that it is well: a gateway looks after its peer only
+// now and then.
+func (s *stage) untilWell() error {
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	err := s.network("up")
+	for deadline := time.Now().Add(answerLimit); err != nil && time.Now().Before(deadline); <-ticker.C {
+		err = s.network("up")
+	}
+	return err
 }

@@ -30,7 +30,7 @@
 //	readonly                  every write of a member's gateway is neither in the API document of this person's gateway
 //	                          nor does it answer to it; prints what it can change of its own
 //	crash NODE                kills a process of the network, as gateway.ailab, at once
-//	heal                      runs datanet network up, which starts again what has ended
+//	heal                      runs datanet network up, which starts again what has ended, until all is well
 //
 // $NAME stands for a value also within quotes, in the words of datanet and http.
 package actors
