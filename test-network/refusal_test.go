@@ -44,7 +44,7 @@ func TestStartRefusesWhatCannotWork(t *testing.T) {
 		},
 		"a folder of another Fabric release": func(t *testing.T, options *testnetwork.Options) string {
 			stamp(t, options.Dir, `{"format":1,"fabric":"2.5.0"}`)
-			return "holds a network of another version (layout 1 with Fabric 2.5.0, this program has layout 1 with Fabric 3.1.1): remove it with"
+			return "holds a network of another version (layout 1 with Fabric 2.5.0, this program has layout 2 with Fabric 3.1.1): remove it with"
 		},
 		"a damaged folder": func(t *testing.T, options *testnetwork.Options) string {
 			stamp(t, options.Dir, `{"format":`)
