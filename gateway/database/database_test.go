@@ -183,3 +183,23 @@ func FuzzRebind(f *testing.F) {
 		require.Equal(t, query, (&database.DB{Dialect: database.SQLite}).Rebind(query))
 	})
 }
+
+func TestMoreQueriesThanAreKeptPrepared(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		var running sync.WaitGroup
+		for range 4 {
+			running.Go(func() {
+				for n := range 300 {
+					var got int
+					query := fmt.Sprintf("SELECT %d + ?", n)
+					if err := db.QueryRowContext(t.Context(), query, int64(1)).Scan(&got); err != nil || got != n+1 {
+						t.Errorf("%s: %d, %v", query, got, err)
+					}
+				}
+			})
+		}
+		running.Wait()
+		_, err := db.QueryContext(t.Context(), "SELECT nonsense")
+		require.Error(t, err)
+	})
+}

@@ -56,7 +56,7 @@ func openSQLite(ctx context.Context, address string) (*DB, error) {
 	}
 	read.SetMaxOpenConns(maxReaders())
 	read.SetMaxIdleConns(maxReaders())
-	return &DB{Dialect: SQLite, read: read, write: write}, nil
+	return &DB{Dialect: SQLite, read: read, write: write, statements: map[string]*sql.Stmt{}}, nil
 }
 
 func sqlitePath(address string) (path, synchronous string, err error) {
