@@ -23,6 +23,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/approval"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
+	"github.com/datanet-consortium/datanet/chaincode/erasure"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/licence"
 	"github.com/datanet-consortium/datanet/chaincode/member"
@@ -112,7 +113,9 @@ func start(t *testing.T) *network {
 	return n
 }
 
-func (g *gateway) service() exchange.Service { return exchange.Service{MSP: g.msp, Functions: g} }
+func (g *gateway) service() exchange.Service {
+	return exchange.Service{MSP: g.msp, Functions: g, Now: func() time.Time { return g.network.Clock }}
+}
 
 func (g *gateway) Evaluate(_ context.Context, function string, request any) ([]byte, error) {
 	g.network.mu.Lock()
@@ -165,12 +168,17 @@ func (n *network) submit(t *testing.T, text string) contribution.Contribution {
 // approve has a contribution approved, sealed and in the next snapshot.
 func (n *network) approve(t *testing.T, c contribution.Contribution, number int) {
 	t.Helper()
+	n.seal(t, c, number)
+	n.Must(t, curator, "snapshot:Take", snapshot.Named{Datanet: n.pool, Number: number})
+}
+
+func (n *network) seal(t *testing.T, c contribution.Contribution, number int) {
+	t.Helper()
 	for _, msp := range c.Eligible {
 		n.Must(t, rulestest.User(msp, "validator1", ledger.Validator), "approval:Vote", approval.Vote{Named: c.Name(), Revision: 1, Verdict: rulestest.Verdict(approval.Approve)})
 	}
 	n.Must(t, ann, "approval:Finalise", c.Name())
 	n.Must(t, curator, "seal:Append", seal.Append{Datanet: n.pool, From: int64(number - 1), Contributions: []string{c.ID}})
-	n.Must(t, curator, "snapshot:Take", snapshot.Named{Datanet: n.pool, Number: number})
 }
 
 func validate(c contribution.Contribution, msp string) access.Handover {
@@ -447,8 +455,21 @@ func TestASnapshotIsHeldAndErasedEverywhere(t *testing.T) {
 	require.Equal(t, 403, refusal.Status, "the second is not in the first snapshot")
 
 	n.Must(t, ann, "erasure:Request", first.Name())
+	kept := func(why string) {
+		for _, g := range []*gateway{a, b, c} {
+			done, err := g.Destroy(t.Context(), g.service())
+			require.NoError(t, err)
+			require.Empty(t, done, why)
+			held, err := g.Find(t.Context(), first.Name(), first.Commitment)
+			require.NoError(t, err, why)
+			require.Equal(t, poem, g.text(t, held))
+		}
+	}
+	kept("claims on the first snapshot may have to be recomputed")
 	n.Must(t, curator, "seal:Retire", seal.Retire{Datanet: n.pool, Contributions: []string{first.ID}})
-	n.Clock = n.Clock.Add(73 * time.Hour)
+	n.Clock = n.Clock.Add(erasure.Term - time.Second)
+	kept("for all of the term")
+	n.Clock = n.Clock.Add(time.Second)
 	for _, g := range []*gateway{a, b, c} {
 		done, err := g.Destroy(t.Context(), g.service())
 		require.NoError(t, err)
@@ -464,4 +485,23 @@ func TestASnapshotIsHeldAndErasedEverywhere(t *testing.T) {
 	require.ErrorIs(t, err, content.ErrErased)
 	_, err = b.Find(t.Context(), second.Name(), second.Commitment)
 	require.NoError(t, err)
+}
+
+func TestWhatNoSnapshotHeldIsErasedAtOnceAndWhatIsSealedOnceItIsRetired(t *testing.T) {
+	n := start(t)
+	pending := n.submit(t, poem)
+	b := n.gateways[rulestest.B]
+	destroyed := func() []contribution.Named {
+		done, err := b.Destroy(t.Context(), b.service())
+		require.NoError(t, err)
+		return done
+	}
+	n.Must(t, ann, "erasure:Request", pending.Name())
+	require.Equal(t, []contribution.Named{pending.Name()}, destroyed())
+	sealed := n.submit(t, poem+"Another line that nobody has written before this one\n")
+	n.seal(t, sealed, 1)
+	n.Must(t, ann, "erasure:Request", sealed.Name())
+	require.Empty(t, destroyed(), "the next snapshot may take it")
+	n.Must(t, curator, "seal:Retire", seal.Retire{Datanet: n.pool, Contributions: []string{sealed.ID}})
+	require.Equal(t, []contribution.Named{sealed.Name()}, destroyed())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
@@ -26,6 +27,14 @@ type Functions interface {
 type Service struct {
 	MSP       string // the gateway's organisation
 	Functions Functions
+	Now       func() time.Time // nil: the system's clock
+}
+
+func (s Service) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
 }
 
 func query[Res any](ctx context.Context, f Functions, function string, request any) (response Res, err error) {
@@ -63,7 +72,9 @@ func (s Service) Epoch(ctx context.Context) (contribution.Epoch, error) {
 	return query[contribution.Epoch](ctx, s.Functions, "contribution:Epoch", ledger.Nothing{})
 }
 
-// Due looks through the erasures of all datanets.
+// Due looks through the erasures of all datanets. What a snapshot has held is due from [erasure.Term] after the request
+// on: until then claims by receipts on it are recomputed, for which holders need it. What is sealed and not retired yet
+// counts as held, since the next snapshot may take it.
 func (s Service) Due(ctx context.Context) (due []contribution.Named, err error) {
 	err = pages(ctx, s.Functions, "datanet:List", func(p ledger.PageRequest) any { return p }, func(d datanet.Datanet) error {
 		listing := func(p ledger.PageRequest) any { return contribution.Listing{Datanet: d.Name, PageRequest: p} }
@@ -75,13 +86,27 @@ func (s Service) Due(ctx context.Context) (due []contribution.Named, err error) 
 			if err != nil {
 				return err
 			}
-			if slices.ContainsFunc(detail.Acknowledgements, func(slot erasure.Slot) bool { return slot.MSP == s.MSP && slot.By == "" }) {
+			if !slices.ContainsFunc(detail.Acknowledgements, func(slot erasure.Slot) bool { return slot.MSP == s.MSP && slot.By == "" }) {
+				return nil
+			}
+			waits, err := s.waits(ctx, e)
+			if err == nil && !waits {
 				due = append(due, e.Named)
 			}
-			return nil
+			return err
 		})
 	})
 	return due, err
+}
+
+// waits tells whether claims may still need the content of an erasure.
+func (s Service) waits(ctx context.Context, e erasure.Erasure) (bool, error) {
+	if !s.now().Before(e.Requested.Add(erasure.Term)) {
+		return false, nil
+	}
+	reach := erasure.Reach{Named: e.Named, PageRequest: ledger.PageRequest{Limit: 1}}
+	affected, err := query[erasure.Affected](ctx, s.Functions, "erasure:Affected", reach)
+	return affected.First > 0, err
 }
 
 func pages[T any](ctx context.Context, f Functions, function string, request func(ledger.PageRequest) any, each func(T) error) error {

@@ -135,7 +135,9 @@ func (l *library) keepUp(ctx context.Context, from *index.Index) {
 	asked := make(chan struct{}, 1)
 	var watching sync.WaitGroup
 	defer watching.Wait()
-	watching.Go(func() { watch(ctx, from, "erasure", asked) })
+	for _, kind := range []string{"erasure", "retired"} { // what is sealed may wait until it is retired
+		watching.Go(func() { watch(ctx, from, kind, asked) })
+	}
 	erase, clean := time.NewTicker(eraseEvery), time.NewTicker(cleanEvery)
 	defer erase.Stop()
 	defer clean.Stop()
