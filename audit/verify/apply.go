@@ -1,0 +1,248 @@
+package verify
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/hyperledger/fabric-protos-go-apiv2/common"
+	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
+	"github.com/hyperledger/fabric/protoutil"
+
+	"github.com/datanet-consortium/datanet/audit/bundle"
+	"github.com/datanet-consortium/datanet/chaincode/memledger"
+)
+
+// apply does, block after block, what needs the blocks before.
+func (v *verifier) apply(group []*checked, manifest *bundle.Manifest) {
+	for _, c := range group {
+		v.applyBlock(c)
+	}
+	if v.options.Progress != nil {
+		v.options.Progress(v.report.Height-v.report.First, manifest.Height-manifest.First)
+	}
+}
+
+func (v *verifier) applyBlock(c *checked) {
+	header := c.block.GetHeader()
+	v.chain(header)
+	for _, f := range c.findings {
+		v.find(f)
+	}
+	if header.GetNumber() == 0 {
+		v.genesis(c.block)
+		if v.config != nil && c.transactions == nil {
+			c.transactions = []*transaction{{code: peer.TxValidationCode_VALID, kind: common.HeaderType_CONFIG}}
+		}
+	}
+	verdicts := verdictsOf(c.block)
+	if len(verdicts) != len(c.block.GetData().GetData()) {
+		v.find(Finding{Severity: Forged, Rule: RuleForm, Block: header.GetNumber(),
+			Message: fmt.Sprintf("%d verdicts for %d transactions", len(verdicts), len(c.block.GetData().GetData()))})
+		verdicts = nil
+	}
+	for i, t := range c.transactions {
+		v.report.Transactions++
+		if verdicts != nil {
+			v.report.Verdicts[peer.TxValidationCode(verdicts[i]).String()]++
+			v.judge(c, i, t, peer.TxValidationCode(verdicts[i]))
+		}
+		if v.options.Measure {
+			v.signatures.keep(v.config, t.own)
+			v.signatures.keep(v.config, t.signers...)
+		}
+	}
+	v.rerunAll(c, verdicts)
+	v.follow(c, verdicts)
+	if header.GetNumber() > 0 && isConfiguration(c.block) {
+		v.reconfigure(c.block)
+	}
+	v.previous = header
+	v.report.Height = header.GetNumber() + 1
+}
+
+// chain checks a header against the one before, or the auditor's knowledge.
+func (v *verifier) chain(header *common.BlockHeader) {
+	number := header.GetNumber()
+	find := func(rule Rule, format string, args ...any) {
+		v.find(Finding{Severity: Forged, Rule: rule, Block: number, Message: fmt.Sprintf(format, args...)})
+	}
+	hash := protoutil.BlockHeaderHash(header)
+	switch {
+	case v.previous != nil && number != v.previous.GetNumber()+1:
+		find(RuleChain, "it follows block %d", v.previous.GetNumber())
+	case v.previous != nil && !bytes.Equal(header.GetPreviousHash(), protoutil.BlockHeaderHash(v.previous)):
+		find(RuleChain, "its header names %x as the block before, which is %x", header.GetPreviousHash(), protoutil.BlockHeaderHash(v.previous))
+	case v.previous == nil && number != v.report.First:
+		find(RuleChain, "it is the first block, and block %d is due", v.report.First)
+	}
+	if v.previous == nil && number == 0 {
+		v.report.Genesis = hex.EncodeToString(hash)
+		if !bytes.Equal(hash, v.options.Genesis[:]) {
+			find(RuleGenesis, "the genesis block has hash %x, not the one that is known", hash)
+		}
+	}
+	if tip := v.options.Tip; tip != nil && tip.Number == number && !bytes.Equal(hash, tip.Hash[:]) {
+		find(RuleTip, "it has hash %x, another than the block that is known", hash)
+	}
+}
+
+func verdictsOf(block *common.Block) []byte {
+	values := block.GetMetadata().GetMetadata()
+	if index := int(common.BlockMetadataIndex_TRANSACTIONS_FILTER); len(values) > index {
+		return values[index]
+	}
+	return nil
+}
+
+// computed are the verdicts that the replay computes.
+var computed = map[peer.TxValidationCode]bool{
+	peer.TxValidationCode_VALID: true, peer.TxValidationCode_DUPLICATE_TXID: true, peer.TxValidationCode_ENDORSEMENT_POLICY_FAILURE: true,
+	peer.TxValidationCode_MVCC_READ_CONFLICT: true, peer.TxValidationCode_PHANTOM_READ_CONFLICT: true,
+}
+
+// judge compares the peers' verdict with what form, creator and, for chaincode definitions, endorsements give. The
+// replay judges the rest.
+func (v *verifier) judge(c *checked, i int, t *transaction, verdict peer.TxValidationCode) {
+	number := c.block.GetHeader().GetNumber()
+	find := func(severity Severity, rule Rule, format string, args ...any) {
+		v.find(Finding{Severity: severity, Rule: rule, Block: number, Tx: &i, TxID: t.id, Message: fmt.Sprintf(format, args...)})
+	}
+	switch {
+	case t.code != peer.TxValidationCode_VALID && t.code != verdict:
+		find(Forged, RuleEnvelope, "%s; the peers say %s", t.why, verdict)
+	case t.code != peer.TxValidationCode_VALID:
+	case t.kind == common.HeaderType_CONFIG:
+		if verdict != peer.TxValidationCode_VALID {
+			find(Forged, RuleVerdict, "a configuration that was ordered is %s", verdict)
+		}
+	case !computed[verdict]:
+		find(Unclear, RuleVerdict, "the verdict %s cannot be computed again", verdict)
+	case t.chaincode == lifecycle:
+		endorsed := v.endorsedDefinition(t)
+		if endorsed != (verdict != peer.TxValidationCode_ENDORSEMENT_POLICY_FAILURE) && verdict != peer.TxValidationCode_DUPLICATE_TXID {
+			find(Forged, RuleLifecycle, "the verdict is %s, but that the endorsements suffice is %t", verdict, endorsed)
+		}
+	case t.chaincode != v.chaincode:
+		find(Unclear, RuleVerdict, "a transaction of chaincode %q, which is not judged", t.chaincode)
+	case verdict == peer.TxValidationCode_VALID && writesElsewhere(t, v.chaincode):
+		find(Unclear, RuleVerdict, "it writes in the state of another chaincode, which is not judged")
+	}
+}
+
+func writesElsewhere(t *transaction, chaincode string) bool {
+	if t.sets == nil {
+		return true
+	}
+	for _, ns := range t.sets.NsRwSets {
+		if ns.NameSpace != chaincode && len(ns.KvRwSet.GetWrites())+len(ns.KvRwSet.GetMetadataWrites())+len(ns.CollHashedRwSets) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	definitionPolicy    = "/Channel/Application/LifecycleEndorsement"
+	implicitCollection  = "_implicit_org_"
+	organisationsPolicy = "/Channel/Application/%s/Endorsement"
+)
+
+// endorsedDefinition judges a transaction of Fabric's lifecycle chaincode: what it writes for all needs the channel's
+// policy, what it writes in an organisation's own collection that organisation's.
+func (v *verifier) endorsedDefinition(t *transaction) bool {
+	if t.sets == nil {
+		return false
+	}
+	public, private := false, false
+	for _, ns := range t.sets.NsRwSets {
+		public = public || len(ns.KvRwSet.GetWrites())+len(ns.KvRwSet.GetMetadataWrites()) > 0
+		for _, collection := range ns.CollHashedRwSets {
+			if len(collection.HashedRwSet.GetHashedWrites())+len(collection.HashedRwSet.GetMetadataWrites()) == 0 {
+				continue
+			}
+			private = true
+			org, ok := strings.CutPrefix(collection.CollectionName, implicitCollection)
+			if !ok || !v.config.satisfied(fmt.Sprintf(organisationsPolicy, org), t.signers) {
+				return false
+			}
+		}
+	}
+	return private && !public || v.config.satisfied(definitionPolicy, t.signers)
+}
+
+// follow judges the block's transactions on the state, applies them, and compares the commit hash and the conservation of
+// credits.
+func (v *verifier) follow(c *checked, verdicts []byte) {
+	if v.state == nil {
+		return
+	}
+	number := c.block.GetHeader().GetNumber()
+	lost := func(err error) {
+		v.find(Finding{Severity: Forged, Rule: RuleReplay, Block: number,
+			Message: fmt.Sprintf("%v; from here on neither state nor rules are checked", err)})
+		v.state, v.rerun = nil, nil
+	}
+	if c.err != nil {
+		lost(c.err)
+		return
+	}
+	known := len(v.state.Report().Differences)
+	changes, err := v.state.Apply(c.prepared)
+	if err != nil {
+		lost(err)
+		return
+	}
+	for _, d := range v.state.Report().Differences[known:] {
+		position := int(d.Tx)
+		severity := Forged
+		if d.Peers != memledger.Valid && d.Engine != memledger.Valid {
+			severity = Unclear
+		}
+		v.find(Finding{Severity: severity, Rule: RuleVerdict, Block: number, Tx: &position, TxID: d.ID,
+			Message: fmt.Sprintf("the peers say %s, policies, ids and reads give %s", d.Peers, d.Engine)})
+	}
+	for _, i := range conserved(changes, v.chaincode) {
+		position := int(i.tx)
+		v.find(Finding{Severity: Broken, Rule: RuleConservation, Block: number, Tx: &position, TxID: c.transactions[position].id,
+			Key: readable(string(i.key)), Message: i.message})
+	}
+	if number == 0 {
+		return
+	}
+	held, err := heldCommitHash(c.block)
+	if err != nil {
+		v.find(Finding{Severity: Forged, Rule: RuleForm, Block: number, Message: err.Error()})
+	}
+	if want := commitHash(v.commit, verdicts, changes); !bytes.Equal(held, want) {
+		v.find(Finding{Severity: Forged, Rule: RuleCommitHash, Block: number,
+			Message: fmt.Sprintf("the peer's commit hash is %x, its transactions give %x", held, want)})
+	}
+	v.commit = held
+}
+
+// reconfigure takes a configuration block, if it follows from its update; else the old configuration stays in force.
+func (v *verifier) reconfigure(block *common.Block) {
+	fail := func(err error) {
+		v.find(Finding{Severity: Forged, Rule: RuleConfiguration, Block: block.GetHeader().GetNumber(), Message: err.Error()})
+	}
+	if v.config == nil {
+		return
+	}
+	if err := v.config.follows(block); err != nil {
+		fail(err)
+		return
+	}
+	next, err := configure(block)
+	if err != nil {
+		fail(err)
+		return
+	}
+	v.config = next
+}
+
+// readable shows a composite key: its parts with slashes between.
+func readable(key string) string {
+	return strings.Trim(strings.ReplaceAll(key, "\x00", "/"), "/")
+}

@@ -1,0 +1,146 @@
+package verify
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+
+	"github.com/hyperledger/fabric-protos-go-apiv2/common"
+	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
+	"github.com/hyperledger/fabric/protoutil"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/datanet-consortium/datanet/chaincode/memledger/replay"
+)
+
+const lifecycle = "_lifecycle"
+
+// checked is a block after the checks that need no state.
+type checked struct {
+	block        *common.Block
+	transactions []*transaction
+	prepared     *replay.Prepared
+	findings     []Finding
+	err          error // why it cannot be followed
+}
+
+// check does for a group of blocks, on all workers, what needs only the configuration.
+func (v *verifier) check(group []*common.Block) []*checked {
+	out := make([]*checked, len(group))
+	var workers errgroup.Group
+	workers.SetLimit(v.options.Workers)
+	for i, block := range group {
+		workers.Go(func() error {
+			out[i] = v.checkBlock(block)
+			return nil
+		})
+	}
+	_ = workers.Wait() // they return none
+	return out
+}
+
+func (v *verifier) checkBlock(block *common.Block) *checked {
+	c := &checked{block: block}
+	number := block.GetHeader().GetNumber()
+	find := func(rule Rule, format string, args ...any) {
+		c.findings = append(c.findings, Finding{Severity: Forged, Rule: rule, Block: number, Message: fmt.Sprintf(format, args...)})
+	}
+	if block.GetHeader() == nil {
+		find(RuleForm, "the block has no header")
+		block.Header = &common.BlockHeader{}
+	}
+	if err := protoutil.VerifyTransactionsAreWellFormed(block.GetData()); err != nil {
+		find(RuleForm, "%v", err)
+	}
+	if !bytes.Equal(protoutil.ComputeBlockDataHash(&common.BlockData{Data: block.GetData().GetData()}), block.GetHeader().GetDataHash()) {
+		find(RuleData, "the transactions have another hash than the header says")
+	}
+	if err := plainMetadata(block); err != nil {
+		find(RuleForm, "%v", err)
+	}
+	if number > 0 && v.config != nil {
+		v.signedByOrderers(c, find)
+	}
+	if v.state != nil {
+		c.prepared, c.err = v.state.Prepare(block)
+	}
+	if v.config != nil {
+		c.transactions = make([]*transaction, len(block.GetData().GetData()))
+		for i, data := range block.GetData().GetData() {
+			c.transactions[i] = open(data, v.config)
+			v.signatures.count.Add(int64(1 + len(c.transactions[i].signers)))
+		}
+	}
+	return c
+}
+
+func (v *verifier) signedByOrderers(c *checked, find func(Rule, string, ...any)) {
+	if err := v.config.orderers(c.block.GetHeader(), c.block.GetMetadata()); err != nil {
+		find(RuleOrderers, "%v", err)
+	}
+	metadata, signed := &common.Metadata{}, &common.OrdererBlockMetadata{}
+	index := int(common.BlockMetadataIndex_SIGNATURES)
+	if values := c.block.GetMetadata().GetMetadata(); len(values) <= index || proto.Unmarshal(values[index], metadata) != nil || proto.Unmarshal(metadata.GetValue(), signed) != nil {
+		find(RuleOrderers, "the metadata with the signatures does not parse")
+		return
+	}
+	v.signatures.count.Add(int64(len(metadata.GetSignatures())))
+	want := v.config.number
+	if isConfiguration(c.block) {
+		want = c.block.GetHeader().GetNumber()
+	}
+	if got := signed.GetLastConfig().GetIndex(); got != want {
+		find(RuleLastConfig, "the orderers' metadata names block %d as the configuration in force, it is %d", got, want)
+	}
+}
+
+// plainMetadata refuses what nothing covers: unknown fields of a block, and metadata that peers do not write.
+func plainMetadata(block *common.Block) error {
+	for _, message := range []proto.Message{block, block.GetHeader(), block.GetData(), block.GetMetadata()} {
+		if len(message.ProtoReflect().GetUnknown()) > 0 {
+			return fmt.Errorf("the %s has fields that nothing covers", message.ProtoReflect().Descriptor().Name())
+		}
+	}
+	values := block.GetMetadata().GetMetadata()
+	if len(values) > len(common.BlockMetadataIndex_name) {
+		return fmt.Errorf("%d values of metadata", len(values))
+	}
+	for _, index := range []common.BlockMetadataIndex{common.BlockMetadataIndex_LAST_CONFIG, common.BlockMetadataIndex_ORDERER} {
+		if block.GetHeader().GetNumber() > 0 && len(values) > int(index) && len(values[index]) > 0 {
+			return fmt.Errorf("metadata %s, which nothing covers, is not empty", index)
+		}
+	}
+	return nil
+}
+
+// rerunAll runs the rules again for a block's valid transactions, on all workers.
+func (v *verifier) rerunAll(c *checked, verdicts []byte) {
+	if v.rerun == nil || v.state == nil || len(verdicts) != len(c.transactions) {
+		return
+	}
+	differences := make([]*difference, len(c.transactions))
+	var workers errgroup.Group
+	workers.SetLimit(v.options.Workers)
+	var count sync.Mutex
+	for i, t := range c.transactions {
+		if peer.TxValidationCode(verdicts[i]) != peer.TxValidationCode_VALID || t.code != peer.TxValidationCode_VALID ||
+			t.kind != common.HeaderType_ENDORSER_TRANSACTION || t.chaincode != v.chaincode {
+			continue
+		}
+		workers.Go(func() error {
+			differences[i] = v.rerun.compare(t, v.chaincode)
+			count.Lock()
+			defer count.Unlock()
+			v.report.Rerun++
+			return nil
+		})
+	}
+	_ = workers.Wait() // they return none
+	for i, d := range differences {
+		if d != nil {
+			v.find(Finding{Severity: Broken, Rule: RuleOutcome, Block: c.block.GetHeader().GetNumber(), Tx: &i,
+				TxID: c.transactions[i].id, Key: readable(string(d.key)), Message: d.message})
+		}
+	}
+}

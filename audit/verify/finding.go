@@ -1,0 +1,103 @@
+package verify
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Severity is how grave a finding is.
+type Severity string
+
+const (
+	// Forged: the bundle is not what the network's orderers and peers made, or is damaged.
+	Forged Severity = "forged"
+	// Broken: the network really did this, and it is not what the rules allow.
+	Broken Severity = "broken"
+	// Unclear: something that this program cannot judge.
+	Unclear Severity = "unclear"
+)
+
+// Rule is what a finding says was broken.
+type Rule string
+
+const (
+	RuleBundle        Rule = "bundle"                // the files are what the manifest says
+	RuleGenesis       Rule = "genesis"               // block 0 has the hash that the auditor knows
+	RuleTip           Rule = "tip"                   // the last block is at least what the auditor knows of
+	RuleChain         Rule = "chain"                 // numbers without a gap, each header names the one before
+	RuleData          Rule = "data-hash"             // the data has the hash in the header
+	RuleForm          Rule = "form"                  // transactions are encoded as they must be, the metadata is complete
+	RuleOrderers      Rule = "orderer-signatures"    // enough orderers signed
+	RuleLastConfig    Rule = "last-configuration"    // the signed metadata names the configuration in force
+	RuleConfiguration Rule = "configuration"         // a configuration follows from its signed update
+	RuleEnvelope      Rule = "envelope"              // creator, signature, id and proposal of a transaction fit
+	RuleVerdict       Rule = "verdict"               // the peers' verdict is what policies, ids and reads give
+	RuleLifecycle     Rule = "lifecycle-endorsement" // chaincode definitions are endorsed as the channel demands
+	RuleCommitHash    Rule = "commit-hash"           // the peer's state is what the transactions give
+	RuleOutcome       Rule = "outcome"               // a transaction wrote what the rules give
+	RuleConservation  Rule = "conservation"          // credits are neither created nor lost
+	RuleReplay        Rule = "replay"                // the blocks can be followed
+)
+
+// Finding is something that is not as it must be.
+type Finding struct {
+	Severity Severity `json:"severity"`
+	Rule     Rule     `json:"rule"`
+	Block    uint64   `json:"block"`
+	Tx       *int     `json:"tx,omitempty"` // position in the block
+	TxID     string   `json:"txId,omitempty"`
+	Key      string   `json:"key,omitempty"`
+	Message  string   `json:"message"`
+}
+
+func (f Finding) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s: block %d", f.Severity, f.Rule, f.Block)
+	if f.Tx != nil {
+		fmt.Fprintf(&b, ", transaction %d", *f.Tx)
+	}
+	if f.TxID != "" {
+		fmt.Fprintf(&b, " (%s)", f.TxID)
+	}
+	if f.Key != "" {
+		fmt.Fprintf(&b, ", key %s", f.Key)
+	}
+	return b.String() + ": " + f.Message
+}
+
+// Report is what a verification found.
+type Report struct {
+	Channel      string `json:"channel"`
+	Genesis      string `json:"genesis"` // hash of the header of block 0
+	First        uint64 `json:"first"`
+	Height       uint64 `json:"height"`
+	Tip          string `json:"tip"` // hash of the last header
+	Transactions int    `json:"transactions"`
+	// Verdicts counts transactions by the peers' verdict.
+	Verdicts map[string]int `json:"verdicts"`
+	// Rerun counts transactions whose rule was run again and compared.
+	Rerun int `json:"rerun"`
+	// Followed counts transactions whose verdict was taken from the peers, by verdict: other chaincodes' and
+	// configurations.
+	Followed map[string]int `json:"followed"`
+	Findings []Finding      `json:"findings"`
+	// Suppressed is how many findings were left out beyond the most that are kept.
+	Suppressed int `json:"suppressed"`
+	// Unproved says what this verification did not show.
+	Unproved []string `json:"unproved"`
+	Stats    Stats    `json:"stats"`
+}
+
+// Worst is the gravest severity among the findings, "" when there are none.
+func (r *Report) Worst() Severity {
+	worst := Severity("")
+	for _, f := range r.Findings {
+		switch {
+		case f.Severity == Forged:
+			return Forged
+		case f.Severity == Broken, worst == "":
+			worst = f.Severity
+		}
+	}
+	return worst
+}

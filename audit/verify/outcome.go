@@ -1,0 +1,206 @@
+package verify
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
+	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
+
+	"github.com/datanet-consortium/datanet/chaincode/contract"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/memledger/replay"
+)
+
+// rerunner runs the rules again. A valid transaction read nothing that an earlier one of its block wrote, so the state
+// before the block is what its endorsers saw, and whatever it wrote must come out again. This finds all that a majority
+// of endorsers writes against the rules: a vote in another's name, an outcome without votes, invented credits.
+type rerunner struct {
+	registry *ledger.Registry
+	queries  map[string]bool // by function: false for a command
+	state    *replay.Replayer
+	callers  sync.Map // serialized identity to callerOf
+}
+
+type callerOf struct {
+	caller ledger.Caller
+	err    error
+}
+
+func newRerunner(registry *ledger.Registry, state *replay.Replayer) *rerunner {
+	r := &rerunner{registry: registry, queries: map[string]bool{}, state: state}
+	for _, f := range registry.Functions() {
+		r.queries[f.Name] = f.Query
+	}
+	return r
+}
+
+// difference is how a transaction departs from the rules.
+type difference struct {
+	key     ledger.Key
+	message string
+}
+
+// compare runs a valid transaction's function again, nil when it did what the rules give.
+func (r *rerunner) compare(t *transaction, chaincode string) *difference {
+	if len(t.args) != 2 {
+		return &difference{message: fmt.Sprintf("the chaincode takes a function and a document, this proposal has %d arguments", len(t.args))}
+	}
+	function := string(t.args[0])
+	wrote, guarded, err := written(t, chaincode)
+	if err != nil {
+		return &difference{message: err.Error()}
+	}
+	query, known := r.queries[function]
+	switch {
+	case !known:
+		return &difference{message: fmt.Sprintf("the rules have no function %.80q", function), key: first(wrote, guarded)}
+	case query && len(wrote)+len(guarded) > 0:
+		return &difference{message: function + " is a query and wrote", key: first(wrote, guarded)}
+	case query:
+		return nil
+	}
+	caller := r.caller(t.creator)
+	if caller.err != nil {
+		return &difference{message: caller.err.Error()}
+	}
+	out, err := r.registry.Execute(&store{transaction: t, caller: caller.caller, state: r.state}, function, t.args[1])
+	if err != nil {
+		return &difference{message: fmt.Sprintf("the rules refuse %s: %v", function, err), key: first(wrote, guarded)}
+	}
+	return differ(t, function, out, wrote, guarded)
+}
+
+func differ(t *transaction, function string, out *ledger.Outcome, wrote map[ledger.Key][]byte, guarded map[ledger.Key]*ledger.Policy) *difference {
+	for _, w := range out.Writes {
+		if w.Delete || w.Value != nil {
+			value, ok := wrote[w.Key]
+			if !ok || !bytes.Equal(value, w.Value) {
+				return &difference{key: w.Key, message: function + " gives another value by the rules"}
+			}
+			delete(wrote, w.Key)
+		}
+		if w.Policy != nil {
+			policy, ok := guarded[w.Key]
+			if !ok || policy == nil || !reflect.DeepEqual(*policy, *w.Policy) {
+				return &difference{key: w.Key, message: function + " gives another guard by the rules"}
+			}
+			delete(guarded, w.Key)
+		}
+	}
+	if len(wrote)+len(guarded) > 0 {
+		return &difference{key: first(wrote, guarded), message: function + " writes more than the rules give"}
+	}
+	if !bytes.Equal(t.response, out.Response) {
+		return &difference{message: function + " answers otherwise by the rules"}
+	}
+	switch {
+	case (t.event == nil) != (out.Event == nil),
+		out.Event != nil && (t.event.GetEventName() != out.Event.Name || !bytes.Equal(t.event.GetPayload(), out.Event.Payload)):
+		return &difference{message: function + " emits another event by the rules"}
+	}
+	return nil
+}
+
+// first is the least key, to say where something was written.
+func first(wrote map[ledger.Key][]byte, guarded map[ledger.Key]*ledger.Policy) (least ledger.Key) {
+	for key := range wrote {
+		if least == "" || key < least {
+			least = key
+		}
+	}
+	for key := range guarded {
+		if least == "" || key < least {
+			least = key
+		}
+	}
+	return least
+}
+
+// written collects what a transaction wrote in the chaincode's state; nil is a deleted value or a removed policy.
+func written(t *transaction, chaincode string) (map[ledger.Key][]byte, map[ledger.Key]*ledger.Policy, error) {
+	values, policies := map[ledger.Key][]byte{}, map[ledger.Key]*ledger.Policy{}
+	if t.sets == nil {
+		return nil, nil, errors.New("the read-write set does not parse")
+	}
+	for _, ns := range t.sets.NsRwSets {
+		if ns.NameSpace != chaincode {
+			continue
+		}
+		for _, w := range ns.KvRwSet.GetWrites() {
+			var value []byte
+			if !w.GetIsDelete() && len(w.GetValue()) > 0 {
+				value = w.GetValue()
+			}
+			values[ledger.Key(w.GetKey())] = value
+		}
+		for _, w := range ns.KvRwSet.GetMetadataWrites() {
+			policy, err := guard(w)
+			if err != nil {
+				return nil, nil, fmt.Errorf("guard of %q: %w", w.GetKey(), err)
+			}
+			policies[ledger.Key(w.GetKey())] = policy
+		}
+	}
+	return values, policies, nil
+}
+
+func guard(w *kvrwset.KVMetadataWrite) (*ledger.Policy, error) {
+	for _, entry := range w.GetEntries() {
+		if entry.GetName() == peer.MetaDataKeys_VALIDATION_PARAMETER.String() && len(entry.GetValue()) > 0 {
+			policy, err := contract.DecodePolicy(entry.GetValue())
+			return &policy, err
+		}
+	}
+	return nil, nil
+}
+
+func (r *rerunner) caller(creator []byte) callerOf {
+	if known, ok := r.callers.Load(string(creator)); ok {
+		return known.(callerOf)
+	}
+	var c callerOf
+	c.caller, c.err = contract.Caller(creator)
+	r.callers.Store(string(creator), c)
+	return c
+}
+
+// store is the ledger as a transaction's endorsers saw it. It implements [ledger.Store].
+type store struct {
+	transaction *transaction
+	caller      ledger.Caller
+	state       *replay.Replayer
+}
+
+var _ ledger.Store = (*store)(nil)
+
+func (s *store) TxID() string          { return s.transaction.id }
+func (s *store) Channel() string       { return s.transaction.channel }
+func (s *store) Time() time.Time       { return s.transaction.time }
+func (s *store) Caller() ledger.Caller { return s.caller }
+
+func (s *store) States(keys []ledger.Key) ([][]byte, error) {
+	values := make([][]byte, len(keys))
+	for i, key := range keys {
+		if entry := s.state.Get(key); entry != nil {
+			values[i] = entry.Value
+		}
+	}
+	return values, nil
+}
+
+func (s *store) KeyPolicy(key ledger.Key) (ledger.Policy, bool, error) {
+	entry := s.state.Get(key)
+	if entry == nil || entry.Policy == nil {
+		return ledger.Policy{}, false, nil
+	}
+	return *entry.Policy, true, nil
+}
+
+func (s *store) Range(ledger.Key, ledger.Key, int) ([]ledger.Entry, ledger.Key, error) {
+	return nil, "", errors.New("a command lists no keys")
+}
