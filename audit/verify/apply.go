@@ -163,8 +163,8 @@ func (v *verifier) endorsedDefinition(t *transaction) bool {
 				continue
 			}
 			private = true
-			org, ok := strings.CutPrefix(collection.CollectionName, implicitCollection)
-			if !ok || !v.config.satisfied(fmt.Sprintf(organisationsPolicy, org), t.signers) {
+			msp, ok := strings.CutPrefix(collection.CollectionName, implicitCollection)
+			if !ok || !v.config.satisfied(fmt.Sprintf(organisationsPolicy, v.config.group(msp)), t.signers) {
 				return false
 			}
 		}

@@ -113,3 +113,17 @@ func (c *configuration) satisfied(policy string, signatures []*protoutil.SignedD
 	p, ok := c.bundle.PolicyManager().GetPolicy(policy)
 	return ok && p.EvaluateSignedData(signatures) == nil
 }
+
+// group is the name under which the configuration holds an organisation of the application, "" if there is none.
+func (c *configuration) group(mspID string) string {
+	application, ok := c.bundle.ApplicationConfig()
+	if !ok {
+		return ""
+	}
+	for name, org := range application.Organizations() {
+		if org.MSPID() == mspID {
+			return name
+		}
+	}
+	return ""
+}
