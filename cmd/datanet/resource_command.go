@@ -55,6 +55,7 @@ var others = map[string]func() []*cobra.Command{
 	"contribution": func() []*cobra.Command { return []*cobra.Command{newAdd(), newRevise(), newGet()} },
 	"validate":     func() []*cobra.Command { return []*cobra.Command{newQueue(), newNext(), newVote()} },
 	"proposal":     func() []*cobra.Command { return []*cobra.Command{newDrawSecret()} },
+	"sampling":     func() []*cobra.Command { return []*cobra.Command{newSamplingDraw()} },
 	"ticket":       func() []*cobra.Command { return []*cobra.Command{newTicketDownload()} },
 }
 
@@ -62,6 +63,7 @@ var others = map[string]func() []*cobra.Command{
 type argument struct {
 	field    string
 	optional bool
+	id       bool // a random one is drawn when it is left out
 }
 
 var capitals = regexp.MustCompile(`\[?[A-Z]+\]?`)
@@ -77,7 +79,7 @@ func (r resource) arguments() []argument {
 		if !given {
 			field = strings.ToLower(name)
 		}
-		list = append(list, argument{field: field, optional: strings.HasPrefix(word, "[")})
+		list = append(list, argument{field: field, optional: strings.HasPrefix(word, "["), id: name == "ID"})
 	}
 	return list
 }
@@ -155,7 +157,7 @@ func given(command *cobra.Command, words []argument, args []string) (map[string]
 		switch {
 		case i < len(args):
 			values[w.field] = args[i]
-		case w.field == "id":
+		case w.id:
 			values[w.field] = client.NewID()
 		case w.field == "account":
 			account, err := ownAccount(command)

@@ -155,6 +155,8 @@ func usage(f field) string {
 		return "RFC 3339, a date, or days from now as 30d"
 	case f.kind == bytesType:
 		return "text, or @FILE"
+	case known[f.kind] == "" && f.kind.Kind() != reflect.String && f.kind.Name() != "Amount" && reflect.PointerTo(f.kind).Implements(textType):
+		return ""
 	case f.kind.Kind() == reflect.Struct || f.kind.Kind() == reflect.Slice:
 		return "JSON, or @FILE"
 	case strings.HasSuffix(f.path[len(f.path)-1], "Ppm"):
