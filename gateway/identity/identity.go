@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -51,7 +52,7 @@ type Config struct {
 type Identities struct {
 	db      *database.DB
 	config  Config
-	trust   *trust
+	trust   atomic.Pointer[trust]
 	issuers map[string]*issuer
 }
 
@@ -65,11 +66,8 @@ func Open(ctx context.Context, db *database.DB, config Config) (*Identities, err
 	}
 	s := &Identities{db: db, config: config, issuers: map[string]*issuer{}}
 	var err error
-	if s.trust, err = newTrust(config.MSPID, config.Authorities); err != nil {
+	if err = s.Trust(config.Authorities); err != nil {
 		return nil, fmt.Errorf("open identities: %w", err)
-	}
-	if a := config.Authority; a != nil && s.trust.roots[string(a.Certificate.Raw)] != config.MSPID {
-		return nil, fmt.Errorf("open identities: the authority that signs for new people is not that of %s", config.MSPID)
 	}
 	for _, i := range config.Issuers {
 		if s.issuers[i.URL] != nil {
@@ -85,8 +83,22 @@ func Open(ctx context.Context, db *database.DB, config Config) (*Identities, err
 	return s, nil
 }
 
+// Trust replaces the identity authorities of the organisations, their PEM by MSP ID. Who showed a certificate of one that
+// is not among them is not known any more. After an error the former ones stay.
+func (s *Identities) Trust(authorities map[string][]byte) error {
+	t, err := newTrust(s.config.MSPID, authorities)
+	if err != nil {
+		return err
+	}
+	if a := s.config.Authority; a != nil && t.roots[string(a.Certificate.Raw)] != s.config.MSPID {
+		return fmt.Errorf("the authority that signs for new people is not that of %s", s.config.MSPID)
+	}
+	s.trust.Store(t)
+	return nil
+}
+
 // ClientAuthorities is the pool for the listener's TLS configuration, whose ClientAuth must be VerifyClientCertIfGiven.
-func (s *Identities) ClientAuthorities() *x509.CertPool { return s.trust.pool.Clone() }
+func (s *Identities) ClientAuthorities() *x509.CertPool { return s.trust.Load().pool.Clone() }
 
 // Authenticate finds out who a request comes from, or returns an [*Error]. A request that shows two identities is
 // refused, since nobody could say which of them acts.
@@ -99,7 +111,7 @@ func (s *Identities) Authenticate(r *http.Request) (Principal, error) {
 	case certificate && bearer:
 		return Principal{}, refuse(CodeUnauthenticated, "the request has a client certificate and a token; show one of them")
 	case certificate:
-		return s.trust.principal(r.TLS, s.config.Now())
+		return s.trust.Load().principal(r.TLS, s.config.Now())
 	case bearer && strings.HasPrefix(token, keyPrefix):
 		return s.byKey(r.Context(), token)
 	case bearer:

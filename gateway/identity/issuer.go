@@ -168,12 +168,13 @@ func (i *issuer) discovered(ctx context.Context) (*oidc.IDTokenVerifier, error) 
 // keySet tells a wrong signature from keys that could not be fetched, which the verifier's own error does not.
 type keySet struct{ remote *oidc.RemoteKeySet }
 
+// fetchFailed is the key of a context's *error, which says why keys could not be fetched.
 type fetchFailed struct{}
 
 func (k keySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
 	payload, err := k.remote.VerifySignature(ctx, token)
-	if failed, ok := ctx.Value(fetchFailed{}).(*bool); ok && err != nil {
-		*failed = strings.HasPrefix(err.Error(), "fetching keys ")
+	if failed, ok := ctx.Value(fetchFailed{}).(*error); ok && err != nil && strings.HasPrefix(err.Error(), "fetching keys ") {
+		*failed = err
 	}
 	return payload, err
 }
@@ -184,11 +185,13 @@ func (i *issuer) enrolment(ctx context.Context, token string) (string, error) {
 	if err != nil {
 		return "", refuse(CodeUnavailable, "the issuer %s cannot be reached now", i.URL)
 	}
-	failed := false
+	var failed error
 	verified, err := verifier.Verify(context.WithValue(ctx, fetchFailed{}, &failed), token)
 	var expired *oidc.TokenExpiredError
 	switch {
-	case failed:
+	case failed != nil && strings.Contains(failed.Error(), errTooOften.Error()):
+		return "", refuse(CodeRate, "tokens whose keys are not known come too fast; if the issuer %s has new keys, send yours again", i.URL)
+	case failed != nil:
 		return "", refuse(CodeUnavailable, "the keys of the issuer %s cannot be fetched now", i.URL)
 	case errors.As(err, &expired):
 		return "", refuse(CodeUnauthenticated, "the token expired at %s; log in again", stamp(expired.Expiry))

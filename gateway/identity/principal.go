@@ -86,13 +86,14 @@ func (p Principal) Enrolment() string {
 type Code string
 
 const (
-	CodeUnauthenticated Code = "unauthenticated" // who calls is not known: HTTP 401
-	CodeForbidden       Code = "forbidden"       // the caller is known and may not: 403
-	CodeInvalid         Code = "invalid"         // the request itself is wrong: 422
-	CodeNotFound        Code = "not_found"       // what it names does not exist: 404
-	CodeState           Code = "state"           // an invitation that is used, a key that is revoked: 409
-	CodeInsufficient    Code = "insufficient"    // the API key's budget is spent: 402
-	CodeUnavailable     Code = "unavailable"     // the OIDC issuer cannot be reached; try again: 503
+	CodeUnauthenticated Code = "unauthenticated"   // who calls is not known: HTTP 401
+	CodeForbidden       Code = "forbidden"         // the caller is known and may not: 403
+	CodeInvalid         Code = "invalid"           // the request itself is wrong: 422
+	CodeNotFound        Code = "not_found"         // what it names does not exist: 404
+	CodeState           Code = "state"             // an invitation that is used, a key that is revoked: 409
+	CodeInsufficient    Code = "insufficient"      // the API key's budget is spent: 402
+	CodeUnavailable     Code = "unavailable"       // the OIDC issuer cannot be reached; try again: 503
+	CodeRate            Code = "too_many_requests" // tokens with unknown keys come faster than the issuer may be asked: 429
 )
 
 // Error is a refusal that the caller can understand. It never holds a secret.

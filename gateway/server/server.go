@@ -164,11 +164,9 @@ func (s *Server) connect() error {
 }
 
 func (s *Server) openIdentities(ctx context.Context) (err error) {
-	config := identity.Config{MSPID: s.config.Organisation, Authorities: map[string][]byte{}}
-	for _, o := range s.config.Organisations {
-		if config.Authorities[o.MSPID], err = os.ReadFile(o.Authority); err != nil {
-			return fmt.Errorf("read the identity authority of %s: %w", o.MSPID, err)
-		}
+	config := identity.Config{MSPID: s.config.Organisation}
+	if config.Authorities, err = s.config.authorities(); err != nil {
+		return err
 	}
 	for _, i := range s.config.Identity.Issuers {
 		issuer := identity.Issuer{URL: i.URL, Audience: i.Audience, Claim: i.Claim}
@@ -233,18 +231,15 @@ func (s *Server) openAPI(version string) (err error) {
 }
 
 func (s *Server) listen() error {
-	certificate, err := tls.LoadX509KeyPair(s.config.TLS.Certificate, s.config.TLS.Key)
+	credentials, err := newCredentials(s.config, s.identities, s.log)
 	if err != nil {
-		return fmt.Errorf("load the listener's certificate: %w", err)
+		return err
 	}
 	listener, err := net.Listen("tcp", s.config.Listen)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", s.config.Listen, err)
 	}
-	s.listener = tls.NewListener(listener, &tls.Config{
-		Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"},
-		ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: s.identities.ClientAuthorities(),
-	})
+	s.listener = tls.NewListener(listener, &tls.Config{MinVersion: tls.VersionTLS13, GetConfigForClient: credentials.configuration})
 	s.closeLater(func() error {
 		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
 			return err
