@@ -75,7 +75,10 @@ func exitCode(err error) int {
 		unknown    *client.UnknownError
 		refusal    *client.Problem
 	)
+	var found findingsError
 	switch {
+	case errors.As(err, &found):
+		return found.exitCode()
 	// Cobra has no type for an unknown command.
 	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/datanet-consortium/datanet/audit/bundle"
+	verification "github.com/datanet-consortium/datanet/audit/verify"
+)
+
+// Exit codes of audit verify, beside those of all commands: by the gravest finding.
+const (
+	exitUnclear = 10
+	exitBroken  = 11
+	exitForged  = 12
+)
+
+// findingsError says that a verification found something. The findings have been printed.
+type findingsError struct {
+	worst verification.Severity
+	count int
+}
+
+func (e findingsError) Error() string {
+	return fmt.Sprintf("%d findings, the gravest is %q", e.count, e.worst)
+}
+
+func (e findingsError) exitCode() int {
+	switch e.worst {
+	case verification.Forged:
+		return exitForged
+	case verification.Broken:
+		return exitBroken
+	}
+	return exitUnclear
+}
+
+func newAudit() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "audit",
+		Short: "Take the ledger out of the network and verify it offline",
+		Args:  arguments(cobra.NoArgs),
+		RunE:  func(command *cobra.Command, _ []string) error { return command.Help() },
+	}
+	command.AddCommand(newAuditExport(), newAuditVerify())
+	return command
+}
+
+func newAuditVerify() *cobra.Command {
+	var genesis, tip, chaincode string
+	var stats bool
+	var workers int
+	command := &cobra.Command{
+		Use:   "verify BUNDLE",
+		Short: "Verify a bundle, knowing only the genesis block's hash",
+		Long: `Verifies a bundle made by "datanet audit export", a folder or one file, without any
+network: the chain of blocks, the orderers' signatures, every creator's and endorser's,
+configuration updates, the peers' verdicts and state, each transaction against the rules,
+and the conservation of credits. Take the genesis hash from someone you trust other than
+who made the bundle; likewise, with --tip, the latest block that you know of, since a
+bundle that was cut off is otherwise whole.
+
+Exit codes: 0 no finding, 10 something cannot be judged, 11 the network did what its rules
+do not allow, 12 the bundle is damaged or forged.`,
+		Args: arguments(cobra.ExactArgs(1)),
+		RunE: func(command *cobra.Command, args []string) error {
+			options := verification.Options{Chaincode: chaincode, Measure: stats, Workers: workers}
+			if err := decodeHash(genesis, &options.Genesis); err != nil {
+				return usageError{fmt.Errorf("--genesis: %w", err)}
+			}
+			if tip != "" {
+				number, hash, _ := strings.Cut(tip, ":")
+				options.Tip = &verification.Tip{}
+				var err error
+				if options.Tip.Number, err = strconv.ParseUint(number, 10, 64); err != nil {
+					return usageError{fmt.Errorf("--tip: NUMBER:HASH is expected, not %q", tip)}
+				}
+				if err := decodeHash(hash, &options.Tip.Hash); err != nil {
+					return usageError{fmt.Errorf("--tip: %w", err)}
+				}
+			}
+			return auditVerify(command, args[0], options)
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&genesis, "genesis", "", "hash of the genesis block's header, 64 hex digits (required)")
+	flags.StringVar(&tip, "tip", "", "a block that is known to exist, as NUMBER:HASH")
+	flags.StringVar(&chaincode, "chaincode", "", "name of the chaincode (default: the manifest's)")
+	flags.BoolVar(&stats, "stats", false, "compare the speed with that of bare signature checks")
+	flags.IntVar(&workers, "workers", 0, "how many signatures are checked at once (default: one for each core)")
+	return command
+}
+
+func decodeHash(text string, into *[32]byte) error {
+	hash, err := hex.DecodeString(text)
+	if err != nil || len(hash) != len(into) {
+		return fmt.Errorf("a hash of 64 hex digits is expected, not %q", text)
+	}
+	copy(into[:], hash)
+	return nil
+}
+
+func auditVerify(command *cobra.Command, path string, options verification.Options) error {
+	reader, err := bundle.Open(path)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	shown := &blockProgress{out: command.ErrOrStderr(), what: "verified"}
+	options.Progress = shown.show
+	report, err := verification.Run(command.Context(), reader, options)
+	shown.finish()
+	if err != nil {
+		return err
+	}
+	if wantsJSON(command) {
+		err = printJSON(command.OutOrStdout(), report)
+	} else {
+		err = writeReport(command.OutOrStdout(), report, options.Measure)
+	}
+	if err == nil && len(report.Findings) > 0 {
+		err = findingsError{worst: report.Worst(), count: len(report.Findings) + report.Suppressed}
+	}
+	return err
+}
+
+func writeReport(out io.Writer, r *verification.Report, stats bool) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "channel %s, blocks %d to %d, %d transactions; the rules were run again for %d\n", r.Channel, r.First, r.Height-min(r.Height, 1), r.Transactions, r.Rerun)
+	fmt.Fprintf(&b, "genesis %s\nlast    %s\n", r.Genesis, r.Tip)
+	if stats {
+		s := r.Stats
+		fmt.Fprintf(&b, "%.2f s, %.0f transactions/s, %d signatures; these alone %.2f s, a ratio of %.0f %%\n", s.Seconds, s.PerSecond, s.Signatures, s.BareSeconds, 100*s.Ratio)
+	}
+	if len(r.Findings) == 0 {
+		b.WriteString("no finding\n")
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintln(&b, f)
+	}
+	if r.Suppressed > 0 {
+		fmt.Fprintf(&b, "and %d more\n", r.Suppressed)
+	}
+	b.WriteString("not shown by this verification:\n")
+	for _, u := range r.Unproved {
+		fmt.Fprintln(&b, " -", u)
+	}
+	if _, err := io.WriteString(out, b.String()); err != nil {
+		return fmt.Errorf("print the report: %w", err)
+	}
+	return nil
+}
