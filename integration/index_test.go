@@ -5,8 +5,12 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/stretchr/testify/require"
 
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/memledger"
+	"github.com/datanet-consortium/datanet/gateway/block"
 	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/database/databasetest"
 	"github.com/datanet-consortium/datanet/gateway/index"
@@ -61,15 +65,38 @@ func (c *consortium) indexed(t *testing.T, x *index.Index, msp string, height ui
 	return digests
 }
 
-// compareState compares the entries with what a replay says, key by key.
+// compareState compares the entries with what a replay says, key by key: their values and the keys' own policies. To a
+// peer a policy is a write of its key; to the index an entry is as old as its value.
 func (c *consortium) compareState(t *testing.T, x *index.Index) {
-	state := c.replayed(t, poets).State()
+	decoder, guarded := block.NewDecoder(c.topology.Chaincode.Name), map[ledger.Key]memledger.Version{}
+	state := c.replayed(t, poets, func(b *common.Block) {
+		decoded, err := decoder.Decode(b)
+		require.NoError(t, err)
+		for _, tx := range decoded.Transactions {
+			for _, g := range tx.Guards {
+				if tx.Valid() {
+					guarded[g.Key] = memledger.Version{Block: decoded.Number, Tx: uint64(tx.Position)}
+				}
+			}
+		}
+	}).State()
 	require.NotEmpty(t, state)
+	view, err := x.View(t.Context())
+	require.NoError(t, err)
 	for _, want := range state {
 		got, err := x.Entry(t.Context(), want.Key)
 		require.NoError(t, err)
-		require.Equal(t, want.Version.Block, got.Block, want.Key)
-		require.Equal(t, want.Version.Tx, uint64(got.Position), want.Key)
+		version := memledger.Version{Block: got.Block, Tx: uint64(got.Position)}
+		if g, ok := guarded[want.Key]; ok && (g.Block > version.Block || g.Block == version.Block && g.Tx > version.Tx) {
+			version = g
+		}
+		require.Equal(t, want.Version, version, want.Key)
+		policy, own, err := view.KeyPolicy(t.Context(), want.Key)
+		require.NoError(t, err)
+		require.Equal(t, want.Policy != nil, own, want.Key)
+		if own {
+			require.Equal(t, *want.Policy, policy, want.Key)
+		}
 		if kind, _, _ := want.Key.Split(); kind != "credit" && kind != "spend" { // which are shown with their key
 			require.Equal(t, string(want.Value), string(got.Value))
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/hyperledger/fabric/core/ledger/kvledger/txmgmt/statedb/stateleveldb"
+	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/stretchr/testify/require"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -20,8 +21,8 @@ import (
 var somebody = map[string]string{poets: "operator1", library: "operator1", lab: "operator1", regulator: "inspector1"}
 
 // replayed replays an organisation's blocks up to the height that its peer has now. Every verdict of the in-memory
-// ledger must be the peers'.
-func (c *consortium) replayed(t *testing.T, msp string) *replay.Replayer {
+// ledger must be the peers'. watch sees each block too.
+func (c *consortium) replayed(t *testing.T, msp string, watch ...func(*common.Block)) *replay.Replayer {
 	t.Helper()
 	client, err := c.client(story.User{Name: somebody[msp], MSP: msp})
 	require.NoError(t, err)
@@ -36,6 +37,9 @@ func (c *consortium) replayed(t *testing.T, msp string) *replay.Replayer {
 		case block, open := <-blocks:
 			require.True(t, open, "the stream of blocks ended")
 			require.NoError(t, r.Block(block))
+			for _, each := range watch {
+				each(block)
+			}
 		case <-ctx.Done():
 			t.Fatal(ctx.Err())
 		}
