@@ -17,11 +17,25 @@ import (
 // apply does, block after block, what needs the blocks before.
 func (v *verifier) apply(group []*checked, manifest *bundle.Manifest) {
 	for _, c := range group {
-		v.applyBlock(c)
+		v.applyOrGiveUp(c)
 	}
 	if v.options.Progress != nil {
 		v.options.Progress(v.report.Height-v.report.First, manifest.Height-manifest.First)
 	}
+}
+
+// applyOrGiveUp turns a panic over a hostile block into a finding; the state is not to be trusted after it.
+func (v *verifier) applyOrGiveUp(c *checked) {
+	defer func() {
+		if p := recover(); p != nil {
+			v.find(Finding{Severity: Forged, Rule: RuleReplay, Block: c.block.GetHeader().GetNumber(),
+				Message: fmt.Sprintf("a check failed: %v; from here on neither state nor rules are checked", p)})
+			v.state, v.rerun = nil, nil
+			v.previous = c.block.GetHeader()
+			v.report.Height = c.block.GetHeader().GetNumber() + 1
+		}
+	}()
+	v.applyBlock(c)
 }
 
 func (v *verifier) applyBlock(c *checked) {
@@ -114,6 +128,9 @@ func (v *verifier) judge(c *checked, i int, t *transaction, verdict peer.TxValid
 		find(Forged, RuleEnvelope, "%s; the peers say %s", t.why, verdict)
 	case t.code != peer.TxValidationCode_VALID:
 	case t.kind == common.HeaderType_CONFIG:
+		if len(c.transactions) != 1 {
+			find(Forged, RuleForm, "a configuration shares its block with others")
+		}
 		if verdict != peer.TxValidationCode_VALID {
 			find(Forged, RuleVerdict, "a configuration that was ordered is %s", verdict)
 		}

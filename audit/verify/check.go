@@ -40,9 +40,16 @@ func (v *verifier) check(group []*common.Block) []*checked {
 	return out
 }
 
-func (v *verifier) checkBlock(block *common.Block) *checked {
-	c := &checked{block: block}
+func (v *verifier) checkBlock(block *common.Block) (c *checked) {
+	c = &checked{block: block}
 	number := block.GetHeader().GetNumber()
+	defer func() { // Fabric's packages expect what its own nodes let through
+		if p := recover(); p != nil {
+			c.err = fmt.Errorf("a check of block %d failed: %v", number, p)
+			c.findings = append(c.findings, Finding{Severity: Forged, Rule: RuleForm, Block: number, Message: c.err.Error()})
+			c.transactions = nil
+		}
+	}()
 	find := func(rule Rule, format string, args ...any) {
 		c.findings = append(c.findings, Finding{Severity: Forged, Rule: rule, Block: number, Message: fmt.Sprintf(format, args...)})
 	}

@@ -90,6 +90,9 @@ func (c *configuration) follows(next *common.Block) error {
 	if channel != c.channel {
 		return fmt.Errorf("it is for channel %q", channel)
 	}
+	if envelope.GetLastUpdate() == nil {
+		return errors.New("it names no update that it follows from")
+	}
 	return c.bundle.ConfigtxValidator().Validate(envelope)
 }
 

@@ -1,0 +1,210 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hyperledger/fabric-lib-go/common/flogging"
+	"github.com/hyperledger/fabric-protos-go-apiv2/common"
+	"github.com/stretchr/testify/require"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/money"
+	"github.com/datanet-consortium/datanet/chaincode/proposal"
+	"github.com/datanet-consortium/datanet/chaincode/token"
+	"github.com/datanet-consortium/datanet/config"
+	"github.com/datanet-consortium/datanet/gateway/fabric"
+	"github.com/datanet-consortium/datanet/network"
+	testnetwork "github.com/datanet-consortium/datanet/test-network"
+)
+
+const (
+	poets   = "PoetrySocietyMSP"
+	library = "NationalLibraryMSP"
+	lab     = "AILabMSP"
+)
+
+func TestMain(m *testing.M) {
+	flogging.ActivateSpec("fatal") // Fabric's packages log every signature that is not good otherwise
+	code := m.Run()
+	if recordedDir != "" {
+		_ = os.RemoveAll(recordedDir) // a temporary folder
+	}
+	os.Exit(code)
+}
+
+// recording is what a real network did: its blocks, and all its keys.
+type recording struct {
+	state  *testnetwork.State
+	blocks []*common.Block
+}
+
+var recordedDir string
+
+var recorded = sync.OnceValues(func() (*recording, error) {
+	var err error
+	if recordedDir, err = os.MkdirTemp("", "audit-network-"); err != nil {
+		return nil, err
+	}
+	return record(recordedDir)
+})
+
+func recordedNetwork(t *testing.T) *recording {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a real network")
+	}
+	r, err := recorded()
+	require.NoError(t, err)
+	return r
+}
+
+// record runs a network with a few transactions of each verdict and takes its blocks from the regulator's peer.
+func record(dir string) (_ *recording, err error) {
+	for _, program := range []string{"../../cmd/chaincode", "../../cmd/ccaas-builder"} {
+		if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "bin")+"/", program).CombinedOutput(); err != nil {
+			return nil, errors.Join(err, errors.New(string(out)))
+		}
+	}
+	topology, err := network.Parse(bytes.NewReader(config.BFT), "topology")
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	n, err := testnetwork.Start(ctx, testnetwork.Options{Dir: filepath.Join(dir, "network"), Topology: topology,
+		Chaincode: filepath.Join(dir, "bin", "chaincode"), Builder: filepath.Join(dir, "bin", "ccaas-builder")})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, n.Stop()) }()
+	r := &recording{state: n.State()}
+	if err := r.act(ctx); err != nil {
+		return nil, err
+	}
+	return r, r.take(ctx)
+}
+
+// act founds the members, mints credits, and sends one transaction that is endorsed too little and one that conflicts.
+func (r *recording) act(ctx context.Context) error {
+	var errs []error
+	call := func(user, msp, function string, request any, endorsers ...string) {
+		client, closer, err := r.connect(user, msp)
+		if err != nil {
+			errs = append(errs, err)
+			return
+		}
+		defer closer()
+		if _, err := client.Submit(ctx, fabric.Call{Function: function, Request: request, Endorsers: endorsers}); err != nil {
+			errs = append(errs, err)
+		}
+		errs = append(errs, r.state.AwaitLevel(ctx))
+	}
+	call("operator1", poets, "member:Found", ledger.Nothing{})
+	call("consumer1", lab, "account:Open", ledger.Nothing{})
+	params, err := ledger.Encode(token.Mint{To: ledger.NewAccount(lab, "consumer1"), Amount: money.Amount(5_000_000)})
+	if err != nil {
+		return err
+	}
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails
+	content := proposal.Content{ID: hex.EncodeToString(id[:]), Kind: "token.mint", Params: params, Expires: time.Now().Add(48 * time.Hour).UTC().Truncate(time.Second)}
+	digest, err := content.Digest()
+	if err != nil {
+		return err
+	}
+	approval := proposal.Approval{ID: content.ID, Digest: digest}
+	call("operator1", poets, "proposal:Propose", content)
+	expected := len(errs)
+	call("operator2", lab, "proposal:Approve", approval, lab) // its own peer alone is not enough
+	var invalid *fabric.InvalidError
+	if !errors.As(errors.Join(errs[expected:]...), &invalid) {
+		return errors.Join(append(errs, errors.New("an approval endorsed by one organisation was not refused"))...)
+	}
+	errs = errs[:expected]
+	call("operator2", lab, "proposal:Approve", approval)
+	call("operator2", library, "proposal:Approve", approval)
+	call("operator1", poets, "proposal:Execute", proposal.Named{ID: content.ID})
+	return errors.Join(append(errs, r.conflict(ctx))...)
+}
+
+// conflict endorses the same change twice and sends both.
+func (r *recording) conflict(ctx context.Context) error {
+	client, closer, err := r.connect("consumer1", library)
+	if err != nil {
+		return err
+	}
+	defer closer()
+	var both [2]*fabric.Endorsed
+	for i := range both {
+		if both[i], err = client.Endorse(ctx, fabric.Call{Function: "account:Open", Request: ledger.Nothing{}}); err != nil {
+			return err
+		}
+	}
+	if _, err := both[0].Submit(ctx); err != nil {
+		return err
+	}
+	var invalid *fabric.InvalidError
+	if _, err := both[1].Submit(ctx); !errors.As(err, &invalid) {
+		return errors.New("the second of two conflicting transactions was not refused")
+	}
+	return r.state.AwaitLevel(ctx)
+}
+
+func (r *recording) connect(user, msp string) (*fabric.Client, func(), error) {
+	org, material, err := r.state.Organization(msp)
+	if err != nil {
+		return nil, nil, err
+	}
+	identity, err := r.state.User(msp, user)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := fabric.Dial(org.PeerAddress(), material.TLSCA.PEM)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := fabric.Connect(conn, identity, r.state.Topology().Channel, r.state.Topology().Chaincode.Name)
+	if err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	return client, func() {
+		_ = client.Close()
+		_ = conn.Close()
+	}, nil
+}
+
+// take reads all blocks from the regulator's peer.
+func (r *recording) take(ctx context.Context) error {
+	regulator := r.state.Topology().Regulator
+	client, closer, err := r.connect(regulator.Users[0].Name, regulator.MSPID)
+	if err != nil {
+		return err
+	}
+	defer closer()
+	height, err := client.Height(ctx)
+	if err != nil {
+		return err
+	}
+	blocks, err := client.Blocks(ctx, 0)
+	if err != nil {
+		return err
+	}
+	for range height {
+		block, open := <-blocks
+		if !open {
+			return errors.New("the stream of blocks ended")
+		}
+		r.blocks = append(r.blocks, block)
+	}
+	return nil
+}

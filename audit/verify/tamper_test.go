@@ -1,0 +1,461 @@
+package verify
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/hyperledger/fabric-protos-go-apiv2/common"
+	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
+	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
+	"github.com/hyperledger/fabric/protoutil"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/datanet-consortium/datanet/audit/bundle"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/token"
+	"github.com/datanet-consortium/datanet/network/pki"
+)
+
+const (
+	valid     = peer.TxValidationCode_VALID
+	unpolicy  = peer.TxValidationCode_ENDORSEMENT_POLICY_FAILURE
+	conflict  = peer.TxValidationCode_MVCC_READ_CONFLICT
+	filter    = common.BlockMetadataIndex_TRANSACTIONS_FILTER
+	signed    = common.BlockMetadataIndex_SIGNATURES
+	committed = common.BlockMetadataIndex_COMMIT_HASH
+)
+
+func TestAnUntouchedBundleGivesNoFinding(t *testing.T) {
+	f := newForger(t, recordedNetwork(t))
+	report := f.verify()
+	require.Empty(t, report.Findings)
+	require.Equal(t, uint64(len(f.blocks)), report.Height)
+	require.Positive(t, report.Verdicts[unpolicy.String()])
+	require.Positive(t, report.Verdicts[conflict.String()])
+	require.Greater(t, report.Rerun, 5)
+}
+
+// A forgery is a change to the blocks, and the block at which the rule must find it.
+type forgery struct {
+	claim  string
+	rule   Rule
+	change func(f *forger) (block int)
+}
+
+func flip(data []byte) { data[len(data)/2] ^= 1 }
+
+var forgeries = []forgery{
+	// What hashes and signatures cover, without any key.
+	{"a byte of a transaction", RuleData, func(f *forger) int {
+		b, tx := f.with(valid)
+		flip(f.blocks[b].Data.Data[tx])
+		return b
+	}},
+	{"a byte of a transaction, hashes renewed", RuleOrderers, func(f *forger) int {
+		b, tx := f.with(valid)
+		flip(f.blocks[b].Data.Data[tx])
+		f.rehash(b)
+		return b
+	}},
+	{"a byte of a transaction, hashes and orderers' signatures renewed", RuleEnvelope, func(f *forger) int {
+		b, tx := f.calling("proposal:Execute")
+		e := decode(f, f.blocks[b].Data.Data[tx], &common.Envelope{})
+		flip(e.Signature)
+		f.blocks[b].Data.Data[tx] = encode(f, e)
+		f.collude(b)
+		return b
+	}},
+	{"a byte of the data hash", RuleData, func(f *forger) int { flip(f.blocks[3].Header.DataHash); return 3 }},
+	{"a byte of the data hash breaks the signatures", RuleOrderers, func(f *forger) int { flip(f.blocks[3].Header.DataHash); return 3 }},
+	{"a byte of the data hash breaks the chain", RuleChain, func(f *forger) int { flip(f.blocks[3].Header.DataHash); return 4 }},
+	{"a byte of the previous hash", RuleChain, func(f *forger) int { flip(f.blocks[4].Header.PreviousHash); return 4 }},
+	{"a byte of the signed metadata", RuleOrderers, func(f *forger) int {
+		m := decode(f, f.blocks[4].Metadata.Metadata[signed], &common.Metadata{})
+		flip(m.Value)
+		f.blocks[4].Metadata.Metadata[signed] = encode(f, m)
+		return 4
+	}},
+	{"orderers' signatures taken away", RuleOrderers, func(f *forger) int {
+		m := decode(f, f.blocks[4].Metadata.Metadata[signed], &common.Metadata{})
+		m.Signatures = nil
+		f.blocks[4].Metadata.Metadata[signed] = encode(f, m)
+		return 4
+	}},
+	{"one orderer's signature repeated", RuleOrderers, func(f *forger) int {
+		m := decode(f, f.blocks[4].Metadata.Metadata[signed], &common.Metadata{})
+		m.Signatures = []*common.MetadataSignature{m.Signatures[0], m.Signatures[0], m.Signatures[0]}
+		f.blocks[4].Metadata.Metadata[signed] = encode(f, m)
+		return 4
+	}},
+	{"a history signed by two of four orderers", RuleOrderers, func(f *forger) int {
+		f.blocks[5].Data.Data = f.blocks[6].Data.Data
+		f.signBy(5, 2)
+		return 5
+	}},
+	{"signed metadata of another configuration", RuleLastConfig, func(f *forger) int {
+		m := decode(f, f.blocks[4].Metadata.Metadata[signed], &common.Metadata{})
+		value := decode(f, m.Value, &common.OrdererBlockMetadata{})
+		value.LastConfig = &common.LastConfig{Index: 2}
+		m.Value = encode(f, value)
+		f.blocks[4].Metadata.Metadata[signed] = encode(f, m)
+		f.sign(4)
+		return 4
+	}},
+	{"a header without a number", RuleChain, func(f *forger) int {
+		f.blocks = f.blocks[:5]
+		f.blocks = append(f.blocks, proto.Clone(f.blocks[4]).(*common.Block))
+		f.renumber()
+		return 5
+	}},
+	{"another genesis block", RuleGenesis, func(f *forger) int { flip(f.genesis[:]); return 0 }},
+	{"a byte of the genesis configuration", RuleData, func(f *forger) int {
+		f.blocks[0].Data.Data[0][len(f.blocks[0].Data.Data[0])-5] ^= 1
+		return 0
+	}},
+	// Blocks and transactions dropped, repeated, moved.
+	{"a dropped block", RuleChain, func(f *forger) int {
+		f.blocks = slices.Delete(f.blocks, 5, 6)
+		f.renumber()
+		return 5
+	}},
+	{"two blocks swapped", RuleChain, func(f *forger) int {
+		f.blocks[5], f.blocks[6] = f.blocks[6], f.blocks[5]
+		f.renumber()
+		return 5
+	}},
+	{"a repeated block, signed", RuleVerdict, func(f *forger) int {
+		b, _ := f.calling("proposal:Execute")
+		f.blocks = append(f.blocks, proto.Clone(f.blocks[b]).(*common.Block))
+		f.renumber()
+		f.collude(len(f.blocks) - 1)
+		return len(f.blocks) - 1
+	}},
+	{"the last blocks cut off, though one is known", RuleTip, func(f *forger) int {
+		last := f.blocks[len(f.blocks)-1]
+		f.tip = &Tip{Number: last.Header.Number, Hash: [32]byte(protoutil.BlockHeaderHash(last.Header))}
+		f.blocks = f.blocks[:len(f.blocks)-2]
+		return len(f.blocks)
+	}},
+	{"another last block than the one that is known", RuleTip, func(f *forger) int {
+		last := len(f.blocks) - 1
+		f.tip = &Tip{Number: uint64(last)}
+		return last
+	}},
+	{"a block without transactions", RuleForm, func(f *forger) int {
+		f.blocks[5].Data.Data = nil
+		f.blocks[5].Metadata.Metadata[filter] = nil
+		f.sign(5)
+		return 5
+	}},
+	{"bytes moved from one transaction to the next", RuleForm, func(f *forger) int {
+		data := f.blocks[5].Data.Data[0]
+		f.blocks[5].Data.Data = [][]byte{data[:len(data)-3], data[len(data)-3:]}
+		return 5
+	}},
+	// The peers' part: verdicts and commit hashes.
+	{"a dropped verdict", RuleForm, func(f *forger) int { f.blocks[5].Metadata.Metadata[filter] = nil; return 5 }},
+	{"a valid transaction called invalid", RuleCommitHash, func(f *forger) int {
+		b, tx := f.calling("proposal:Execute")
+		f.filter(b)[tx] = byte(conflict)
+		return b
+	}},
+	{"a valid transaction called conflicting, commit hashes renewed", RuleVerdict, func(f *forger) int {
+		b, tx := f.calling("proposal:Execute")
+		f.filter(b)[tx] = byte(conflict)
+		f.recommit()
+		return b
+	}},
+	{"a valid transaction called badly signed, commit hashes renewed", RuleVerdict, func(f *forger) int {
+		b, tx := f.calling("proposal:Execute")
+		f.filter(b)[tx] = byte(peer.TxValidationCode_BAD_CREATOR_SIGNATURE)
+		f.recommit()
+		return b
+	}},
+	{"a transaction with too few endorsements called valid, commit hashes renewed", RuleVerdict, func(f *forger) int {
+		b, tx := f.with(unpolicy)
+		f.filter(b)[tx] = byte(valid)
+		f.recommit()
+		return b
+	}},
+	{"a conflicting transaction called valid, commit hashes renewed", RuleVerdict, func(f *forger) int {
+		b, tx := f.with(conflict)
+		f.filter(b)[tx] = byte(valid)
+		f.recommit()
+		return b
+	}},
+	{"a byte of a commit hash", RuleCommitHash, func(f *forger) int {
+		m := decode(f, f.blocks[5].Metadata.Metadata[committed], &common.Metadata{})
+		flip(m.Value)
+		f.blocks[5].Metadata.Metadata[committed] = encode(f, m)
+		return 5
+	}},
+	{"metadata that nothing covers", RuleForm, func(f *forger) int {
+		f.blocks[5].Metadata.Metadata[common.BlockMetadataIndex_ORDERER] = []byte("hidden")
+		return 5
+	}},
+	{"a field that nothing covers", RuleForm, func(f *forger) int {
+		f.blocks[5].Header.ProtoReflect().SetUnknown([]byte{0xa2, 0x06, 0x01, 0x78})
+		return 5
+	}},
+	// Transactions made anew with the keys of clients, peers and orderers.
+	{"an endorsement taken away from a valid transaction", RuleVerdict, func(f *forger) int {
+		b, tx := f.calling("proposal:Execute")
+		f.blocks[b].Data.Data[tx] = f.put(f.take(b, tx), nil, "operator1", poets, poets)
+		f.collude(b)
+		return b
+	}},
+	{"the same organisation's endorsement twice", RuleVerdict, func(f *forger) int {
+		b, tx := f.calling("proposal:Execute")
+		f.blocks[b].Data.Data[tx] = f.put(f.take(b, tx), nil, "operator1", poets, poets, poets)
+		f.collude(b)
+		return b
+	}},
+	{"the regulator's endorsement in place of a member's", RuleVerdict, func(f *forger) int {
+		b, tx := f.calling("proposal:Execute")
+		f.blocks[b].Data.Data[tx] = f.put(f.take(b, tx), nil, "operator1", poets, poets, f.recording.state.Topology().Regulator.MSPID)
+		f.collude(b)
+		return b
+	}},
+	{"a transaction ordered a second time as valid", RuleVerdict, func(f *forger) int {
+		b, tx := f.calling("account:Open")
+		f.append(f.blocks[b].Data.Data[tx], valid)
+		return len(f.blocks) - 1
+	}},
+	{"a transaction under another's name", RuleEnvelope, func(f *forger) int {
+		b, tx := f.calling("proposal:Execute")
+		p := f.take(b, tx)
+		data := f.put(p, []byte("nonce"), "operator1", poets, poets, library)
+		e := decode(f, data, &common.Envelope{})
+		payload := decode(f, e.Payload, &common.Payload{})
+		other, err := f.recording.state.User(library, "operator1")
+		require.NoError(f, err)
+		header := decode(f, payload.Header.SignatureHeader, &common.SignatureHeader{})
+		header.Creator, err = other.Serialize()
+		require.NoError(f, err)
+		payload.Header.SignatureHeader = encode(f, header)
+		e.Payload = encode(f, payload)
+		f.append(encode(f, e), valid)
+		return len(f.blocks) - 1
+	}},
+	{"a transaction id that is not of its nonce", RuleEnvelope, func(f *forger) int {
+		return f.appendSigned(func(p *common.Payload) {
+			channel := decode(f, p.Header.ChannelHeader, &common.ChannelHeader{})
+			channel.TxId = "00" + channel.TxId[2:]
+			p.Header.ChannelHeader = encode(f, channel)
+		})
+	}},
+	{"a proposal other than the endorsed one", RuleEnvelope, func(f *forger) int {
+		return f.appendSigned(func(p *common.Payload) {
+			tx := decode(f, p.Data, &peer.Transaction{})
+			action := decode(f, tx.Actions[0].Payload, &peer.ChaincodeActionPayload{})
+			flip(action.ChaincodeProposalPayload)
+			tx.Actions[0].Payload = encode(f, action)
+			p.Data = encode(f, tx)
+		})
+	}},
+	{"a transaction of another channel", RuleEnvelope, func(f *forger) int {
+		b, tx := f.calling("proposal:Execute")
+		p := f.take(b, tx)
+		p.channel.ChannelId = "elsewhere"
+		f.append(f.put(p, []byte("nonce"), "operator1", poets, poets, library), valid)
+		return len(f.blocks) - 1
+	}},
+	{"a certificate that no authority of the channel issued", RuleEnvelope, func(f *forger) int {
+		return f.appendSigned(func(p *common.Payload) {
+			header := decode(f, p.Header.SignatureHeader, &common.SignatureHeader{})
+			header.Creator = []byte("nobody")
+			p.Header.SignatureHeader = encode(f, header)
+		})
+	}},
+	{"a configuration that no update makes", RuleConfiguration, func(f *forger) int {
+		envelope := decode(f, f.blocks[0].Data.Data[0], &common.Envelope{})
+		payload := decode(f, envelope.Payload, &common.Payload{})
+		config := decode(f, payload.Data, &common.ConfigEnvelope{})
+		config.Config.Sequence = 1
+		delete(config.Config.ChannelGroup.Groups["Application"].Policies, "Readers")
+		f.appendConfig(payload, config)
+		return len(f.blocks) - 1
+	}},
+	{"a configuration whose update nobody signed", RuleConfiguration, func(f *forger) int {
+		envelope := decode(f, f.blocks[0].Data.Data[0], &common.Envelope{})
+		payload := decode(f, envelope.Payload, &common.Payload{})
+		config := decode(f, payload.Data, &common.ConfigEnvelope{})
+		config.Config.Sequence = 1
+		group := proto.Clone(config.Config.ChannelGroup).(*common.ConfigGroup)
+		application := group.Groups["Application"]
+		application.Version, application.ModPolicy = application.Version+1, "Readers"
+		update := &common.ConfigUpdate{ChannelId: f.recording.state.Topology().Channel,
+			ReadSet: &common.ConfigGroup{}, WriteSet: &common.ConfigGroup{Groups: map[string]*common.ConfigGroup{"Application": application}}}
+		config.Config.ChannelGroup.Groups["Application"] = application
+		header := &common.Header{ChannelHeader: encode(f, &common.ChannelHeader{Type: int32(common.HeaderType_CONFIG_UPDATE), ChannelId: update.ChannelId})}
+		config.LastUpdate = &common.Envelope{Payload: encode(f, &common.Payload{Header: header,
+			Data: encode(f, &common.ConfigUpdateEnvelope{ConfigUpdate: encode(f, update)})})}
+		f.appendConfig(payload, config)
+		return len(f.blocks) - 1
+	}},
+	// What a majority of members can do together: all signatures are good, and the rules are not kept.
+	{"credits invented by a majority, against the rules", RuleOutcome, invented},
+	{"credits invented by a majority, against conservation", RuleConservation, invented},
+	{"a mint of another amount than the one decided", RuleOutcome, func(f *forger) int {
+		b, tx := f.calling("proposal:Execute")
+		p := f.take(b, tx)
+		for _, w := range p.own.Writes {
+			if kind, _, _ := ledger.Key(w.Key).Split(); kind == "credit" {
+				var c token.Credit
+				require.NoError(f, ledger.DecodeAnswer(w.Value, &c))
+				c.Amount++
+				value, err := ledger.Encode(c)
+				require.NoError(f, err)
+				w.Value = value
+			}
+		}
+		f.blocks[b].Data.Data[tx] = f.put(p, nil, "operator1", poets, poets, library)
+		f.collude(b)
+		return b
+	}},
+	{"a proposal executed with one approval", RuleOutcome, func(f *forger) int {
+		b, _ := f.calling("proposal:Approve")
+		f.blocks = slices.Delete(f.blocks, b, b+1)
+		f.renumber()
+		f.sign(b)
+		execute, _ := f.calling("proposal:Execute")
+		return execute
+	}},
+	{"a vote in another's slot by a majority with its endorsement, under its operator's name", RuleOutcome, func(f *forger) int {
+		b, tx := f.calling("proposal:Approve")
+		p := f.take(b, tx)
+		flip(p.own.Writes[0].Value)
+		f.blocks[b].Data.Data[tx] = f.put(p, nil, "operator2", lab, lab, poets, library)
+		f.collude(b)
+		return b
+	}},
+	{"a key written beside what the rules give", RuleOutcome, func(f *forger) int {
+		b, tx := f.calling("account:Open")
+		p := f.take(b, tx)
+		p.own.Writes = append(p.own.Writes, &kvrwset.KVWrite{Key: string(ledger.NewKey("zzz", "x")), Value: []byte(`{}`)})
+		f.blocks[b].Data.Data[tx] = f.put(p, nil, "consumer1", lab, lab, poets)
+		f.collude(b)
+		return b
+	}},
+	{"a slot without its guard", RuleOutcome, func(f *forger) int {
+		b, tx := f.calling("proposal:Propose")
+		p := f.take(b, tx)
+		p.own.MetadataWrites = p.own.MetadataWrites[1:]
+		f.blocks[b].Data.Data[tx] = f.put(p, nil, "operator1", poets, poets, library)
+		f.collude(b)
+		return b
+	}},
+	{"another answer than the rules give", RuleOutcome, func(f *forger) int {
+		b, tx := f.calling("account:Open")
+		p := f.take(b, tx)
+		p.result.Response.Payload = []byte(`{}`)
+		f.blocks[b].Data.Data[tx] = f.put(p, nil, "consumer1", lab, lab, poets)
+		f.collude(b)
+		return b
+	}},
+	{"another event than the rules give", RuleOutcome, func(f *forger) int {
+		b, tx := f.calling("account:Open")
+		p := f.take(b, tx)
+		p.result.Events = nil
+		f.blocks[b].Data.Data[tx] = f.put(p, nil, "consumer1", lab, lab, poets)
+		f.collude(b)
+		return b
+	}},
+	// The bundle itself.
+	{"a damaged segment", RuleBundle, func(f *forger) int {
+		f.damage = func(dir string) {
+			path := filepath.Join(dir, "blocks-00000000000000000000")
+			data, err := os.ReadFile(path)
+			require.NoError(f, err)
+			data[len(data)-1] ^= 1
+			require.NoError(f, os.WriteFile(path, data, 0o600))
+		}
+		return len(f.blocks)
+	}},
+	{"a missing segment", RuleBundle, func(f *forger) int {
+		f.damage = func(dir string) { require.NoError(f, os.Remove(filepath.Join(dir, "blocks-00000000000000000000"))) }
+		return 0
+	}},
+	{"a manifest of another channel", RuleBundle, func(f *forger) int {
+		f.change = func(m *bundle.Manifest) { m.Channel = "elsewhere" }
+		return 0
+	}},
+	{"a manifest of another chaincode, so that nothing would be judged", RuleVerdict, func(f *forger) int {
+		f.change = func(m *bundle.Manifest) { m.Chaincode = "elsewhere" }
+		b, _ := f.calling("member:Found")
+		return b
+	}},
+}
+
+// invented adds a credit that nobody minted, endorsed by two of three members.
+func invented(f *forger) int {
+	b, tx := f.calling("proposal:Execute")
+	p := f.take(b, tx)
+	owner := ledger.NewAccount(lab, "consumer1")
+	id := "00000000000000000000000000000000000000000000000000000000000000ff"
+	value, err := ledger.Encode(token.Credit{ID: id, Owner: owner, Amount: 1_000_000, Kind: "mint", From: "nobody"})
+	require.NoError(f, err)
+	p.own = &kvrwset.KVRWSet{Writes: []*kvrwset.KVWrite{{Key: string(ledger.NewKey("credit", string(owner), id)), Value: value}}}
+	f.append(f.put(p, []byte("nonce"), "operator1", poets, poets, library), valid)
+	return len(f.blocks) - 1
+}
+
+// appendSigned adds a copy of a valid transaction whose payload was changed and which its client signed again.
+func (f *forger) appendSigned(change func(*common.Payload)) int {
+	b, tx := f.calling("proposal:Execute")
+	e := decode(f, f.put(f.take(b, tx), []byte("nonce"), "operator1", poets, poets, library), &common.Envelope{})
+	payload := decode(f, e.Payload, &common.Payload{})
+	change(payload)
+	e.Payload = encode(f, payload)
+	client, err := f.recording.state.User(poets, "operator1")
+	require.NoError(f, err)
+	e.Signature, err = client.Sign(e.Payload)
+	require.NoError(f, err)
+	f.append(encode(f, e), valid)
+	return len(f.blocks) - 1
+}
+
+// appendConfig adds a configuration that an orderer submitted and all orderers signed.
+func (f *forger) appendConfig(payload *common.Payload, config *common.ConfigEnvelope) {
+	operator := f.recording.state.Topology().Ordering.Operators[0]
+	material, err := f.recording.state.Material().Organization(operator.MSPID)
+	require.NoError(f, err)
+	id, err := pki.LoadIdentity(material.Orderer().MSPDir, operator.MSPID)
+	require.NoError(f, err)
+	creator, err := id.Serialize()
+	require.NoError(f, err)
+	payload.Header.SignatureHeader = encode(f, &common.SignatureHeader{Creator: creator, Nonce: []byte{1}})
+	payload.Data = encode(f, config)
+	envelope := &common.Envelope{Payload: encode(f, payload)}
+	envelope.Signature, err = id.Sign(envelope.Payload)
+	require.NoError(f, err)
+	last := f.blocks[len(f.blocks)-1]
+	b := protoutil.NewBlock(last.Header.Number+1, nil)
+	b.Data.Data = [][]byte{encode(f, envelope)}
+	m := decode(f, last.Metadata.Metadata[signed], &common.Metadata{})
+	m.Value = encode(f, &common.OrdererBlockMetadata{LastConfig: &common.LastConfig{Index: b.Header.Number}})
+	b.Metadata.Metadata[signed] = encode(f, m)
+	b.Metadata.Metadata[filter] = []byte{byte(valid)}
+	f.blocks = append(f.blocks, b)
+	f.sign(len(f.blocks) - 1)
+}
+
+func TestEveryForgeryIsFoundByItsRule(t *testing.T) {
+	r := recordedNetwork(t)
+	for _, forgery := range forgeries {
+		t.Run(forgery.claim, func(t *testing.T) {
+			f := newForger(t, r)
+			block := forgery.change(f)
+			report := f.verify()
+			for _, finding := range report.Findings {
+				if finding.Rule == forgery.rule && finding.Block == uint64(block) {
+					return
+				}
+			}
+			t.Fatalf("no finding of %s at block %d, but %v", forgery.rule, block, report.Findings)
+		})
+	}
+}
