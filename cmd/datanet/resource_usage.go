@@ -117,12 +117,15 @@ func poolCredits(command *cobra.Command) error {
 		drawn []string
 		worth money.Amount
 	)
+	type entry struct {
+		Value token.Credit `json:"value"`
+	}
 	ofPool := url.Values{"account": {string(ledger.PoolAccount(datanet))}}
-	for entry, err := range client.All[struct{ Value token.Credit }](command.Context(), c, client.Path("lists", "credits"), ofPool) {
+	for found, err := range client.All[entry](command.Context(), c, client.Path("lists", "credits"), ofPool) {
 		if err != nil {
 			return fmt.Errorf("read the pool's credits: %w", err)
 		}
-		drawn, worth = append(drawn, entry.Value.ID), worth+entry.Value.Amount
+		drawn, worth = append(drawn, found.Value.ID), worth+found.Value.Amount
 		if worth >= payout.Short || len(drawn) == token.MaxCredits {
 			break
 		}
