@@ -122,7 +122,7 @@ func (v voucher) record() (*journal.Writer, error) {
 	return record, nil
 }
 
-// Vouch takes a voucher that comes alone.
+// Vouch takes a voucher that comes alone and returns once it is durable.
 func (m *Meter) Vouch(v use.Voucher, signature []byte) error {
 	if v.Request != (merkle.Hash{}) {
 		return fmt.Errorf("take voucher: %w", ErrMismatch)
@@ -141,6 +141,9 @@ func (m *Meter) Vouch(v use.Voucher, signature []byte) error {
 		ticket, err := m.take(s, voucher{v, signature})
 		if err != nil {
 			return 0, fmt.Errorf("take voucher: %w", err)
+		}
+		if ticket == 0 { // known, perhaps from a request, which does not wait
+			return 0, m.log.Flush()
 		}
 		return ticket, nil
 	})

@@ -45,7 +45,7 @@ type Item struct {
 	Account   string
 	Name      [16]byte
 	Voucher   use.Voucher // its N is 0 when the session only closes
-	Signature []byte      // none when the session only closes
+	Signature []byte      // empty when the session only closes
 	Before    use.Mark    // as the ledger has the session before
 	TopUps    []string    // to count
 	Close     bool
@@ -257,7 +257,7 @@ func (m *Meter) applySettle(r *journal.Reader) error {
 		if err != nil {
 			return errors.Join(r.End(), err)
 		}
-		if s == nil || s.settling != "" || v.N > s.marks[0].N {
+		if s == nil || s.settling != "" || v.N > s.marks[0].N || v.N > 0 && v.N <= s.settled.N {
 			return errRecord
 		}
 		item.Voucher, item.Account, item.Name, item.Before = v, s.terms.Account, s.terms.Name, s.settled.Mark
@@ -294,7 +294,7 @@ func (m *Meter) applyOutcome(id string, settled bool) error {
 				s.counted += t.amount
 			}
 		}
-		if item.Signature != nil {
+		if item.Voucher.N > 0 {
 			m.drop(s, int(item.Voucher.N-s.settled.N))
 			s.settled = mark{use.Mark{N: item.Voucher.N, Amount: item.Voucher.Amount, Root: item.Voucher.Root}, item.peaks}
 		}
