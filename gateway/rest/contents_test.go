@@ -31,6 +31,8 @@ type library struct {
 	pool  string
 	held  contribution.Named
 	text  string
+	// upload is the id of what was uploaded for it.
+	upload string
 }
 
 func newLibrary(t *testing.T) *library {
@@ -48,17 +50,36 @@ func newLibrary(t *testing.T) *library {
 	l.held = contribution.Named{Datanet: l.pool, ID: l.ledger.ID()}
 	contributor := caller(l.people["contributor1"])
 	l.ledger.OpenAll(t, contributor)
-	upload, err := l.store.Begin(t.Context(), contributor.Account(), content.Upload{Files: []content.File{{Name: "poems.txt", Bytes: int64(len(l.text))}}, Rules: ingest.Rules{Split: true}})
+	var prepared content.Prepared
+	l.upload, prepared = l.finish(t, l.text, l.held)
+	l.ledger.Must(t, contributor, "contribution:Submit", contribution.Submit{Datanet: l.pool, ID: l.held.ID, Content: prepared.Content(l.ledger.Poem().Provenance, nil)})
+	return l
+}
+
+// finish has the contributor upload a text for a contribution.
+func (l *library) finish(t *testing.T, text string, place contribution.Named) (id string, prepared content.Prepared) {
+	account := caller(l.people["contributor1"]).Account()
+	upload, err := l.store.Begin(t.Context(), account, content.Upload{Files: []content.File{{Name: "poems.txt", Bytes: int64(len(text))}}, Rules: ingest.Rules{Split: true}})
 	require.NoError(t, err)
-	_, err = l.store.Append(t.Context(), contributor.Account(), upload.ID, 0, strings.NewReader(l.text))
+	_, err = l.store.Append(t.Context(), account, upload.ID, 0, strings.NewReader(text))
 	require.NoError(t, err)
 	check, err := l.store.DrawSecret(t.Context())
 	require.NoError(t, err)
-	prepared, err := l.store.Finish(t.Context(), contributor.Account(), upload.ID, content.Descriptor{Author: "Ann Onymous"}, contribution.Epoch{Epoch: 1, Check: check})
+	prepared, err = l.store.Finish(t.Context(), account, upload.ID, content.Descriptor{Author: "Ann Onymous"}, contribution.Epoch{Epoch: 1, Check: check})
 	require.NoError(t, err)
-	require.NoError(t, l.store.Assign(t.Context(), contributor.Account(), upload.ID, l.held))
-	l.ledger.Must(t, contributor, "contribution:Submit", contribution.Submit{Datanet: l.pool, ID: l.held.ID, Content: prepared.Content(l.ledger.Poem().Provenance, nil)})
-	return l
+	require.NoError(t, l.store.Assign(t.Context(), account, upload.ID, place))
+	return upload.ID, prepared
+}
+
+func TestOnlyWhatTheLedgerDoesNotHaveIsDiscarded(t *testing.T) {
+	l := newLibrary(t)
+	discard := func(id string) answer { return l.send("contributor1", http.MethodDelete, "/v1/uploads/"+id, nil) }
+	require.Equal(t, "state", discard(l.upload).problem.Code)
+	refused, _ := l.finish(t, l.text, contribution.Named{Datanet: l.pool, ID: l.ledger.ID()})
+	require.Equal(t, http.StatusNoContent, discard(refused).status)
+	_, err := l.store.Open(t.Context(), refused)
+	require.ErrorIs(t, err, content.ErrErased)
+	require.Equal(t, http.StatusOK, l.get("contributor1", "/v1/datanets/"+l.pool+"/contributions/"+l.held.ID+"/content").status)
 }
 
 func TestContentIsGivenWholeOrOneRangeOfIt(t *testing.T) {

@@ -77,12 +77,8 @@ func (a *API) addUploads() {
 		doc:     "Answers with what the contribution will tell the ledger. It may be repeated.",
 		request: reflect.TypeFor[FinishUpload](), limit: finishTime, answers: good[content.Prepared](http.StatusOK), problems: []string{codeConflict}, handle: finishUpload})
 	add(operation{id: "discard-upload", method: http.MethodDelete, path: path, summary: "Destroys what was uploaded and is no contribution",
-		answers: nothingMore, handle: func(c *call) error {
-			if err := c.api.options.Content.Discard(c.ctx(), c.principal.Account, c.param("id")); err != nil {
-				return contentProblem(err)
-			}
-			return c.nothing()
-		}})
+		doc:     "Also what was meant for a contribution that the ledger does not have, for instance since it refused it.",
+		answers: nothingMore, handle: discardUpload})
 	a.add(&operation{id: "draw-fingerprint-secret", method: post, path: "/v1/fingerprint-secrets", tag: "uploads", scope: identity.Admin,
 		summary: "Draws the secret of a next fingerprint epoch", doc: "Needs the role operator. The secret stays in the gateways; the answer is its check value, for a proposal fingerprint.rotate.",
 		answers: good[contribution.Rotation](http.StatusCreated), handle: func(c *call) error {
@@ -185,6 +181,46 @@ func finishUpload(c *call) error {
 		return contentProblem(err)
 	}
 	return c.answer(http.StatusOK, prepared)
+}
+
+// discardUpload destroys what is no contribution. What was meant for one that the ledger's peer does not know was refused;
+// a transaction that is still on its way then registers a contribution without content, which only its contributor can do.
+func discardUpload(c *call) error {
+	store, account, id := c.api.options.Content, c.principal.Account, c.param("id")
+	err := store.Discard(c.ctx(), account, id)
+	if errors.Is(err, content.ErrAssigned) {
+		var info content.Info
+		if info, err = store.Status(c.ctx(), account, id); err != nil {
+			return contentProblem(err)
+		}
+		if err = c.refused(info.Place); err != nil {
+			return err
+		}
+		if err = store.Unassign(c.ctx(), account, id, info.Place); err == nil {
+			err = store.Discard(c.ctx(), account, id)
+		}
+	}
+	if err != nil {
+		return contentProblem(err)
+	}
+	return c.nothing()
+}
+
+// refused fails unless the peer has no such contribution.
+func (c *call) refused(place contribution.Named) error {
+	document, err := ledger.Encode(place)
+	if err != nil {
+		return err
+	}
+	_, err = c.api.options.Peer.Evaluate(c.ctx(), "contribution:Get", document)
+	var fault *ledger.Fault
+	switch {
+	case err == nil:
+		return contentProblem(content.ErrAssigned)
+	case errors.As(err, &fault) && fault.Code == ledger.CodeNotFound:
+		return nil
+	}
+	return err
 }
 
 // writeBy sets when the answer must have been sent.
