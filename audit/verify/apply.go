@@ -136,6 +136,10 @@ func (v *verifier) judge(c *checked, i int, t *transaction, verdict peer.TxValid
 		}
 	case !computed[verdict]:
 		find(Unclear, RuleVerdict, "the verdict %s cannot be computed again", verdict)
+	case verdict == peer.TxValidationCode_VALID && t.invoked != t.chaincode:
+		find(Forged, RuleVerdict, "it is VALID, but calls chaincode %q and is endorsed by %q", t.invoked, t.chaincode)
+	case t.chaincode == lifecycle && verdict == peer.TxValidationCode_VALID && writesElsewhere(t, lifecycle):
+		find(Forged, RuleVerdict, "it is VALID, but changes the state of another chaincode through the lifecycle")
 	case t.chaincode == lifecycle:
 		endorsed := v.endorsedDefinition(t)
 		if endorsed != (verdict != peer.TxValidationCode_ENDORSEMENT_POLICY_FAILURE) && verdict != peer.TxValidationCode_DUPLICATE_TXID {

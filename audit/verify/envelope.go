@@ -19,7 +19,8 @@ type transaction struct {
 	channel   string
 	time      time.Time
 	creator   []byte
-	chaincode string
+	chaincode string // that endorsed
+	invoked   string // that the header names
 	args      [][]byte
 	response  []byte
 	event     *peer.ChaincodeEvent
@@ -86,6 +87,10 @@ func (t *transaction) header(header *common.Header) (*common.ChannelHeader, *com
 		return nil, nil, err
 	}
 	t.id, t.kind, t.channel = channel.GetTxId(), common.HeaderType(channel.GetType()), channel.GetChannelId()
+	extension := &peer.ChaincodeHeaderExtension{}
+	if proto.Unmarshal(channel.GetExtension(), extension) == nil {
+		t.invoked = extension.GetChaincodeId().GetName()
+	}
 	if channel.GetTimestamp().IsValid() {
 		t.time = channel.GetTimestamp().AsTime()
 	}

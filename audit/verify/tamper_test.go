@@ -8,6 +8,7 @@ import (
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
+	"github.com/hyperledger/fabric-protos-go-apiv2/msp"
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 	"github.com/hyperledger/fabric/protoutil"
 	"github.com/stretchr/testify/require"
@@ -269,6 +270,41 @@ var forgeries = []forgery{
 			header.Creator = []byte("nobody")
 			p.Header.SignatureHeader = encode(f, header)
 		})
+	}},
+	{"a call of one chaincode answered by another", RuleVerdict, func(f *forger) int {
+		b, tx := f.calling("proposal:Execute")
+		p := f.take(b, tx)
+		p.channel.Extension = encode(f, &peer.ChaincodeHeaderExtension{ChaincodeId: &peer.ChaincodeID{Name: "elsewhere"}})
+		f.append(f.put(p, []byte("nonce"), "operator1", poets, poets, library), valid)
+		return len(f.blocks) - 1
+	}},
+	{"credits written through the lifecycle's chaincode", RuleVerdict, func(f *forger) int {
+		b, tx := f.calling("proposal:Execute")
+		p := f.take(b, tx)
+		p.channel.Extension = encode(f, &peer.ChaincodeHeaderExtension{ChaincodeId: &peer.ChaincodeID{Name: lifecycle}})
+		p.result.ChaincodeId.Name = lifecycle
+		f.append(f.put(p, []byte("nonce"), "operator1", poets, poets, library), valid)
+		return len(f.blocks) - 1
+	}},
+	{"a definition of the chaincode that one organisation endorsed", RuleLifecycle, func(f *forger) int {
+		b, tx := f.calling("CommitChaincodeDefinition")
+		data := f.blocks[b].Data.Data[tx]
+		e := decode(f, data, &common.Envelope{})
+		payload := decode(f, e.Payload, &common.Payload{})
+		transaction := decode(f, payload.Data, &peer.Transaction{})
+		action := decode(f, transaction.Actions[0].Payload, &peer.ChaincodeActionPayload{})
+		action.Action.Endorsements = action.Action.Endorsements[:1]
+		transaction.Actions[0].Payload = encode(f, action)
+		payload.Data = encode(f, transaction)
+		e.Payload = encode(f, payload)
+		creator := decode(f, decode(f, payload.Header.SignatureHeader, &common.SignatureHeader{}).Creator, &msp.SerializedIdentity{})
+		admin, err := f.recording.state.Admin(creator.Mspid)
+		require.NoError(f, err)
+		e.Signature, err = admin.Sign(e.Payload)
+		require.NoError(f, err)
+		f.blocks[b].Data.Data[tx] = encode(f, e)
+		f.collude(b)
+		return b
 	}},
 	{"a configuration that no update makes", RuleConfiguration, func(f *forger) int {
 		envelope := decode(f, f.blocks[0].Data.Data[0], &common.Envelope{})

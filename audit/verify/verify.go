@@ -224,6 +224,11 @@ func (v *verifier) end(r *bundle.Reader) {
 	if tip := v.options.Tip; tip != nil && last <= tip.Number {
 		v.find(Finding{Severity: Forged, Rule: RuleTip, Block: last, Message: fmt.Sprintf("the bundle ends before block %d, which exists", tip.Number)})
 	}
+	if v.state != nil {
+		for verdict, count := range v.state.Report().Followed {
+			v.report.Followed[string(verdict)] = count
+		}
+	}
 	if v.previous != nil {
 		v.report.Tip = hex.EncodeToString(protoutil.BlockHeaderHash(v.previous))
 	}
