@@ -1,0 +1,55 @@
+package integration_test
+
+import (
+	"encoding/hex"
+	"testing"
+
+	"github.com/hyperledger/fabric/protoutil"
+	"github.com/stretchr/testify/require"
+
+	"github.com/datanet-consortium/datanet/audit/bundle"
+	"github.com/datanet-consortium/datanet/audit/verify"
+	"github.com/datanet-consortium/datanet/chaincode/memledger"
+	"github.com/datanet-consortium/datanet/integration/story"
+)
+
+// auditAll exports the regulator's blocks and verifies them. What the earlier parts forged as a colluding majority, through
+// a tampered chaincode, and nothing else, is found.
+func auditAll(t *testing.T, c *consortium) {
+	client, err := c.client(story.User{Name: somebody[regulator], MSP: regulator})
+	require.NoError(t, err)
+	height := c.height(t, regulator)
+	blocks, err := client.Blocks(t.Context(), 0)
+	require.NoError(t, err)
+	first := <-blocks
+	genesis := protoutil.BlockHeaderHash(first.GetHeader())
+	dir := t.TempDir()
+	w, err := bundle.Create(dir, bundle.Manifest{Channel: c.topology.Channel, Chaincode: c.topology.Chaincode.Name, Genesis: hex.EncodeToString(genesis), Unproved: []string{}})
+	require.NoError(t, err)
+	require.NoError(t, w.Append(first))
+	for w.Next() < height {
+		block, open := <-blocks
+		require.True(t, open, "the stream of blocks ended")
+		require.NoError(t, w.Append(block))
+	}
+	require.NoError(t, w.Close())
+	r, err := bundle.Open(dir)
+	require.NoError(t, err)
+	defer r.Close()
+	report, err := verify.Run(t.Context(), r, verify.Options{Genesis: [32]byte(genesis), Measure: true})
+	require.NoError(t, err)
+	require.Equal(t, height, report.Height)
+	require.Positive(t, report.Verdicts[string(memledger.MVCCReadConflict)])
+	created := 0
+	for _, f := range report.Findings {
+		require.Equal(t, verify.Broken, f.Severity, "%s", f)
+		if f.Rule == verify.RuleConservation {
+			created++
+			continue
+		}
+		require.Equal(t, verify.RuleOutcome, f.Rule, "%s", f)
+		require.Contains(t, f.Message, "forge:Write", "%s", f)
+	}
+	require.GreaterOrEqual(t, created, 2, "credits that a majority invented, and took back: %v", report.Findings)
+	t.Logf("%d blocks, %d transactions, %d run again, %d findings of forged writes; %+v", report.Height, report.Transactions, report.Rerun, len(report.Findings), report.Stats)
+}
