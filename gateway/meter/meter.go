@@ -89,7 +89,7 @@ type Answer struct {
 	Leaf     use.Leaf
 	Ask      Ask    // by its signature the consumer knows the request as its own, whatever it has lost
 	At       uint64 // Unix seconds
-	Evidence []byte // receipt, texts and nonces, in the caller's form
+	Evidence []byte // receipt, texts and nonces, in the caller's form: the journal does not encrypt them
 }
 
 // mark is a place to which a voucher may reach.
