@@ -4,7 +4,7 @@ DIR ?= .datanet
 ORDERING ?= bft
 FUZZ ?= 10000000x
 
-.PHONY: demo test build integration conformance soak fuzz bench bench-attribution network down fmt vet clean
+.PHONY: demo test build integration conformance soak fuzz bench bench-gateway bench-attribution network down fmt vet clean
 
 demo: build ## the main job end to end on a real network, which stays up
 	bin/datanet demo --dir $(DIR) $(if $(CORPUS),--corpus $(CORPUS))
@@ -34,16 +34,27 @@ soak: ## the large counts; takes long
 	GOARCH=386 $(GO) test -timeout 60m ./attribution/...
 	$(MAKE) fuzz
 
-FUZZED = text1:FuzzTokens index:FuzzDecode index:FuzzManifest receipt:FuzzDecode ingest:FuzzRead \
-	streaming:FuzzOpen report:FuzzOf explain:FuzzPrintable golden:FuzzReadCase
+FUZZED = $(addprefix attribution/,text1:FuzzTokens index:FuzzDecode index:FuzzManifest receipt:FuzzDecode ingest:FuzzRead \
+	streaming:FuzzOpen report:FuzzOf explain:FuzzPrintable golden:FuzzReadCase)
+GATEWAY_FUZZED = $(addprefix gateway/,block:FuzzDecode client:FuzzEventsNeverPanicAndAlwaysEnd client:FuzzContentRangeIsWhatItSays \
+	content:FuzzParseWrapped content:FuzzParseKeyFile content:FuzzReadArchive database:FuzzRebind exchange:FuzzReadHead \
+	fabric:FuzzFaultIn fabric:FuzzRead identity:FuzzSplitKeyReadsOnlyWhatIsWritten identity:FuzzSplitCodeNeverPanics \
+	identity:FuzzPublicKeyAcceptsOnlyUsableKeys identity:FuzzAuthorizationNeverAdmitsAnybody index:FuzzParseCursor \
+	index:FuzzPageCursor keystore:FuzzEnrolment server:FuzzConfig)
+# How long each of the gateway's: as FUZZ says, if it is given.
+GATEWAY_FUZZ ?= $(if $(filter file,$(origin FUZZ)),60s,$(FUZZ))
 
-fuzz: ## every reader of attribution; FUZZ=20s or 1000000x says how long each, by default ten million executions
-	for target in $(FUZZED); do \
-		$(GO) test ./attribution/$${target%:*} -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime $(FUZZ) -fuzzminimizetime 5x -timeout 0 || exit 1; \
+fuzz: ## every reader of attribution and gateway; FUZZ=20s or 1000000x says how long each, by default ten million executions and a minute
+	for target in $(FUZZED:%=%:$(FUZZ)) $(GATEWAY_FUZZED:%=%:$(GATEWAY_FUZZ)); do \
+		package=$${target%%:*}; duration=$${target##*:}; name=$${target#*:}; name=$${name%:*}; \
+		$(GO) test ./$$package -run '^$$' -fuzz "^$$name\$$" -fuzztime $$duration -fuzzminimizetime 5x -timeout 0 || exit 1; \
 	done
 
 bench: build ## one table; JSON=FILE also writes its rows
 	$(GO) run ./bench $(if $(JSON),--json $(JSON))
+
+bench-gateway: ## reads, writes and content of a gateway; JSON=FILE also writes rows
+	$(GO) run ./bench/gateway $(if $(JSON),--json $(JSON))
 
 bench-attribution: ## the gates of proof of attribution; VERSE=DIR and TEXT=DIRS name the input, JSON=FILE also writes rows
 	$(GO) run ./bench/attribution $(if $(VERSE),--verse $(VERSE)) $(if $(TEXT),--text $(TEXT)) $(if $(JSON),--json $(JSON))

@@ -96,10 +96,10 @@ func (b *site) contents(ctx context.Context, r *report) error {
 	r.add("copy of the file", plain, "", nil)
 	r.add("copy of the file, synced", synced, "", nil)
 	r.add("upload", uploads, "copy", plain)
-	r.add("upload, again", uploads, "synced copy", synced)
+	r.add("upload, beside a synced copy", uploads, "synced copy", synced)
 	r.add("reading of what was uploaded", finishes, "", nil)
 	r.add("download, to a synced file", downloads, "copy", plain)
-	r.add("download, again", downloads, "synced copy", synced)
+	r.add("download, beside a synced copy", downloads, "synced copy", synced)
 	for i := range r.lines[first:] {
 		l := &r.lines[first+i]
 		l.rate, l.unit, l.p50, l.p99 = l.rate/1e6, "MB/s", 0, 0

@@ -67,7 +67,7 @@ func (b *site) writes(ctx context.Context, r *report) error {
 		r.add(fmt.Sprintf("no-op to the peer, %d clients", clients), nothing, "", nil)
 		r.add(fmt.Sprintf("contribution to the peer, %d clients", clients), straight, "no-op", nothing)
 		r.add(fmt.Sprintf("contribution to the gateway, %d clients", clients), through, "no-op", nothing)
-		r.add(fmt.Sprintf("the same, %d clients", clients), through, "contribution to the peer", straight)
+		r.add(fmt.Sprintf("the same beside the peer, %d clients", clients), through, "contribution to the peer", straight)
 	}
 	return nil
 }
