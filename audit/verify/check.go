@@ -97,6 +97,9 @@ func (v *verifier) signedByOrderers(c *checked, find func(Rule, string, ...any))
 	if isConfiguration(c.block) {
 		want = c.block.GetHeader().GetNumber()
 	}
+	if err := plainLastConfig(c.block, want); err != nil {
+		find(RuleForm, "%v", err)
+	}
 	if got := signed.GetLastConfig().GetIndex(); got != want {
 		find(RuleLastConfig, "the orderers' metadata names block %d as the configuration in force, it is %d", got, want)
 	}
@@ -113,10 +116,30 @@ func plainMetadata(block *common.Block) error {
 	if len(values) > len(common.BlockMetadataIndex_name) {
 		return fmt.Errorf("%d values of metadata", len(values))
 	}
-	for _, index := range []common.BlockMetadataIndex{common.BlockMetadataIndex_LAST_CONFIG, common.BlockMetadataIndex_ORDERER} {
-		if block.GetHeader().GetNumber() > 0 && len(values) > int(index) && len(values[index]) > 0 {
-			return fmt.Errorf("metadata %s, which nothing covers, is not empty", index)
-		}
+	if index := int(common.BlockMetadataIndex_ORDERER); block.GetHeader().GetNumber() > 0 && len(values) > index && len(values[index]) > 0 {
+		return fmt.Errorf("metadata ORDERER, which nothing covers, is not empty")
+	}
+	return nil
+}
+
+// plainLastConfig refuses anything but the number of the configuration in force in metadata that nobody signed and
+// orderers still write.
+func plainLastConfig(block *common.Block, number uint64) error {
+	values := block.GetMetadata().GetMetadata()
+	index := int(common.BlockMetadataIndex_LAST_CONFIG)
+	if len(values) <= index || len(values[index]) == 0 {
+		return nil
+	}
+	value, err := proto.Marshal(&common.LastConfig{Index: number})
+	if err != nil {
+		return fmt.Errorf("encode the number of the configuration: %w", err)
+	}
+	want, err := proto.Marshal(&common.Metadata{Value: value})
+	if err != nil {
+		return fmt.Errorf("encode the number of the configuration: %w", err)
+	}
+	if !bytes.Equal(values[index], want) {
+		return fmt.Errorf("metadata LAST_CONFIG, which nothing covers, holds more than the number of the configuration in force, block %d", number)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/hyperledger/fabric-lib-go/common/flogging"
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/money"
@@ -24,6 +25,9 @@ import (
 	"github.com/datanet-consortium/datanet/config"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
 	"github.com/datanet-consortium/datanet/network"
+	"github.com/datanet-consortium/datanet/network/channel"
+	lifecyclenet "github.com/datanet-consortium/datanet/network/lifecycle"
+	"github.com/datanet-consortium/datanet/network/pki"
 	testnetwork "github.com/datanet-consortium/datanet/test-network"
 )
 
@@ -134,7 +138,79 @@ func (r *recording) act(ctx context.Context) error {
 	call("operator2", lab, "proposal:Approve", approval)
 	call("operator2", library, "proposal:Approve", approval)
 	call("operator1", poets, "proposal:Execute", proposal.Named{ID: content.ID})
-	return errors.Join(append(errs, r.conflict(ctx))...)
+	if err := errors.Join(append(errs, r.conflict(ctx), r.reconfigure(ctx))...); err != nil {
+		return err
+	}
+	call("operator1", library, "account:Open", ledger.Nothing{})
+	return errors.Join(errs...)
+}
+
+// reconfigure makes a fourth organisation a member of the channel.
+func (r *recording) reconfigure(ctx context.Context) error {
+	newcomer := network.Organization{Name: "academy", MSPID: "AcademyMSP"}
+	newcomer.ApplyDefaults(network.MemberUsers)
+	newcomer.Peer.Port = 7051 // nobody listens there
+	material, err := pki.EnsureOrganization(filepath.Join(recordedDir, "academy"), &newcomer)
+	if err != nil {
+		return err
+	}
+	r.state.Material().Add(material)
+	org, own, err := r.state.Organization(lab)
+	if err != nil {
+		return err
+	}
+	admin, err := r.state.Admin(lab)
+	if err != nil {
+		return err
+	}
+	conn, err := lifecyclenet.Dial(org.PeerAddress(), own.TLSCA.PEM)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	name := r.state.Topology().Channel
+	config, err := lifecyclenet.NewPeer(conn, admin).Config(ctx, name)
+	if err != nil {
+		return err
+	}
+	update, err := channel.AddMember(config, name, &newcomer, r.state.Material())
+	if err != nil {
+		return err
+	}
+	var consents []*common.ConfigSignature
+	for _, msp := range []string{lab, library} {
+		signer, err := r.state.Admin(msp)
+		if err != nil {
+			return err
+		}
+		consent, err := update.Sign(signer)
+		if err != nil {
+			return err
+		}
+		consents = append(consents, consent)
+	}
+	envelope, err := update.Envelope(admin, consents...)
+	if err != nil {
+		return err
+	}
+	operator := r.state.Topology().Ordering.Operators[0]
+	orderer, err := r.state.Material().Organization(operator.MSPID)
+	if err != nil {
+		return err
+	}
+	ordering, err := lifecyclenet.Dial(operator.OrdererAddress(), orderer.TLSCA.PEM)
+	if err != nil {
+		return err
+	}
+	defer ordering.Close()
+	if err := lifecyclenet.Broadcast(ctx, []grpc.ClientConnInterface{ordering}, envelope); err != nil {
+		return err
+	}
+	_, err = lifecyclenet.NewPeer(conn, admin).AwaitConfig(ctx, name, func(config *common.Config) bool {
+		members, err := channel.Members(config)
+		return err == nil && len(members) == 4
+	})
+	return errors.Join(err, r.state.AwaitLevel(ctx))
 }
 
 // conflict endorses the same change twice and sends both.

@@ -197,6 +197,10 @@ var forgeries = []forgery{
 		f.blocks[5].Metadata.Metadata[common.BlockMetadataIndex_ORDERER] = []byte("hidden")
 		return 5
 	}},
+	{"something hidden in the unsigned number of the configuration", RuleForm, func(f *forger) int {
+		f.blocks[5].Metadata.Metadata[common.BlockMetadataIndex_LAST_CONFIG] = encode(f, &common.Metadata{Value: []byte("hidden")})
+		return 5
+	}},
 	{"a field that nothing covers", RuleForm, func(f *forger) int {
 		f.blocks[5].Header.ProtoReflect().SetUnknown([]byte{0xa2, 0x06, 0x01, 0x78})
 		return 5
@@ -306,20 +310,43 @@ var forgeries = []forgery{
 		f.collude(b)
 		return b
 	}},
-	{"a configuration that no update makes", RuleConfiguration, func(f *forger) int {
-		envelope := decode(f, f.blocks[0].Data.Data[0], &common.Envelope{})
+	{"a change of the channel with one consent fewer", RuleConfiguration, func(f *forger) int {
+		b := f.configured()
+		envelope := decode(f, f.blocks[b].Data.Data[0], &common.Envelope{})
 		payload := decode(f, envelope.Payload, &common.Payload{})
 		config := decode(f, payload.Data, &common.ConfigEnvelope{})
-		config.Config.Sequence = 1
+		inner := decode(f, config.LastUpdate.Payload, &common.Payload{})
+		update := decode(f, inner.Data, &common.ConfigUpdateEnvelope{})
+		update.Signatures = update.Signatures[:1]
+		inner.Data = encode(f, update)
+		config.LastUpdate.Payload = encode(f, inner)
+		payload.Data = encode(f, config)
+		envelope.Payload = encode(f, payload)
+		f.blocks[b].Data.Data[0] = encode(f, envelope)
+		f.sign(b)
+		return b
+	}},
+	{"a change of the channel left out", RuleLastConfig, func(f *forger) int {
+		b := f.configured()
+		f.blocks = slices.Delete(f.blocks, b, b+1)
+		f.renumber()
+		f.sign(b)
+		return b
+	}},
+	{"a configuration that no update makes", RuleConfiguration, func(f *forger) int {
+		envelope := decode(f, f.blocks[f.configured()].Data.Data[0], &common.Envelope{})
+		payload := decode(f, envelope.Payload, &common.Payload{})
+		config := decode(f, payload.Data, &common.ConfigEnvelope{})
+		config.Config.Sequence++
 		delete(config.Config.ChannelGroup.Groups["Application"].Policies, "Readers")
 		f.appendConfig(payload, config)
 		return len(f.blocks) - 1
 	}},
 	{"a configuration whose update nobody signed", RuleConfiguration, func(f *forger) int {
-		envelope := decode(f, f.blocks[0].Data.Data[0], &common.Envelope{})
+		envelope := decode(f, f.blocks[f.configured()].Data.Data[0], &common.Envelope{})
 		payload := decode(f, envelope.Payload, &common.Payload{})
 		config := decode(f, payload.Data, &common.ConfigEnvelope{})
-		config.Config.Sequence = 1
+		config.Config.Sequence++
 		group := proto.Clone(config.Config.ChannelGroup).(*common.ConfigGroup)
 		application := group.Groups["Application"]
 		application.Version, application.ModPolicy = application.Version+1, "Readers"
@@ -424,6 +451,17 @@ var forgeries = []forgery{
 		b, _ := f.calling("member:Found")
 		return b
 	}},
+}
+
+// configured is the block that changed the channel.
+func (f *forger) configured() int {
+	for i, b := range f.blocks[1:] {
+		if isConfiguration(b) {
+			return i + 1
+		}
+	}
+	f.Fatal("the channel was not changed")
+	return 0
 }
 
 // invented adds a credit that nobody minted, endorsed by two of three members.
