@@ -27,6 +27,8 @@ soak: ## the large counts; takes long
 	$(GO) test -timeout 60m ./integration -run TestSealingOnMemledger -v -args -sealed=100000
 	$(GO) test -timeout 60m ./integration -run TestRealNetwork/sealing -v -args -sealed-real=10000
 	$(GO) test -timeout 60m ./gateway/index -run TestKills -v -args -kills=200
+	$(GO) test -timeout 60m ./gateway/content -run TestALargeContentTakesConstantMemory -v -args -content.large=1000000000
+	$(GO) test -timeout 60m ./integration -run TestWhatGatewaysWrite -v
 	$(GO) run ./bench/attribution --only equal --cases 20000
 	$(GO) test -timeout 60m ./attribution/indexed -args -indexed.cases=20000
 	$(GO) test -timeout 60m ./attribution/infgram -rapid.checks=10000
