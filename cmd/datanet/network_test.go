@@ -90,7 +90,7 @@ func TestLifeOfASupervisedNetwork(t *testing.T) {
 	require.Equal(t, exitSuccess, resumed.code, resumed.stderr)
 	after := resumed.status(t)
 	require.Equal(t, before.Chaincode, after.Chaincode)
-	require.Len(t, after.Nodes, 14)
+	require.Len(t, after.Nodes, 4+3*5, "four orderers; a peer, a chaincode process and a gateway of each organisation")
 	require.GreaterOrEqual(t, after.Agreement.Block, before.Agreement.Block)
 
 	running, err = testnetwork.Holder(dir)

@@ -213,12 +213,14 @@ func TestRun(t *testing.T) {
 	})
 	t.Run("what is withdrawn before it was sealed is not sealed, and holds up nobody", func(t *testing.T) {
 		p := open(t)
-		p.run(sequencer.Options{Quiet: time.Hour, Longest: 2 * time.Second})
 		p.approve(1)
+		p.run(sequencer.Options{Quiet: time.Hour, Longest: time.Hour})
 		p.reaches(1, 1) // from here on it follows the events
 		ids := p.approve(2)
 		p.must(poet, "contribution:Withdraw", contribution.Named{Datanet: p.name, ID: ids[0]})
-		p.reaches(2, 2)
+		p.approveTogether(seal.PageSize - 2) // which makes a page's worth, the withdrawn one counted
+		p.reaches(seal.PageSize, seal.PageSize)
+		require.NotContains(t, p.sealed(), ids[0])
 		require.Equal(t, ids[1], p.sealed()[1])
 	})
 	t.Run("a page's worth is sealed at once and together, however long it would wait", func(t *testing.T) {
