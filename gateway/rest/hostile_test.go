@@ -191,7 +191,7 @@ func TestNoHostileRequestChangesAnythingOrIsAnsweredAsAFailureOfOurs(t *testing.
 	}
 	require.Equal(t, before, s.fingerprint(), "something has changed")
 	require.NotContains(t, s.logs.String(), "thisisnobodysbusiness")
-	require.Greater(t, s.judge.Answers(), 1000)
+	require.GreaterOrEqual(t, s.judge.Answers(), 1000)
 	t.Logf("%d requests, %d answers judged by the API document", len(list), s.judge.Answers())
 }
 
