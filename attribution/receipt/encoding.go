@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/datanet-consortium/datanet/attribution"
+	"github.com/datanet-consortium/datanet/attribution/internal/wire"
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 )
 
@@ -84,33 +85,30 @@ func (r *Receipt) ID() (merkle.Hash, error) {
 // Decode reads a receipt from exactly its bytes: it accepts only what Encode could have written. It
 // allocates no more than in proportion to the bytes that are there, whatever counts they claim.
 func Decode(encoded []byte) (*Receipt, error) {
-	d := decoder{left: encoded}
-	if string(d.bytes(len(magic))) != magic {
+	d := decoder{wire.Decoder{Left: encoded}}
+	if string(d.Bytes(len(magic))) != magic {
 		return nil, errors.New("decode receipt: it does not begin as an ATTR/1 receipt")
 	}
-	if spec := d.hash(); d.err == nil && spec != attribution.Spec() {
+	if spec := d.Hash(); d.Err == nil && spec != attribution.Spec() {
 		return nil, fmt.Errorf("decode receipt: its specification %s is not %s, which this program follows", spec, attribution.Spec())
 	}
 	r := new(Receipt)
-	r.Roots = list(&d, uint32(d.uint16()), sha256.Size, d.hash)
-	r.N = d.uint64()
-	r.V = d.uint64()
-	r.Model = d.string()
-	r.Artifact = d.hash()
-	r.Prompt = d.hash()
-	r.Context = d.hash()
-	r.Output = d.hash()
-	r.OutputBytes = d.uint32()
-	r.OutputTokens = d.uint32()
-	r.Tau = d.uint8()
-	r.CoveragePPM = d.uint32()
-	r.Spans = list(&d, d.uint32(), 54, d.span)
-	r.Shares = list(&d, d.uint32(), 6, d.share)
-	if d.err == nil && len(d.left) > 0 {
-		d.err = fmt.Errorf("%d bytes follow its end", len(d.left))
-	}
-	if d.err != nil {
-		return nil, fmt.Errorf("decode receipt: %w", d.err)
+	r.Roots = list(&d, uint32(d.Uint16()), sha256.Size, d.Hash)
+	r.N = d.Uint64()
+	r.V = d.Uint64()
+	r.Model = d.String()
+	r.Artifact = d.Hash()
+	r.Prompt = d.Hash()
+	r.Context = d.Hash()
+	r.Output = d.Hash()
+	r.OutputBytes = d.Uint32()
+	r.OutputTokens = d.Uint32()
+	r.Tau = d.Uint8()
+	r.CoveragePPM = d.Uint32()
+	r.Spans = list(&d, d.Uint32(), 54, d.span)
+	r.Shares = list(&d, d.Uint32(), 6, d.share)
+	if err := d.End("receipt"); err != nil {
+		return nil, err
 	}
 	if err := r.Check(); err != nil {
 		return nil, fmt.Errorf("decode receipt: %w", err)
@@ -118,59 +116,26 @@ func Decode(encoded []byte) (*Receipt, error) {
 	return r, nil
 }
 
-// A decoder takes fixed-width values from the front of left. After the first error it returns zeros.
-type decoder struct {
-	left []byte
-	err  error
-}
-
-var errShort = errors.New("it ends too early")
-
-func (d *decoder) bytes(n int) []byte {
-	if d.err == nil && n > len(d.left) {
-		d.err = errShort
-	}
-	if d.err != nil {
-		return nil
-	}
-	b := d.left[:n]
-	d.left = d.left[n:]
-	return b
-}
-
-// fixed takes n bytes and returns zeros where there are none.
-func (d *decoder) fixed(n int) []byte {
-	if b := d.bytes(n); b != nil {
-		return b
-	}
-	return make([]byte, n)
-}
-
-func (d *decoder) uint8() uint8      { return d.fixed(1)[0] }
-func (d *decoder) uint16() uint16    { return binary.BigEndian.Uint16(d.fixed(2)) }
-func (d *decoder) uint32() uint32    { return binary.BigEndian.Uint32(d.fixed(4)) }
-func (d *decoder) uint64() uint64    { return binary.BigEndian.Uint64(d.fixed(8)) }
-func (d *decoder) hash() merkle.Hash { return merkle.Hash(d.fixed(sha256.Size)) }
-func (d *decoder) string() string    { return string(d.bytes(int(d.uint16()))) }
+type decoder struct{ wire.Decoder }
 
 func (d *decoder) span() Span {
 	return Span{
-		Start: d.uint32(), End: d.uint32(), ByteStart: d.uint32(), ByteEnd: d.uint32(),
-		Information: d.uint64(), Credit: d.uint64(), Occurrences: d.uint64(),
-		Home:   Home{Contribution: d.string(), Record: d.uint32(), Token: d.uint32()},
-		Payees: list(d, d.uint32(), 10, d.payee),
+		Start: d.Uint32(), End: d.Uint32(), ByteStart: d.Uint32(), ByteEnd: d.Uint32(),
+		Information: d.Uint64(), Credit: d.Uint64(), Occurrences: d.Uint64(),
+		Home:   Home{Contribution: d.String(), Record: d.Uint32(), Token: d.Uint32()},
+		Payees: list(d, d.Uint32(), 10, d.payee),
 	}
 }
 
-func (d *decoder) payee() Payee { return Payee{Account: d.string(), Credit: d.uint64()} }
-func (d *decoder) share() Share { return Share{Account: d.string(), PPM: d.uint32()} }
+func (d *decoder) payee() Payee { return Payee{Account: d.String(), Credit: d.Uint64()} }
+func (d *decoder) share() Share { return Share{Account: d.String(), PPM: d.Uint32()} }
 
 // list takes count items of at least size bytes each, and none when so many cannot be there.
 func list[T any](d *decoder, count uint32, size int, item func() T) []T {
-	if d.err == nil && uint64(count) > uint64(len(d.left)/size) {
-		d.err = errShort
+	if d.Err == nil && uint64(count) > uint64(len(d.Left)/size) {
+		d.Err = wire.ErrShort
 	}
-	if d.err != nil || count == 0 {
+	if d.Err != nil || count == 0 {
 		return nil
 	}
 	items := make([]T, 0, count)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/datanet-consortium/datanet/attribution/internal/wire"
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 )
 
@@ -64,19 +65,19 @@ const moveSize = 32 + 2*(8+8+32)
 // DecodeScope reads a scope from exactly its bytes.
 func DecodeScope(encoded []byte) (card merkle.Hash, moves []Move, err error) {
 	d := newDecoder(encoded, scopeTag)
-	card = d.hash()
-	count := d.uint32()
-	if d.err == nil && uint64(count) != uint64(len(d.left)/moveSize) {
-		d.err = errShort
+	card = d.Hash()
+	count := d.Uint32()
+	if d.Err == nil && uint64(count) != uint64(len(d.Left)/moveSize) {
+		d.Err = wire.ErrShort
 	}
-	mark := func() Mark { return Mark{N: d.uint64(), Amount: d.uint64(), Root: d.hash()} }
+	mark := func() Mark { return Mark{N: d.Uint64(), Amount: d.Uint64(), Root: d.Hash()} }
 	for range count {
-		if d.err != nil {
+		if d.Err != nil {
 			break
 		}
-		moves = append(moves, Move{Session: d.hash(), Before: mark(), After: mark()})
+		moves = append(moves, Move{Session: d.Hash(), Before: mark(), After: mark()})
 	}
-	if err := d.end("scope"); err != nil {
+	if err := d.End("scope"); err != nil {
 		return merkle.Hash{}, nil, err
 	}
 	if _, err := EncodeScope(card, moves); err != nil {

@@ -123,15 +123,15 @@ func (t Terms) Session(channel string) (merkle.Hash, error) {
 // DecodeTerms reads terms and their channel from exactly their bytes.
 func DecodeTerms(encoded []byte) (channel string, t Terms, err error) {
 	d := newDecoder(encoded, sessionTag)
-	channel = d.string()
-	t.Account = d.string()
-	copy(t.Name[:], d.fixed(len(t.Name)))
-	t.Host, t.Card = d.string(), d.hash()
-	t.Key.Algorithm = Algorithm(d.uint8())
-	t.Key.Public = []byte(d.string())
-	t.Window, t.Expires, t.Grace = d.uint16(), d.uint64(), d.uint16()
-	t.Disclosure, t.Escrow = Disclosure(d.uint8()), d.uint64()
-	if err := d.end("terms"); err != nil {
+	channel = d.String()
+	t.Account = d.String()
+	copy(t.Name[:], d.Fixed(len(t.Name)))
+	t.Host, t.Card = d.String(), d.Hash()
+	t.Key.Algorithm = Algorithm(d.Uint8())
+	t.Key.Public = []byte(d.String())
+	t.Window, t.Expires, t.Grace = d.Uint16(), d.Uint64(), d.Uint16()
+	t.Disclosure, t.Escrow = Disclosure(d.Uint8()), d.Uint64()
+	if err := d.End("terms"); err != nil {
 		return "", Terms{}, err
 	}
 	if _, err := t.Encode(channel); err != nil {

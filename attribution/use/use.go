@@ -11,10 +11,10 @@ package use
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 
+	"github.com/datanet-consortium/datanet/attribution/internal/wire"
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 )
 
@@ -66,8 +66,8 @@ func (l Leaf) Hash() (merkle.Hash, error) {
 // DecodeLeaf reads a leaf from exactly its bytes.
 func DecodeLeaf(encoded []byte) (Leaf, error) {
 	d := newDecoder(encoded, leafTag)
-	l := Leaf{Session: d.hash(), Number: d.uint64(), Card: d.hash(), In: d.uint64(), Out: d.uint64(), Fee: d.amount(), Receipt: d.hash()}
-	return l, d.end("use")
+	l := Leaf{Session: d.Hash(), Number: d.Uint64(), Card: d.Hash(), In: d.Uint64(), Out: d.Uint64(), Fee: d.amount(), Receipt: d.Hash()}
+	return l, d.End("use")
 }
 
 // Request is what a voucher that accompanies a request says of it.
@@ -96,8 +96,8 @@ func (r Request) Digest() (merkle.Hash, error) {
 // DecodeRequest reads a request from exactly its bytes.
 func DecodeRequest(encoded []byte) (Request, error) {
 	d := newDecoder(encoded, requestTag)
-	r := Request{Number: d.uint64(), Cap: d.amount(), Body: d.hash()}
-	return r, d.end("request")
+	r := Request{Number: d.Uint64(), Cap: d.amount(), Body: d.Hash()}
+	return r, d.End("request")
 }
 
 // CardDigest is the digest of a rate card: document is the card as the ledger keeps it, without its digest.
@@ -105,62 +105,20 @@ func CardDigest(document []byte) merkle.Hash {
 	return sha256.Sum256(append([]byte(cardTag), document...))
 }
 
-// A decoder takes fixed-width values from the front of left. After the first error it returns zeros.
-type decoder struct {
-	left []byte
-	err  error
-}
-
-var errShort = errors.New("it ends too early")
+type decoder struct{ wire.Decoder }
 
 func newDecoder(encoded []byte, tag string) *decoder {
-	d := &decoder{left: encoded}
-	if b := d.bytes(len(tag)); d.err == nil && string(b) != tag {
-		d.err = fmt.Errorf("it does not begin with the tag %s", tag[:len(tag)-2])
+	d := &decoder{wire.Decoder{Left: encoded}}
+	if b := d.Bytes(len(tag)); d.Err == nil && string(b) != tag {
+		d.Err = fmt.Errorf("it does not begin with the tag %s", tag[:len(tag)-2])
 	}
 	return d
 }
 
-func (d *decoder) bytes(n int) []byte {
-	if d.err == nil && n > len(d.left) {
-		d.err = errShort
-	}
-	if d.err != nil {
-		return nil
-	}
-	b := d.left[:n]
-	d.left = d.left[n:]
-	return b
-}
-
-func (d *decoder) fixed(n int) []byte {
-	if b := d.bytes(n); b != nil {
-		return b
-	}
-	return make([]byte, n)
-}
-
-func (d *decoder) uint8() uint8      { return d.fixed(1)[0] }
-func (d *decoder) uint16() uint16    { return binary.BigEndian.Uint16(d.fixed(2)) }
-func (d *decoder) uint32() uint32    { return binary.BigEndian.Uint32(d.fixed(4)) }
-func (d *decoder) uint64() uint64    { return binary.BigEndian.Uint64(d.fixed(8)) }
-func (d *decoder) hash() merkle.Hash { return merkle.Hash(d.fixed(sha256.Size)) }
-func (d *decoder) string() string    { return string(d.bytes(int(d.uint16()))) }
-
 func (d *decoder) amount() uint64 {
-	n := d.uint64()
-	if d.err == nil && n > MaxAmount {
-		d.err = fmt.Errorf("%d is no amount", n)
+	n := d.Uint64()
+	if d.Err == nil && n > MaxAmount {
+		d.Err = fmt.Errorf("%d is no amount", n)
 	}
 	return n
-}
-
-func (d *decoder) end(what string) error {
-	if d.err == nil && len(d.left) > 0 {
-		d.err = fmt.Errorf("%d bytes follow its end", len(d.left))
-	}
-	if d.err != nil {
-		return fmt.Errorf("decode %s: %w", what, d.err)
-	}
-	return nil
 }

@@ -38,6 +38,6 @@ func (v Voucher) Encode() ([]byte, error) {
 // DecodeVoucher reads a voucher from exactly its bytes.
 func DecodeVoucher(encoded []byte) (Voucher, error) {
 	d := newDecoder(encoded, voucherTag)
-	v := Voucher{Session: d.hash(), Card: d.hash(), N: d.uint64(), Amount: d.amount(), Root: d.hash(), Request: d.hash()}
-	return v, d.end("voucher")
+	v := Voucher{Session: d.Hash(), Card: d.Hash(), N: d.Uint64(), Amount: d.amount(), Root: d.Hash(), Request: d.Hash()}
+	return v, d.End("voucher")
 }
