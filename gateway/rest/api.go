@@ -29,6 +29,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
+	"github.com/datanet-consortium/datanet/gateway/paying"
 )
 
 // Options are what the API works on. What is nil or zero where that is allowed is not part of the API at all, and not in
@@ -65,6 +66,9 @@ type Options struct {
 	Exchange Exchange
 	Release  func(context.Context, access.Handover) error
 	Handover http.Handler
+	// Paying is the consumer's role of paid use, Serving the host's; each nil where the gateway does not have it.
+	Paying  *paying.Consumer
+	Serving http.Handler
 	// People issues API keys and certificates; nil: nobody does.
 	People People
 	// Metrics takes the API's own measurements, Gather shows all.
@@ -130,6 +134,8 @@ func New(options Options) (*API, error) {
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))
 	}
+	a.addWallet()
+	a.addOpenAI()
 	a.addOperations()
 	return a, a.addDocument()
 }
@@ -165,7 +171,7 @@ func (a *API) document() *huma.OpenAPI {
 			Description: "A Datanet: organisations pool data, agree on its quality, train models on it, and are paid whenever they are used. " +
 				"Reads come from an index of the blocks, whose height the header Datanet-Height names; with at=ledger they come from the peer. " +
 				"Writes happen once: PUT may be repeated as it is, POST with the same Idempotency-Key. " +
-				"Whatever fails is a problem of RFC 9457, to be decided upon by its code."},
+				"Whatever fails is a problem of RFC 9457, to be decided upon by its code." + openAIDoc},
 		Components: &huma.Components{Schemas: newRegistry(), SecuritySchemes: map[string]*huma.SecurityScheme{
 			"certificate": {Type: "mutualTLS", Description: "The identity certificate of the caller's organisation as a TLS client certificate."},
 			"token":       {Type: "http", Scheme: "bearer", Description: "An OIDC token, or an API key of this gateway."},

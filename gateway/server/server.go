@@ -28,6 +28,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/keystore"
 	"github.com/datanet-consortium/datanet/gateway/outbox"
+	"github.com/datanet-consortium/datanet/gateway/paying"
 	"github.com/datanet-consortium/datanet/gateway/rest"
 	"github.com/datanet-consortium/datanet/gateway/sequencer"
 	"github.com/datanet-consortium/datanet/network/pki"
@@ -61,7 +62,8 @@ type Server struct {
 	registry   *prometheus.Registry
 	api        *rest.API
 	health     *health
-	content    *library // nil when the gateway only reads
+	content    *library         // nil when the gateway only reads
+	paying     *paying.Consumer // nil when the gateway only reads
 	listener   net.Listener
 	closers    []func() error
 }
@@ -94,6 +96,9 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 			return nil, err
 		}
 		if err := s.openContent(ctx); err != nil {
+			return nil, err
+		}
+		if err := s.openPaying(); err != nil {
 			return nil, err
 		}
 	}
@@ -210,7 +215,7 @@ func (s *Server) openOutbox(ctx context.Context) (err error) {
 func (s *Server) openAPI(version string) (err error) {
 	options := rest.Options{
 		Organisation: s.config.Organisation, Channel: s.config.Channel, Version: version,
-		Authenticate: s.identities.Authenticate, Index: s.index, Peer: ownPeer{s}, People: s.identities,
+		Authenticate: s.authenticate, Index: s.index, Peer: ownPeer{s}, People: s.identities,
 		Rate: s.config.Limits.Rate, Burst: s.config.Limits.Burst, BodyTimeout: s.config.Limits.Body, WriteWait: s.config.Limits.Wait,
 		Log: s.log, Metrics: s.registry, Gather: s.registry, Ready: s.health.check,
 	}
@@ -225,6 +230,9 @@ func (s *Server) openAPI(version string) (err error) {
 	}
 	if c := s.content; c != nil {
 		options.Content, options.Exchange, options.Release, options.Handover = c.store, c.client, c.service.Release, c.handover
+	}
+	if s.paying != nil {
+		options.Paying = s.paying
 	}
 	s.api, err = rest.New(options)
 	return err
@@ -275,6 +283,9 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		work.Go(func() { s.content.keepUp(background, s.index) })
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
+	}
+	if s.paying != nil {
+		work.Go(func() { s.paying.Run(background) })
 	}
 	if !s.config.ReadOnly && !s.config.Sequencer.Off {
 		work.Go(func() {
