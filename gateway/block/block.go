@@ -46,6 +46,17 @@ type Transaction struct {
 	Writes []Write
 	// Guards are the key policies that it sets in our chaincode's state, by key, each key once, likewise.
 	Guards []Guard
+	// Endorsers and Reads are only filled in by [Decoder.Whole].
+	Endorsers []Creator
+	Reads     []Read
+}
+
+// Read is a key of our chaincode's state that was read, and its version: the transaction that had written it.
+type Read struct {
+	Key      ledger.Key
+	There    bool // there was a value
+	Block    uint64
+	Position int
 }
 
 // Valid tells whether the transaction took effect.
@@ -85,12 +96,19 @@ type Guard struct {
 // Decoder decodes the blocks of a channel for one chaincode. It is not safe for concurrent use.
 type Decoder struct {
 	chaincode string
+	whole     bool
 	creators  map[string]Creator // by serialized identity: reading a certificate costs more than all the rest
 }
 
 // NewDecoder is a decoder that looks for the named chaincode.
 func NewDecoder(chaincode string) *Decoder {
 	return &Decoder{chaincode: chaincode, creators: map[string]Creator{}}
+}
+
+// Whole makes the decoder read who endorsed and what was read, too.
+func (d *Decoder) Whole() *Decoder {
+	d.whole = true
+	return d
 }
 
 // Decode reads a block as a peer delivers it; an orderer's has no verdicts and is refused. A transaction that the peers
