@@ -252,7 +252,9 @@ func (r *reader) voucher(request merkle.Hash) (use.Voucher, []byte) {
 	return v, signature
 }
 
-func (h *house) settle() ([]claim.Claim, error) { return h.worker.settle(h.t.Context(), h.worker.policy()) }
+func (h *house) settle() ([]claim.Claim, error) {
+	return h.worker.settle(h.t.Context(), h.worker.policy())
+}
 
 func (h *house) settled() []claim.Claim {
 	h.t.Helper()
