@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/datanet-consortium/datanet/chaincode/access"
+	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules"
 	"github.com/datanet-consortium/datanet/gateway/content"
@@ -74,6 +75,8 @@ type Options struct {
 	Models  func() []openai.Model
 	// People issues API keys and certificates; nil: nobody does.
 	People People
+	// Settle brings what consumers have signed for to the ledger at once; nil in a gateway that serves no models.
+	Settle func(context.Context) ([]claim.Claim, error)
 	// Metrics takes the API's own measurements, Gather shows all.
 	Metrics prometheus.Registerer
 	Gather  prometheus.Gatherer
@@ -135,6 +138,7 @@ func New(options Options) (*API, error) {
 	a.addReview()
 	a.addModels()
 	a.addOrganisations()
+	a.addSettling()
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))
 	}
