@@ -38,6 +38,7 @@ type flight struct {
 	body    []byte
 	header  string // the signed request, as it was last sent
 	number  uint64
+	vouched uint64      // answers that the header has a voucher for
 	leaf    merkle.Hash // hash of the accepted leaf, zeros before
 }
 
@@ -117,6 +118,7 @@ func (c *Consumer) fly(ctx context.Context, f *flight, out sink) error {
 			if f.header, err = (openai.Ask(again)).Encode(); err != nil {
 				return err
 			}
+			f.vouched = again.Voucher.N
 		} else if !errors.Is(err, wallet.ErrWaiting) { // accepted meanwhile: the same header gets the stored answer
 			return openai.Refuse(openai.CodeHost, "", "%v", err)
 		}
@@ -162,6 +164,7 @@ func (c *Consumer) attempt(ctx context.Context, f *flight, out *relay) error {
 		return err
 	}
 	defer response.Body.Close()
+	f.p.cover(f.vouched)
 	answer, raw, err := out.read(f.request, response)
 	if err != nil {
 		return err
@@ -198,7 +201,7 @@ func (c *Consumer) do(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask the gateway of %s: %w", request.URL.Host, err)
 	}
-	if response.StatusCode == http.StatusOK {
+	if response.StatusCode == http.StatusOK || response.StatusCode == http.StatusNoContent {
 		return response, nil
 	}
 	defer response.Body.Close()
@@ -378,6 +381,8 @@ func (c *Consumer) accept(p *prepaid, place uint64, leaf use.Leaf, ask openai.As
 	var wrong *wallet.WrongError
 	switch {
 	case err == nil:
+		p.accepted.Add(1)
+		p.at.Store(time.Now().UnixNano())
 		c.metrics.accepted.Inc()
 		c.metrics.fees.Add(float64(leaf.Fee))
 		p.line.room()

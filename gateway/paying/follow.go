@@ -26,6 +26,7 @@ const (
 // Run follows the ledger into the wallet until the context ends: sessions that spend with keys of this gateway, their
 // top-ups and ends, and the rate cards in force. At its beginning it fetches what a crash has left unanswered.
 func (c *Consumer) Run(ctx context.Context) {
+	c.work.Go(func() { c.vouch(ctx) })
 	for ctx.Err() == nil {
 		if err := c.follow(ctx); err != nil && ctx.Err() == nil {
 			c.options.Log.Error("follow the ledger's sessions", "error", err)
@@ -43,9 +44,7 @@ func (c *Consumer) follow(ctx context.Context) error {
 	if err := c.all(ctx); err != nil {
 		return err
 	}
-	for _, p := range c.sessions() {
-		c.recover(ctx, p)
-	}
+	c.recovered.Do(c.recover)
 	compacted := c.options.Wallet.Size()
 	for {
 		more := c.options.Index.Notify()
@@ -169,7 +168,12 @@ func (c *Consumer) changedSession(ctx context.Context, entry index.Entry) error 
 	if err != nil {
 		return err
 	}
+	at, err := c.options.Wallet.Session(sid)
+	if err != nil {
+		return err
+	}
 	p := &prepaid{Session: s, sid: sid, offer: o, key: key, flights: map[uint64]*flight{}}
+	p.accepted.Store(at.N)
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	place := lineKey{s.Account, s.Model.Named.String()}

@@ -52,8 +52,8 @@ func (c Caller) budget() wallet.Budget {
 	return wallet.Budget{Total: limit, Request: limit}
 }
 
-// Complete answers a request to one of the endpoints. The fault that it returns, an [*openai.Error], is already sent.
-func (c *Consumer) Complete(w http.ResponseWriter, r *http.Request, caller Caller) error {
+// Complete answers a request to one of the endpoints. It returns the fault that it has told, for the log.
+func (c *Consumer) Complete(w http.ResponseWriter, r *http.Request, caller Caller) *openai.Error {
 	out := &client{w: w, control: http.NewResponseController(w)}
 	err := c.complete(out, r, caller)
 	if err == nil || errors.Is(err, errGone) {
@@ -182,7 +182,7 @@ func (c *Consumer) begin(ctx context.Context, l *line, name string, caller Calle
 	if err != nil {
 		return nil, err
 	}
-	f := &flight{p: p, request: request, body: body, number: ask.Request.Number}
+	f := &flight{p: p, request: request, body: body, number: ask.Request.Number, vouched: ask.Voucher.N}
 	f.header, err = (openai.Ask(ask)).Encode()
 	return f, err
 }

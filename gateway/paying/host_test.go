@@ -154,6 +154,13 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.answers(w, r, strings.TrimSuffix(sid, "/answers"))
 		return
 	}
+	if r.URL.Path == paying.VouchersPath {
+		v, signature, err := openai.DecodeVoucherHeader(r.Header.Get(openai.VoucherHeader))
+		require.NoError(h.t, err)
+		require.NoError(h.t, h.meter.Vouch(v, signature))
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
 	if err := h.answer(w, r); err != nil {
 		var refusal *openai.Error
 		if !errors.As(err, &refusal) {
@@ -245,8 +252,7 @@ func (h *host) answer(w http.ResponseWriter, r *http.Request) error {
 	hidden := h.hidden[sid][s.Place]
 	h.mutex.Unlock()
 	if hidden {
-		<-r.Context().Done() // it never comes
-		return errors.New("withheld")
+		panic(http.ErrAbortHandler) // it never comes
 	}
 	shown := *s.Datanet
 	if c == bare {

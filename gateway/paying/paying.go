@@ -25,6 +25,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,6 +63,7 @@ type Consumer struct {
 	background context.Context
 	cancel     context.CancelFunc
 	work       sync.WaitGroup
+	recovered  sync.Once
 
 	mutex  sync.Mutex
 	offers map[string]*offer // rate cards in force, by name@version
@@ -81,6 +83,10 @@ type prepaid struct {
 	offer *offer
 	key   ed25519.PrivateKey
 	line  *line
+
+	// How many answers are accepted, when the last one was (Unix nanoseconds), and for how many the host has a voucher.
+	accepted, covered atomic.Uint64
+	at                atomic.Int64
 
 	mending sync.Mutex // one fetches at a time
 	mutex   sync.Mutex

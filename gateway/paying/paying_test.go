@@ -48,6 +48,7 @@ type world struct {
 	consumer *paying.Consumer
 	server   *httptest.Server
 	stop     func()
+	patience time.Duration
 	caller   paying.Caller
 	logs     *safeBuffer
 }
@@ -71,8 +72,10 @@ func (b *safeBuffer) String() string {
 
 const modelName = "AMSP/verse@1"
 
-func newWorld(t *testing.T) *world {
-	w := &world{t: t, medium: &journaltest.Memory{}, keys: filepath.Join(t.TempDir(), "spending"), logs: &safeBuffer{}}
+func newWorld(t *testing.T) *world { return newWorldOf(t, time.Minute) }
+
+func newWorldOf(t *testing.T, patience time.Duration) *world {
+	w := &world{t: t, patience: patience, medium: &journaltest.Memory{}, keys: filepath.Join(t.TempDir(), "spending"), logs: &safeBuffer{}}
 	db, err := database.Open(t.Context(), database.SQLiteURL(filepath.Join(t.TempDir(), "index.db"))+"?synchronous=normal")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
@@ -104,7 +107,7 @@ func (w *world) start() {
 	keys, err := paying.OpenKeys(w.keys)
 	require.NoError(w.t, err)
 	w.consumer, err = paying.New(paying.Options{Organisation: rulestest.B, Channel: "datanet", Index: w.index, Wallet: w.wallet, Keys: keys, Host: w.host,
-		DefaultTokens: 64, Patience: 5 * time.Second, Log: slog.New(slog.NewTextHandler(w.logs, nil)), Metrics: prometheus.NewRegistry()})
+		DefaultTokens: 64, Patience: w.patience, Log: slog.New(slog.NewTextHandler(w.logs, nil)), Metrics: prometheus.NewRegistry()})
 	require.NoError(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -115,7 +118,7 @@ func (w *world) start() {
 			budget := uint64(300_000)
 			caller.Key, caller.Budget = key, &budget
 		}
-		_ = w.consumer.Complete(rw, r, caller) // it is sent
+		w.consumer.Complete(rw, r, caller)
 	}))
 	w.stop = sync.OnceFunc(func() {
 		w.server.Close()
@@ -135,7 +138,7 @@ func (w *world) crash() {
 
 func (w *world) soon(holds func() bool) {
 	w.t.Helper()
-	require.Eventually(w.t, holds, 60*time.Second, time.Millisecond)
+	require.Eventually(w.t, holds, 20*time.Second, 5*time.Millisecond)
 }
 
 // open opens a session that the gateway pays from, and waits until both sides know it.
@@ -293,9 +296,9 @@ func TestAWrongAnswerIsNotPaidAndStopsItsSession(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, stream %v", c, stream), func(t *testing.T) {
 				w := newWorld(t)
 				s := w.open(1_000_000, 4)
-				w.must(ask("a right one", 5, stream))
+				w.must(ask("a right one", 30, stream))
 				w.host.cheats(c)
-				got, err := w.send(t.Context(), ask("Who are we few?", 5, stream))
+				got, err := w.send(t.Context(), ask("Who are we few?", 30, stream))
 				require.NoError(t, err)
 				require.NotNil(t, got.fault, "%s", got.body)
 				require.Equal(t, openai.CodeHost, got.fault.Code)
@@ -325,7 +328,7 @@ func TestTwoLeavesForOnePlaceStopTheSession(t *testing.T) {
 }
 
 func TestAnswersThatTheHostWithholdsBlockItsMoney(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldOf(t, 300*time.Millisecond)
 	s := w.open(1_000_000, 2)
 	w.host.cheats(withholds)
 	_, err := w.send(t.Context(), ask("one", 5, false))
@@ -369,10 +372,10 @@ func TestACrashBetweenAnswerAndVoucherLosesNothing(t *testing.T) {
 	w.must(ask("one", 5, false))
 	// Two answers are committed by the host, and never reach the consumer's journal.
 	w.host.cheats(withholds)
-	for range 2 {
+	for i := range 2 {
 		ctx, leave := context.WithCancel(t.Context())
 		go func() {
-			w.soon(func() bool { return w.host.meterOf(s).Uses > w.standing(s).N })
+			w.soon(func() bool { return w.host.meterOf(s).Uses == uint64(i+2) })
 			leave()
 		}()
 		_, _ = w.send(ctx, ask("lost", 5, true)) // the client may have got a part
@@ -383,6 +386,13 @@ func TestACrashBetweenAnswerAndVoucherLosesNothing(t *testing.T) {
 	got := w.must(ask("four", 5, false))
 	require.EqualValues(t, got.answer.Datanet.Place+1, w.standing(s).N)
 	require.Equal(t, got.answer.Datanet.Place, w.host.meterOf(s).Vouched.N)
+}
+
+func TestASessionThatRestsIsVouchedFor(t *testing.T) {
+	w := newWorld(t)
+	s := w.open(1_000_000, 4)
+	w.must(ask("one", 5, false))
+	w.soon(func() bool { return w.host.meterOf(s).Vouched.N == 1 })
 }
 
 func TestAnAPIKeySpendsItsBudgetAndNoMore(t *testing.T) {
@@ -460,24 +470,28 @@ func TestWithoutASessionOrFundsThePersonIsTold(t *testing.T) {
 	require.Equal(t, openai.CodeQuota, got.fault.Code)
 }
 
-func TestASessionUsedFromTwoGatewaysStops(t *testing.T) {
+func TestASessionUsedFromTwoGatewaysPaysForWhatItUsed(t *testing.T) {
 	w := newWorld(t)
 	s := w.open(1_000_000, 4)
-	w.must(ask("one", 5, false))
-	// Another gateway begins where this one stood, as from a copy of its folder.
+	// Another gateway begins where this one stands, as from a copy of its folder.
 	copied := *w
 	copied.medium = journaltest.Holding(w.medium.Bytes())
 	copied.start()
 	defer copied.stop()
-	w.must(ask("two", 5, false))
-	got, err := copied.send(t.Context(), ask("three", 5, false))
+	copied.soon(func() bool { list, err := copied.consumer.Holdings(s.Account); return err == nil && len(list) == 1 })
+	w.must(ask("one", 5, false))
+	got, err := copied.send(t.Context(), ask("two", 5, false))
 	require.NoError(t, err)
-	require.Equal(t, openai.CodeConflict, got.fault.Code, "its number was used")
-	_, err = w.send(t.Context(), ask("four", 5, false))
+	require.Equal(t, openai.CodeConflict, got.fault.Code, "its number was used for another request")
+	copied.must(ask("three", 5, false))
+	got, err = w.send(t.Context(), ask("four", 5, false))
 	require.NoError(t, err)
-	standing, err := w.wallet.Session(s.ID)
-	require.NoError(t, err)
-	require.LessOrEqual(t, standing.Amount, uint64(s.Escrow))
+	require.Equal(t, openai.CodeConflict, got.fault.Code)
+	w.must(ask("five", 5, false))
+	funds := w.host.meterOf(s)
+	require.EqualValues(t, 3, funds.Uses)
+	require.Equal(t, funds.Fees, w.standing(s).Amount, "each has taken the other's answers for the account's own")
+	require.EqualValues(t, 2, copied.standing(s).N)
 }
 
 func TestTheCardInForceIsFollowed(t *testing.T) {

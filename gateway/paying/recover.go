@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -25,6 +26,12 @@ type Stored struct {
 func AnswersPath(session string, from uint64, most int) string {
 	return fmt.Sprintf("/v1/serving/sessions/%s/answers?from=%d&most=%d", session, from, most)
 }
+
+// VouchersPath is where a host takes a voucher that comes alone.
+const VouchersPath = "/v1/serving/vouchers"
+
+// rest is how long nothing is accepted in a session before its voucher is handed in alone.
+const rest = 2 * time.Second
 
 // maxStored bounds a page of stored answers, in bytes.
 const maxStored = fetchMost * 2 * (openai.MaxBody + openai.MaxAnswer)
@@ -111,48 +118,104 @@ func (c *Consumer) take(p *prepaid, s Stored) error {
 	return nil
 }
 
-// recover learns, without a client, what became of the requests of a session that nobody waits for: those that a crash
-// has left. What the host has answered is accepted, and what it has not is given up; should it answer later all the
-// same, the answer is fetched with the next one.
-func (c *Consumer) recover(ctx context.Context, p *prepaid) {
-	standing, err := c.options.Wallet.Session(p.sid)
-	if err != nil || standing.Stopped != "" || standing.Ended || len(standing.Waiting) == 0 {
-		return
-	}
-	var lost []uint64
-	p.mutex.Lock()
-	for _, r := range standing.Waiting {
-		if p.flights[r.Number] == nil {
-			lost = append(lost, r.Number)
-		}
-	}
-	p.mutex.Unlock()
-	if len(lost) == 0 {
-		return
-	}
+// recover learns, without a client, what became of the requests that a crash has left: what a host has answered is
+// accepted, also when the crash has lost the record of the request, and what it has not is given up. Should it answer
+// later all the same, the answer is fetched with the next one.
+func (c *Consumer) recover() {
+	left := c.sessions()
 	c.behind(func(background context.Context) {
-		pause := firstPause
-		for {
-			err := c.fetch(background, p, 0)
-			var refusal *openai.Error
-			if err == nil || errors.Is(err, wallet.ErrStopped) || errors.Is(err, wallet.ErrEnded) || errors.Is(err, wallet.ErrUnknown) ||
-				errors.As(err, &refusal) && refusal.Code == openai.CodeHost {
-				break
+		for pause := firstPause; len(left) > 0; pause = min(2*pause, 10*longestPause) {
+			var later []*prepaid
+			for _, p := range left {
+				if err := c.catchUp(background, p); err != nil {
+					c.options.Log.Warn("answers of a session cannot be fetched", "session", p.sid, "host", p.Host, "error", err)
+					later = append(later, p)
+				}
 			}
-			c.options.Log.Warn("answers of a session cannot be fetched", "session", p.sid, "host", p.Host, "error", err)
-			if sleep(background, pause) != nil {
+			left = later
+			if len(left) > 0 && sleep(background, pause) != nil {
 				return
-			}
-			pause = min(2*pause, 10*longestPause)
-		}
-		for _, number := range lost {
-			if err := c.options.Wallet.Drop(p.sid, number); err == nil {
-				p.line.room()
-			} else if !errors.Is(err, wallet.ErrWaiting) && !errors.Is(err, wallet.ErrUnknown) {
-				c.options.Log.Error("give up a request", "session", p.sid, "error", err)
 			}
 		}
 	})
+}
+
+// catchUp fetches what the host has of a session and gives up requests that nobody waits for. A session that nothing more
+// is signed in has nothing to catch up with.
+func (c *Consumer) catchUp(ctx context.Context, p *prepaid) error {
+	standing, err := c.options.Wallet.Session(p.sid)
+	if err != nil || standing.Stopped != "" || standing.Ended {
+		return nil
+	}
+	err = c.fetch(ctx, p, 0)
+	var refusal *openai.Error
+	switch {
+	case err == nil, errors.Is(err, wallet.ErrStopped), errors.Is(err, wallet.ErrEnded), errors.Is(err, wallet.ErrUnknown):
+	case errors.As(err, &refusal) && (refusal.Code == openai.CodeHost || refusal.Code == openai.CodeSettled):
+	default:
+		return err
+	}
+	for _, r := range standing.Waiting {
+		p.mutex.Lock()
+		wanted := p.flights[r.Number] != nil
+		p.mutex.Unlock()
+		if wanted {
+			continue
+		}
+		if err := c.options.Wallet.Drop(p.sid, r.Number); err != nil && !errors.Is(err, wallet.ErrWaiting) && !errors.Is(err, wallet.ErrUnknown) {
+			return err
+		}
+		p.line.room()
+	}
+	return nil
+}
+
+// vouch hands in a voucher alone for what was accepted in sessions that rest: their host has nothing more to wait for.
+func (c *Consumer) vouch(ctx context.Context) {
+	for ctx.Err() == nil {
+		for _, p := range c.sessions() {
+			n, at := p.accepted.Load(), p.at.Load()
+			if n <= p.covered.Load() || time.Since(time.Unix(0, at)) < rest {
+				continue
+			}
+			if err := c.handIn(ctx, p); err != nil && ctx.Err() == nil {
+				c.options.Log.Warn("a voucher cannot be handed in", "session", p.sid, "host", p.Host, "error", err)
+				p.at.Store(time.Now().Add(10 * rest).UnixNano()) // and is tried again then
+			}
+		}
+		if sleep(ctx, rest) != nil {
+			return
+		}
+	}
+}
+
+func (c *Consumer) handIn(ctx context.Context, p *prepaid) error {
+	ctx, cancel := context.WithTimeout(ctx, c.options.Patience)
+	defer cancel()
+	v, signature, err := c.options.Wallet.Voucher(p.sid, p.key)
+	if err != nil {
+		return err
+	}
+	header, err := openai.EncodeVoucherHeader(v, signature)
+	if err != nil {
+		return err
+	}
+	response, err := c.post(ctx, p.Host.MSP(), VouchersPath, header, nil)
+	if err != nil {
+		return err
+	}
+	p.cover(v.N)
+	return response.Body.Close()
+}
+
+// cover notes that the host has a voucher for so many answers.
+func (p *prepaid) cover(n uint64) {
+	for {
+		known := p.covered.Load()
+		if n <= known || p.covered.CompareAndSwap(known, n) {
+			return
+		}
+	}
 }
 
 // behind does something without a client, until the role is closed.

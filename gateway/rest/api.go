@@ -24,12 +24,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/datanet-consortium/datanet/chaincode/access"
+	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules"
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
+	"github.com/datanet-consortium/datanet/gateway/openai"
 	"github.com/datanet-consortium/datanet/gateway/paying"
+	"github.com/datanet-consortium/datanet/gateway/serving"
 )
 
 // Options are what the API works on. What is nil or zero where that is allowed is not part of the API at all, and not in
@@ -66,11 +69,17 @@ type Options struct {
 	Exchange Exchange
 	Release  func(context.Context, access.Handover) error
 	Handover http.Handler
-	// Paying is the consumer's role of paid use, Serving the host's; each nil where the gateway does not have it.
-	Paying  *paying.Consumer
-	Serving http.Handler
+	// Serving answers requests for models as a host, Paying those of people of the organisation, whose sessions pay: it
+	// answers, and returns the fault that it has told. Either may be nil. Models are those with a rate card in force.
+	Serving *serving.Host
+	Paying  func(http.ResponseWriter, *http.Request, identity.Principal) *openai.Error
+	Models  func() []openai.Model
+	// Wallet is what people see of the consumer's role; nil in a gateway that pays for nothing.
+	Wallet *paying.Consumer
 	// People issues API keys and certificates; nil: nobody does.
 	People People
+	// Settle brings what consumers have signed for to the ledger at once; nil in a gateway that serves no models.
+	Settle func(context.Context) ([]claim.Claim, error)
 	// Metrics takes the API's own measurements, Gather shows all.
 	Metrics prometheus.Registerer
 	Gather  prometheus.Gatherer
@@ -130,12 +139,13 @@ func New(options Options) (*API, error) {
 	a.addUploads()
 	a.addContents()
 	a.addReview()
+	a.addModels()
 	a.addOrganisations()
+	a.addSettling()
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))
 	}
 	a.addWallet()
-	a.addOpenAI()
 	a.addOperations()
 	return a, a.addDocument()
 }
@@ -171,7 +181,7 @@ func (a *API) document() *huma.OpenAPI {
 			Description: "A Datanet: organisations pool data, agree on its quality, train models on it, and are paid whenever they are used. " +
 				"Reads come from an index of the blocks, whose height the header Datanet-Height names; with at=ledger they come from the peer. " +
 				"Writes happen once: PUT may be repeated as it is, POST with the same Idempotency-Key. " +
-				"Whatever fails is a problem of RFC 9457, to be decided upon by its code." + openAIDoc},
+				"Whatever fails is a problem of RFC 9457, to be decided upon by its code."},
 		Components: &huma.Components{Schemas: newRegistry(), SecuritySchemes: map[string]*huma.SecurityScheme{
 			"certificate": {Type: "mutualTLS", Description: "The identity certificate of the caller's organisation as a TLS client certificate."},
 			"token":       {Type: "http", Scheme: "bearer", Description: "An OIDC token, or an API key of this gateway."},

@@ -49,7 +49,7 @@ type WalletKey struct {
 
 // addWallet adds what people see and need of the consumer's role.
 func (a *API) addWallet() {
-	consumer := a.options.Paying
+	consumer := a.options.Wallet
 	if consumer == nil {
 		return
 	}
@@ -70,7 +70,7 @@ func (a *API) addWallet() {
 }
 
 func (a *API) showWallet(c *call) error {
-	holdings, err := a.options.Paying.Holdings(c.principal.Account)
+	holdings, err := a.options.Wallet.Holdings(c.principal.Account)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (a *API) showWallet(c *call) error {
 		keys = []identity.Key{{ID: c.principal.KeyID, Budget: c.principal.Budget}}
 	}
 	for _, key := range keys {
-		spent, reserved := a.options.Paying.Spent(key.ID)
+		spent, reserved := a.options.Wallet.Spent(key.ID)
 		shown.Keys = append(shown.Keys, WalletKey{ID: key.ID, Spent: money.Amount(spent), Reserved: money.Amount(reserved), Budget: key.Budget})
 	}
 	return c.answer(http.StatusOK, shown)

@@ -42,6 +42,7 @@ type Config struct {
 	Content       Content        `yaml:"content"`
 	Sequencer     Sequencer      `yaml:"sequencer"`
 	Paying        Paying         `yaml:"paying"`
+	Settlement    Settlement     `yaml:"settlement"`
 	Limits        Limits         `yaml:"limits"`
 	Log           Log            `yaml:"log"`
 }
@@ -152,9 +153,10 @@ type Log struct {
 func defaults() Config {
 	return Config{
 		Channel: "datanet", Chaincode: "datanet", Listen: "127.0.0.1:8443",
-		Limits: Limits{Rate: 200, Burst: 400, Body: 30 * time.Second, Wait: 20 * time.Second, Shutdown: 20 * time.Second, Lag: 50},
-		Paying: Paying{Tokens: 1024, Patience: 30 * time.Second},
-		Log:    Log{Level: "info"},
+		Settlement: Settlement{Amount: 100_000_000, Age: time.Hour, Every: 10 * time.Second, Refund: 10 * time.Minute, Courtesy: 10 * time.Minute},
+		Paying:     Paying{Tokens: 1024, Patience: 30 * time.Second},
+		Limits:     Limits{Rate: 200, Burst: 400, Body: 30 * time.Second, Wait: 20 * time.Second, Shutdown: 20 * time.Second, Lag: 50},
+		Log:        Log{Level: "info"},
 	}
 }
 
@@ -332,6 +334,14 @@ func (c *Config) validate() error {
 	}
 	if c.Paying.Patience <= 0 {
 		fault("paying.patience", "must be longer than 0")
+	}
+	for name, d := range map[string]time.Duration{"age": c.Settlement.Age, "every": c.Settlement.Every, "refund": c.Settlement.Refund} {
+		if d <= 0 {
+			fault("settlement."+name, "must be longer than 0")
+		}
+	}
+	if c.Settlement.Courtesy < 0 {
+		fault("settlement.courtesy", "must be at least 0")
 	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		fault("log.level", "must be debug, info, warn or error")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/meter/journal"
+	"github.com/datanet-consortium/datanet/gateway/openai"
 	"github.com/datanet-consortium/datanet/gateway/paying"
 	"github.com/datanet-consortium/datanet/gateway/wallet"
 )
@@ -48,6 +49,16 @@ func (s *Server) openPaying() error {
 	}
 	s.closeLater(func() error { s.paying.Close(); hosts.CloseIdleConnections(); return nil })
 	return nil
+}
+
+// pay answers a person's request for a model.
+func (s *Server) pay(w http.ResponseWriter, r *http.Request, p identity.Principal) *openai.Error {
+	caller := paying.Caller{Account: p.Account, Key: p.KeyID}
+	if p.Budget != nil {
+		budget := uint64(*p.Budget)
+		caller.Budget = &budget
+	}
+	return s.paying.Complete(w, r, caller)
 }
 
 // servingHosts are the gateways of the organisations by MSP ID, the own one too.

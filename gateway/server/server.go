@@ -31,6 +31,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/paying"
 	"github.com/datanet-consortium/datanet/gateway/rest"
 	"github.com/datanet-consortium/datanet/gateway/sequencer"
+	"github.com/datanet-consortium/datanet/gateway/settling"
 	"github.com/datanet-consortium/datanet/network/pki"
 )
 
@@ -64,6 +65,7 @@ type Server struct {
 	health     *health
 	content    *library         // nil when the gateway only reads
 	paying     *paying.Consumer // nil when the gateway only reads
+	settling   *settling.Worker // nil when the gateway only reads
 	listener   net.Listener
 	closers    []func() error
 }
@@ -101,6 +103,7 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 		if err := s.openPaying(); err != nil {
 			return nil, err
 		}
+		s.openSettling()
 	}
 	s.health = newHealth(s)
 	if err := s.registry.Register(collectors.NewGoCollector()); err != nil {
@@ -232,7 +235,7 @@ func (s *Server) openAPI(version string) (err error) {
 		options.Content, options.Exchange, options.Release, options.Handover = c.store, c.client, c.service.Release, c.handover
 	}
 	if s.paying != nil {
-		options.Paying = s.paying
+		options.Wallet, options.Paying, options.Models = s.paying, s.pay, s.paying.Models
 	}
 	s.api, err = rest.New(options)
 	return err
@@ -286,6 +289,9 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	}
 	if s.paying != nil {
 		work.Go(func() { s.paying.Run(background) })
+	}
+	if s.settling != nil {
+		work.Go(func() { s.settle(background) })
 	}
 	if !s.config.ReadOnly && !s.config.Sequencer.Off {
 		work.Go(func() {
