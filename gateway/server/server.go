@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/corpus"
 	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
 	"github.com/datanet-consortium/datanet/gateway/identity"
@@ -65,6 +66,7 @@ type Server struct {
 	health     *health
 	content    *library         // nil when the gateway only reads
 	paying     *paying.Consumer // nil when the gateway only reads
+	corpora    *corpus.Library  // nil when the gateway only reads
 	settling   *settling.Worker // nil when the gateway only reads
 	listener   net.Listener
 	closers    []func() error
@@ -101,6 +103,9 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 			return nil, err
 		}
 		if err := s.openPaying(); err != nil {
+			return nil, err
+		}
+		if err := s.openCorpora(); err != nil {
 			return nil, err
 		}
 		s.openSettling()
@@ -284,6 +289,7 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	}
 	if s.content != nil {
 		work.Go(func() { s.content.keepUp(background, s.index) })
+		work.Go(func() { s.checkCorpora(background) })
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
 	}
