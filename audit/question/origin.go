@@ -171,22 +171,20 @@ func (a *Auditor) leaves(ctx context.Context, n snapshot.Named, position int64, 
 	var named []contribution.Named
 	positions := map[string]int64{}
 	for next = position; next < s.value.Count && len(named) < limit; {
-		page, found, err := load[seal.Page](ctx, a, pageKey(n.Datanet, int(next/seal.PageSize)))
+		page, found, err := load[sealedPage](ctx, a, pageKey(n.Datanet, int(next/seal.PageSize)))
 		if err != nil || !found {
 			return nil, 0, err
 		}
-		leaves := page.value.Leaves
-		if first := next % seal.PageSize; first < int64(len(leaves)) {
-			leaves = leaves[first:]
-		} else {
+		ids := page.value.from(next % seal.PageSize)
+		if len(ids) == 0 {
 			return nil, 0, ledger.Refuse(ledger.CodeInternal, "page %d of %s has too few leaves", next/seal.PageSize, n.Datanet)
 		}
-		for _, leaf := range leaves {
+		for _, id := range ids {
 			if next == s.value.Count || len(named) == limit {
 				break
 			}
-			named = append(named, contribution.Named{Datanet: n.Datanet, ID: leaf.ID})
-			positions[leaf.ID] = next
+			named = append(named, contribution.Named{Datanet: n.Datanet, ID: id})
+			positions[id] = next
 			next++
 		}
 	}
