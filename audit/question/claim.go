@@ -45,7 +45,7 @@ type Attestation struct {
 
 // Objection is a difference that an attestor found.
 type Objection struct {
-	claim.Objection
+	Found    claim.Objection   `json:"found"`
 	Evidence []report.Evidence `json:"evidence"`
 }
 
@@ -59,6 +59,9 @@ type Payment struct {
 
 // Claim answers one settlement.
 func (a *Auditor) Claim(ctx context.Context, n claim.Named) (answer Claim, err error) {
+	if err := n.Validate(); err != nil {
+		return answer, err
+	}
 	c, found, err := load[claim.Claim](ctx, a, claimKey(n))
 	if err == nil && !found {
 		err = ledger.Refuse(ledger.CodeNotFound, "host %s has no settlement %s", n.Host, n.ID).At("id")
@@ -88,7 +91,7 @@ func (a *Auditor) Claim(ctx context.Context, n claim.Named) (answer Claim, err e
 		return answer, err
 	}
 	if o := c.value.Objection; o != nil {
-		answer.Objection = &Objection{Objection: *o}
+		answer.Objection = &Objection{Found: *o}
 		if answer.Objection.Evidence, err = a.transactions(ctx, o.Tx); err != nil {
 			return answer, err
 		}
@@ -186,7 +189,7 @@ func (c Claim) Report() report.Document {
 	}
 	disputes := report.Section{Title: "Objections"}
 	if o := c.Objection; o != nil {
-		disputes.Say(o.Evidence, "%s objected: %s in session %s at place %d; its report has the SHA-256 %s. From then on only the members decide.", o.By, o.Finding, o.Session, o.Place, o.Difference.Evidence)
+		disputes.Say(o.Evidence, "%s objected: %s in session %s at place %d; its report has the SHA-256 %s. From then on only the members decide.", o.Found.By, o.Found.Finding, o.Found.Session, o.Found.Place, o.Found.Difference.Evidence)
 	} else {
 		disputes.Say(nil, "Nobody has objected.")
 	}

@@ -34,6 +34,7 @@ type Origin struct {
 	Licence        licence.Licence         `json:"licence"`
 	OwnLicence     bool                    `json:"ownLicence" doc:"The licence is the contribution's own, stricter than the datanet's."`
 	Ballots        []Ballot                `json:"ballots" doc:"Of the revision that was decided on."`
+	Left           *report.Evidence        `json:"left,omitempty" doc:"Where it was withdrawn, or its erasure begun."`
 	Evidence       []report.Evidence       `json:"evidence"`
 }
 
@@ -258,6 +259,13 @@ func (a *Auditor) originsOf(ctx context.Context, named []contribution.Named) ([]
 		origins[i] = Origin{Named: c.Name(), Contributor: c.Contributor, State: c.State, MediaType: c.MediaType, Records: c.Records, Tokens: c.Tokens,
 			Provenance: c.Provenance, DatanetVersion: c.DatanetVersion, Licence: c.Terms(version.value), OwnLicence: c.Licence != nil,
 			Ballots: ballots[c.ID], Evidence: []report.Evidence{contributions[contribution.Key(c.Datanet, c.ID)].evidence}}
+		left, err := a.transactions(ctx, c.LeaveTx)
+		if err != nil {
+			return nil, err
+		}
+		if len(left) > 0 {
+			origins[i].Left = &left[0]
+		}
 		if !origins[i].OwnLicence {
 			origins[i].Evidence = append(origins[i].Evidence, version.evidence)
 		}
