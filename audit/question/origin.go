@@ -143,7 +143,7 @@ func (a *Auditor) origins(ctx context.Context, sources []model.Source, page ledg
 	list := []Origin{}
 	for ; at.source < len(sources); at = (originCursor{source: at.source + 1}) {
 		for len(list) < size {
-			some, next, err := a.leaves(ctx, sources[at.source].Named, at.position, size-len(list))
+			some, next, err := a.held(ctx, sources[at.source].Named, at.position, size-len(list))
 			if err != nil {
 				return nil, "", err
 			}
@@ -162,16 +162,19 @@ func (a *Auditor) origins(ctx context.Context, sources []model.Source, page ledg
 	return list, "", nil
 }
 
-// leaves lists what a snapshot holds from a position on, at most so many; next is 0 at the end. Contributions that were
-// erased later are part of it: the snapshot held them.
-func (a *Auditor) leaves(ctx context.Context, n snapshot.Named, position int64, limit int) (list []Origin, next int64, err error) {
+// leaf is a place in a snapshot and the contribution in it.
+type leaf struct {
+	contribution.Named
+	position int64
+}
+
+// leaves lists the leaves of a snapshot from a position on, tombstones too, at most so many; next is 0 at the end.
+func (a *Auditor) leaves(ctx context.Context, n snapshot.Named, position int64, limit int) (list []leaf, next int64, err error) {
 	s, found, err := load[snapshot.Snapshot](ctx, a, snapshot.Key(n))
 	if err != nil || !found {
 		return nil, 0, err
 	}
-	var named []contribution.Named
-	positions := map[string]int64{}
-	for next = position; next < s.value.Count && len(named) < limit; {
+	for next = position; next < s.value.Count && len(list) < limit; {
 		page, found, err := load[sealedPage](ctx, a, pageKey(n.Datanet, int(next/seal.PageSize)))
 		if err != nil || !found {
 			return nil, 0, err
@@ -181,16 +184,29 @@ func (a *Auditor) leaves(ctx context.Context, n snapshot.Named, position int64, 
 			return nil, 0, ledger.Refuse(ledger.CodeInternal, "page %d of %s has too few leaves", next/seal.PageSize, n.Datanet)
 		}
 		for _, id := range ids {
-			if next == s.value.Count || len(named) == limit {
+			if next == s.value.Count || len(list) == limit {
 				break
 			}
-			named = append(named, contribution.Named{Datanet: n.Datanet, ID: id})
-			positions[id] = next
+			list = append(list, leaf{contribution.Named{Datanet: n.Datanet, ID: id}, next})
 			next++
 		}
 	}
 	if next >= s.value.Count {
 		next = 0
+	}
+	return list, next, nil
+}
+
+// held describes what a snapshot held when it was taken, from a position on. Contributions that were erased later are
+// part of it.
+func (a *Auditor) held(ctx context.Context, n snapshot.Named, position int64, limit int) (list []Origin, next int64, err error) {
+	leaves, next, err := a.leaves(ctx, n, position, limit)
+	if err != nil {
+		return nil, 0, err
+	}
+	named, positions := make([]contribution.Named, len(leaves)), map[string]int64{}
+	for i, l := range leaves {
+		named[i], positions[l.ID] = l.Named, l.position
 	}
 	list, err = a.originsOf(ctx, named)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/datanet-consortium/datanet/audit/question"
 	"github.com/datanet-consortium/datanet/audit/question/questiontest"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/gateway/block"
 	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/index"
@@ -322,4 +323,31 @@ func TestAnswersOfThePastAreWhatTheyWere(t *testing.T) {
 			require.Equal(t, present, past)
 		})
 	}
+}
+
+func TestWhatSnapshotsHoldAndTheSummaryOfTrainingContent(t *testing.T) {
+	s := told(t)
+	a := s.auditor(t)
+	held, err := a.Snapshot(t.Context(), snapshot.Named{Datanet: s.Pool, Number: 1})
+	show(t, "snapshot", held, err)
+	require.EqualValues(t, 3, held.Makeup.Contributions)
+	require.Len(t, held.Revisions, 2)
+	require.EqualValues(t, 1, held.Makeup.States[len(held.Makeup.States)-1].Contributions, "one is erased now")
+	_, err = a.Snapshot(t.Context(), snapshot.Named{Datanet: s.Pool, Number: 9})
+	require.Equal(t, ledger.CodeNotFound, ledger.AsFault(err).Code)
+
+	summary, err := a.Training(t.Context(), s.Small)
+	text := show(t, "training-summary", summary, err)
+	require.EqualValues(t, 4, summary.Makeup.Contributions, "each once, though two snapshots hold three of them")
+	require.EqualValues(t, 16, summary.Makeup.Tokens)
+	require.EqualValues(t, 1, summary.Makeup.PersonalData.Contributions)
+	numbers := map[string]bool{}
+	for _, f := range summary.Fields {
+		numbers[f.Number] = true
+		require.True(t, f.Value != "" || f.Gap != "", f.Title)
+	}
+	for _, number := range []string{"1.1", "1.2", "1.3", "2.1", "2.2.1", "2.2.2", "2.3", "2.4", "2.5", "2.6", "3.1", "3.2", "3.3"} {
+		require.True(t, numbers[number], number)
+	}
+	require.Contains(t, text, "less than 1 billion tokens (16 canonical tokens")
 }
