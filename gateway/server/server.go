@@ -230,6 +230,7 @@ func (s *Server) openAPI(version string) (err error) {
 	options.EvaluateAt = func(ctx context.Context, organisation, function string, document []byte) ([]byte, error) {
 		return s.self.Evaluate(ctx, fabric.Call{Function: function, Request: document, Endorsers: []string{organisation}})
 	}
+	options.Block, options.Chaincode = s.block, s.config.Chaincode
 	for _, o := range s.config.Organisations {
 		options.Organisations = append(options.Organisations, o.MSPID)
 	}
