@@ -35,9 +35,6 @@ func (p Publish) Validate() error {
 	if p.Card < 1 || p.Card > MaxCards {
 		return ledger.Invalid("card", "rate cards are numbered from 1 to %d", MaxCards)
 	}
-	if p.PriceIn == 0 && p.PriceOut == 0 {
-		return ledger.Invalid("priceOut", "one of the prices must be positive")
-	}
 	if p.HostPpm < 0 || p.HostPpm > money.Million {
 		return ledger.Invalid("hostPpm", "must be from 0 to %d", money.Million)
 	}
@@ -84,6 +81,9 @@ type Card struct {
 	Tx        string           `json:"tx"`
 	Digest    merkle.Hash      `json:"digest,omitzero"` // of all that stands before it; sessions and vouchers name it
 }
+
+// Free tells whether uses under the card cost nothing. They need no session.
+func (c Card) Free() bool { return c.PriceIn == 0 && c.PriceOut == 0 }
 
 // digest is that of the card as the ledger keeps it, its own field left out.
 func (c Card) digest() (merkle.Hash, error) {

@@ -57,6 +57,21 @@ func TestASessionIsOpenedAsTheLedgerCanKeepIt(t *testing.T) {
 	require.NotEqual(t, p.ID, m.Open(t, ann, 0).ID, "each session has an id of its own")
 }
 
+func TestAModelThatCostsNothingNeedsNoSession(t *testing.T) {
+	m := rulestest.NewMarket(t)
+	free := m.Card.Publish
+	free.Card, free.PriceIn, free.PriceOut = 2, 0, 0
+	var card model.Card
+	require.NoError(t, ledger.DecodeAnswer(m.Must(t, m.Trainer, "model:Publish", free), &card))
+	m.Must(t, m.Host, "model:Accept", model.CardName{Named: free.Named, Card: 2})
+	terms := m.Terms("a key", 0)
+	terms.Model.Card, terms.Card = 2, card.Digest
+	_, fault := m.Try(t, m.Consumer(t, rulestest.B, 1_000), "session:Open", session.Open{Name: m.ID(), Terms: terms})
+	require.NotNil(t, fault)
+	require.Equal(t, ledger.CodeState, fault.Code)
+	require.Equal(t, "model.card", fault.Field)
+}
+
 func TestTheIDIsThatOfTheTerms(t *testing.T) {
 	m := rulestest.NewMarket(t)
 	p := m.Open(t, m.Consumer(t, rulestest.B, 1_000), 1_000)
