@@ -101,12 +101,21 @@ func (h hosts) RoundTrip(r *http.Request) (*http.Response, error) {
 	return transport.RoundTrip(r)
 }
 
-// exchangeClient shows the gateway's own identity to other gateways.
+// exchangeClient fetches from other gateways.
 func (s *Server) exchangeClient() (*exchange.Client, error) {
+	transport, addresses, err := s.otherGateways()
+	if err != nil {
+		return nil, err
+	}
+	return exchange.NewClient(transport, addresses), nil
+}
+
+// otherGateways are the base URLs of other gateways, and a transport that shows them the gateway's own identity.
+func (s *Server) otherGateways() (http.RoundTripper, map[string]string, error) {
 	folder := s.config.Identity.Folder
 	own, err := tls.LoadX509KeyPair(filepath.Join(folder, "signcerts", "cert.pem"), filepath.Join(folder, "keystore", "key.pem"))
 	if err != nil {
-		return nil, fmt.Errorf("load the gateway's own identity: %w", err)
+		return nil, nil, fmt.Errorf("load the gateway's own identity: %w", err)
 	}
 	transports, addresses := hosts{}, map[string]string{}
 	for _, o := range s.config.Organisations {
@@ -115,11 +124,11 @@ func (s *Server) exchangeClient() (*exchange.Client, error) {
 		}
 		authority, err := os.ReadFile(o.TLSAuthority)
 		if err != nil {
-			return nil, fmt.Errorf("read the TLS authority of the gateway of %s: %w", o.MSPID, err)
+			return nil, nil, fmt.Errorf("read the TLS authority of the gateway of %s: %w", o.MSPID, err)
 		}
 		roots := x509.NewCertPool()
 		if !roots.AppendCertsFromPEM(authority) {
-			return nil, fmt.Errorf("the TLS authority of the gateway of %s is no certificate", o.MSPID)
+			return nil, nil, fmt.Errorf("the TLS authority of the gateway of %s is no certificate", o.MSPID)
 		}
 		transports[o.Gateway] = &http.Transport{
 			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots, Certificates: []tls.Certificate{own}},
@@ -127,7 +136,7 @@ func (s *Server) exchangeClient() (*exchange.Client, error) {
 		}
 		addresses[o.MSPID] = "https://" + o.Gateway
 	}
-	return exchange.NewClient(transports, addresses), nil
+	return transports, addresses, nil
 }
 
 // keepUp destroys what is to be erased, at once when the index tells of it, and removes what nobody goes on with, until the
