@@ -12,6 +12,7 @@ import (
 
 	"github.com/datanet-consortium/datanet/audit/bundle"
 	"github.com/datanet-consortium/datanet/chaincode/memledger"
+	"github.com/datanet-consortium/datanet/chaincode/memledger/replay"
 )
 
 // apply does, block after block, what needs the blocks before.
@@ -236,7 +237,7 @@ func (v *verifier) follow(c *checked, verdicts []byte) {
 	if err != nil {
 		v.find(Finding{Severity: Forged, Rule: RuleForm, Block: number, Message: err.Error()})
 	}
-	if want := commitHash(v.commit, verdicts, changes); !bytes.Equal(held, want) {
+	if want := replay.CommitHash(v.commit, verdicts, changes); !bytes.Equal(held, want) {
 		v.find(Finding{Severity: Forged, Rule: RuleCommitHash, Block: number,
 			Message: fmt.Sprintf("the peer's commit hash is %x, its transactions give %x", held, want)})
 	}
