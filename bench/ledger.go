@@ -136,4 +136,3 @@ func (c *consortium) export(ctx context.Context, folder string) (genesis string,
 	}
 	return genesis, errors.Join(w.Follow(ctx, blocks, height, silence, nil), w.Close())
 }
-

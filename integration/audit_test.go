@@ -35,6 +35,8 @@ func auditAll(t *testing.T, c *consortium) {
 	defer r.Close()
 	report, err := verify.Run(t.Context(), r, verify.Options{Genesis: [32]byte(genesis), Measure: true})
 	require.NoError(t, err)
+	_, err = report.MeasureSignatures()
+	require.NoError(t, err)
 	require.Equal(t, height, report.Height)
 	require.Positive(t, report.Verdicts[string(memledger.MVCCReadConflict)])
 	created := 0
