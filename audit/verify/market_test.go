@@ -22,7 +22,7 @@ func TestAMarketGivesNoFinding(t *testing.T) {
 			n, err := verifytest.New(t.TempDir(), string(topology), []string{rulestest.A, rulestest.B, rulestest.C}, rulestest.Regulator,
 				func(b *common.Block) { blocks = append(blocks, b) })
 			require.NoError(t, err)
-			m := rulestest.MarketOf(t, rulestest.On(t, n.Config()))
+			m := rulestest.MarketOn(t, rulestest.On(t, n.Config()))
 			_ = m
 			dir := t.TempDir()
 			genesis := protoutil.BlockHeaderHash(blocks[0].Header)

@@ -86,7 +86,7 @@ func makeLedger(folder, keys, ordering string, size int, progress io.Writer) (er
 	if w != nil {
 		defer func() { err = errors.Join(err, w.Close()) }()
 	}
-	m := &maker{Market: rulestest.MarketOf(must, rulestest.On(must, n.Config()))}
+	m := &maker{Market: rulestest.MarketOn(must, rulestest.On(must, n.Config()))}
 	m.begin()
 	for m.made < size {
 		m.turn()

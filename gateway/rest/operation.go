@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -31,6 +32,10 @@ type operation struct {
 	scope identity.Scope
 	open  bool
 	peers bool
+	// roles are those of which the caller must hold one; none: anybody of the organisation.
+	roles []ledger.Role
+	// either is for people and for the gateways of other members. The faults of an openAI operation have OpenAI's shape.
+	either, openAI bool
 	// params are besides those of the path, which are strings unless they are listed.
 	params []*huma.Param
 	// request is the Go type of the body, or body its description; neither means that there is none. Only one of type
@@ -52,6 +57,7 @@ type answer struct {
 	of      reflect.Type // nil: no body
 	schema  *huma.Schema // of a body that is no Go type
 	media   string       // "" is JSON
+	also    []string     // media types of the same as a text, which the caller may ask for
 	headers map[string]string
 }
 
@@ -85,7 +91,12 @@ func (a *API) add(op *operation) {
 		described.RequestBody = op.body
 	}
 	for _, ans := range op.answers {
-		described.Responses[strconv.Itoa(ans.status)] = a.response(ans, op.id)
+		more := a.response(ans, op.id)
+		if before := described.Responses[strconv.Itoa(ans.status)]; before != nil { // in another form
+			maps.Copy(before.Content, more.Content)
+			continue
+		}
+		described.Responses[strconv.Itoa(ans.status)] = more
 	}
 	codes := slices.Concat(everywhere, op.problems)
 	if op.open {
@@ -99,6 +110,9 @@ func (a *API) add(op *operation) {
 	}
 	for status, words := range byStatus(codes) {
 		described.Responses[strconv.Itoa(status)] = a.problems(status, words)
+	}
+	if op.openAI {
+		a.describeFaults(described)
 	}
 	a.huma.OpenAPI().AddOperation(described)
 	a.huma.Adapter().Handle(described, func(ctx huma.Context) { a.serve(op, ctx) })
@@ -144,6 +158,9 @@ func (a *API) response(ans answer, id string) *huma.Response {
 			media = jsonType
 		}
 		r.Content = map[string]*huma.MediaType{media: {Schema: schema}}
+		for _, media := range ans.also {
+			r.Content[media] = &huma.MediaType{Schema: text()}
+		}
 	}
 	for name, doc := range ans.headers {
 		if r.Headers == nil {
@@ -235,6 +252,7 @@ func (a *API) admit(c *call) error {
 		return err
 	}
 	switch {
+	case c.op.either && principal.Gateway != "":
 	case c.op.peers:
 		if principal.Gateway == "" {
 			return newProblem(string(ledger.CodeForbidden), "this is for the gateways of other members")
@@ -243,6 +261,8 @@ func (a *API) admit(c *call) error {
 		return newProblem(string(ledger.CodeForbidden), "this is for people of the gateway's own organisation")
 	case !principal.May(c.op.scope):
 		return newProblem(string(ledger.CodeForbidden), "the API key lacks the scope %q", c.op.scope)
+	case len(c.op.roles) > 0 && !principal.Has(c.op.roles...):
+		return newProblem(string(ledger.CodeForbidden), "this is for the roles %v", c.op.roles)
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/corpus"
 	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
 	"github.com/datanet-consortium/datanet/gateway/identity"
@@ -30,6 +31,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/outbox"
 	"github.com/datanet-consortium/datanet/gateway/rest"
 	"github.com/datanet-consortium/datanet/gateway/sequencer"
+	"github.com/datanet-consortium/datanet/gateway/settling"
 	"github.com/datanet-consortium/datanet/network/pki"
 )
 
@@ -61,7 +63,9 @@ type Server struct {
 	registry   *prometheus.Registry
 	api        *rest.API
 	health     *health
-	content    *library // nil when the gateway only reads
+	content    *library         // nil when the gateway only reads
+	corpora    *corpus.Library  // nil when the gateway only reads
+	settling   *settling.Worker // nil when the gateway only reads
 	listener   net.Listener
 	closers    []func() error
 }
@@ -96,6 +100,10 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 		if err := s.openContent(ctx); err != nil {
 			return nil, err
 		}
+		if err := s.openCorpora(); err != nil {
+			return nil, err
+		}
+		s.openSettling()
 	}
 	s.health = newHealth(s)
 	if err := s.registry.Register(collectors.NewGoCollector()); err != nil {
@@ -217,6 +225,7 @@ func (s *Server) openAPI(version string) (err error) {
 	options.EvaluateAt = func(ctx context.Context, organisation, function string, document []byte) ([]byte, error) {
 		return s.self.Evaluate(ctx, fabric.Call{Function: function, Request: document, Endorsers: []string{organisation}})
 	}
+	options.Block, options.Chaincode = s.block, s.config.Chaincode
 	for _, o := range s.config.Organisations {
 		options.Organisations = append(options.Organisations, o.MSPID)
 	}
@@ -273,8 +282,12 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	}
 	if s.content != nil {
 		work.Go(func() { s.content.keepUp(background, s.index) })
+		work.Go(func() { s.checkCorpora(background) })
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
+	}
+	if s.settling != nil {
+		work.Go(func() { s.settle(background) })
 	}
 	if !s.config.ReadOnly && !s.config.Sequencer.Off {
 		work.Go(func() {
