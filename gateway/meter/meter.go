@@ -1,8 +1,7 @@
 // Package meter is the host's side of the payment protocol (docs/usage.md, section 2) as a state machine over a durable
 // journal: which requests a host takes, which answers are owed, which vouchers prove it, what it settles next.
 //
-// Serving is not wired yet: nothing in this repository answers paid requests over HTTP. This package is what that will
-// stand on. It knows no HTTP, no ledger and no clock: sessions, top-ups, times and outcomes of settlements are told to it.
+// It knows no HTTP, no ledger and no clock: sessions, top-ups, times and outcomes of settlements are told to it.
 //
 // Life of a use: Admit checks the request and takes the voucher that comes with it. The answer is produced, and Commit
 // makes it the next leaf of its session; only once Commit has returned may the last event of the answer leave. A later
