@@ -27,6 +27,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules"
+	"github.com/datanet-consortium/datanet/gateway/artifact"
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
@@ -75,6 +76,9 @@ type Options struct {
 	Models  func() []openai.Model
 	// People issues API keys and certificates; nil: nobody does.
 	People People
+	// Artifacts are nil together with Content; ArtifactHandover gives them to the gateways of hosts.
+	Artifacts        *artifact.Store
+	ArtifactHandover http.Handler
 	// Settle brings what consumers have signed for to the ledger at once; nil in a gateway that serves no models.
 	Settle func(context.Context) ([]claim.Claim, error)
 	// Metrics takes the API's own measurements, Gather shows all.
@@ -139,8 +143,12 @@ func New(options Options) (*API, error) {
 	a.addModels()
 	a.addOrganisations()
 	a.addSettling()
+	a.addArtifacts()
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))
+	}
+	if options.ArtifactHandover != nil {
+		router.Handle(artifact.Path+"*", a.between(options.ArtifactHandover))
 	}
 	a.addOperations()
 	return a, a.addDocument()

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -320,15 +319,7 @@ func giveFiles(c *call, found *content.Content) error {
 	header.Set("Cache-Control", "private, no-cache")
 	header.Set("Content-Type", bytesType)
 	header.Set("Content-Disposition", "attachment")
-	if strings.Contains(c.r.Header.Get("Range"), ",") {
-		c.r.Header.Del("Range") // a server may give the whole instead, and multipart/byteranges helps nobody to go on
-	}
-	w, from := &ranged{patient: patient{w: c.w, control: http.NewResponseController(c.w)}}, &remembering{ReadSeeker: body}
-	http.ServeContent(w, c.r, "", time.Time{}, from)
-	if w.refused {
-		return newProblem(codeRange, "the content has %d bytes", found.Size)
-	}
-	return from.err
+	return c.serveRange(body, found.Size)
 }
 
 // remembering keeps a failure to read, of which [http.ServeContent] tells nobody once the answer has begun.

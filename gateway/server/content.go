@@ -127,6 +127,7 @@ func (s *Server) exchangeClient() (*exchange.Client, error) {
 		}
 		addresses[o.MSPID] = "https://" + o.Gateway
 	}
+	s.gateways, s.addresses = transports, addresses
 	return exchange.NewClient(transports, addresses), nil
 }
 

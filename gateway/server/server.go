@@ -63,9 +63,12 @@ type Server struct {
 	registry   *prometheus.Registry
 	api        *rest.API
 	health     *health
-	content    *library         // nil when the gateway only reads
-	corpora    *corpus.Library  // nil when the gateway only reads
-	settling   *settling.Worker // nil when the gateway only reads
+	content    *library          // nil when the gateway only reads
+	corpora    *corpus.Library   // nil when the gateway only reads
+	settling   *settling.Worker  // nil when the gateway only reads
+	artifacts  *artifacts        // nil when the gateway only reads
+	gateways   http.RoundTripper // to the gateways of other organisations,
+	addresses  map[string]string // whose base URLs these are, by MSP ID
 	listener   net.Listener
 	closers    []func() error
 }
@@ -101,6 +104,9 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 			return nil, err
 		}
 		if err := s.openCorpora(); err != nil {
+			return nil, err
+		}
+		if err := s.openArtifacts(); err != nil {
 			return nil, err
 		}
 		s.openSettling()
@@ -234,6 +240,9 @@ func (s *Server) openAPI(version string) (err error) {
 	if c := s.content; c != nil {
 		options.Content, options.Exchange, options.Release, options.Handover = c.store, c.client, c.service.Release, c.handover
 	}
+	if s.artifacts != nil {
+		options.Artifacts, options.ArtifactHandover = s.artifacts.Store, s.artifacts.handler()
+	}
 	s.api, err = rest.New(options)
 	return err
 }
@@ -284,6 +293,9 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		work.Go(func() { s.checkCorpora(background) })
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
+	}
+	if s.artifacts != nil {
+		work.Go(func() { s.artifacts.keepUp(background) })
 	}
 	if s.settling != nil {
 		work.Go(func() { s.settle(background) })
