@@ -223,7 +223,7 @@ func (s *Store) Append(ctx context.Context, m model.Model, digest string, offset
 	if err != nil || received < f.Bytes {
 		return Status{f, received}, err
 	}
-	if err := check(ctx, part, digest); err != nil {
+	if err := Check(ctx, part, digest); err != nil {
 		if errors.Is(err, ErrNotRegistered) {
 			err = errors.Join(err, os.Remove(part))
 			received = 0
@@ -274,7 +274,8 @@ func add(ctx context.Context, name string, most int64, bytes io.Reader) (size in
 	return size, err
 }
 
-func check(ctx context.Context, name, digest string) error {
+// Check reads a file and compares its SHA-256; the error is [ErrNotRegistered] when it is another one.
+func Check(ctx context.Context, name, digest string) error {
 	file, err := os.Open(name)
 	if err != nil {
 		return err

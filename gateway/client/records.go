@@ -208,3 +208,26 @@ func (c *Client) fetchLines(ctx context.Context, resource string, l *lines) erro
 		return c.unreachable(err)
 	}
 }
+
+// ReadRecords reads a file that [Client.DownloadRecords] has made, one record at a time.
+func ReadRecords(path string) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		file, err := os.Open(path)
+		if err != nil {
+			yield(Record{}, err)
+			return
+		}
+		defer file.Close()
+		scanner := newLines(file)
+		for scanner.Scan() {
+			var r Record
+			err := ledger.DecodeAnswer(scanner.Bytes(), &r)
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+		if err := scanner.Err(); err != nil {
+			yield(Record{}, err)
+		}
+	}
+}
