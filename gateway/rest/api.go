@@ -21,6 +21,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/go-chi/chi/v5"
+	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/datanet-consortium/datanet/chaincode/access"
@@ -32,6 +33,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/openai"
+	"github.com/datanet-consortium/datanet/gateway/paying"
 	"github.com/datanet-consortium/datanet/gateway/serving"
 )
 
@@ -52,6 +54,10 @@ type Options struct {
 	// nobody asks the others.
 	Organisations []string
 	EvaluateAt    func(ctx context.Context, organisation, function string, document []byte) ([]byte, error)
+	// Block reads a block from the gateway's own peer, for audits; nil: they show what the index holds of it.
+	Block func(ctx context.Context, number uint64) (*common.Block, error)
+	// Chaincode is the chaincode's name.
+	Chaincode string
 	// Outbox is nil in a gateway that only reads.
 	Outbox Outbox
 	// Rate is how many requests a caller may send: as many per second over time, and as many at once.
@@ -74,6 +80,8 @@ type Options struct {
 	Serving *serving.Host
 	Paying  func(http.ResponseWriter, *http.Request, identity.Principal) *openai.Error
 	Models  func() []openai.Model
+	// Wallet is what people see of the consumer's role; nil in a gateway that pays for nothing.
+	Wallet *paying.Consumer
 	// People issues API keys and certificates; nil: nobody does.
 	People People
 	// Artifacts are nil together with Content; ArtifactHandover gives them to the gateways of hosts.
@@ -142,6 +150,7 @@ func New(options Options) (*API, error) {
 	a.addReview()
 	a.addModels()
 	a.addOrganisations()
+	a.addAudit()
 	a.addSettling()
 	a.addArtifacts()
 	if options.Handover != nil {
@@ -150,6 +159,7 @@ func New(options Options) (*API, error) {
 	if options.ArtifactHandover != nil {
 		router.Handle(artifact.Path+"*", a.between(options.ArtifactHandover))
 	}
+	a.addWallet()
 	a.addOperations()
 	return a, a.addDocument()
 }
