@@ -72,6 +72,9 @@ type Server struct {
 	corpora    *corpus.Library   // nil when the gateway only reads
 	settling   *settling.Worker  // nil when the gateway only reads
 	paying     *paying.Consumer  // nil when the gateway only reads
+	artifacts  *artifacts        // nil when the gateway only reads
+	gateways   http.RoundTripper // to the gateways of other organisations,
+	addresses  map[string]string // whose base URLs these are, by MSP ID
 	listener   net.Listener
 	closers    []func() error
 }
@@ -110,6 +113,9 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 			return nil, err
 		}
 		if err := s.openCorpora(); err != nil {
+			return nil, err
+		}
+		if err := s.openArtifacts(); err != nil {
 			return nil, err
 		}
 		if err := s.openAttesting(ctx); err != nil {
@@ -251,6 +257,9 @@ func (s *Server) openAPI(version string) (err error) {
 	if c := s.content; c != nil {
 		options.Content, options.Exchange, options.Release, options.Handover = c.store, c.client, c.service.Release, c.handover
 	}
+	if s.artifacts != nil {
+		options.Artifacts, options.ArtifactHandover = s.artifacts.Store, s.artifacts.handler()
+	}
 	if s.paying != nil {
 		options.Wallet, options.Paying, options.Models = s.paying, s.pay, s.paying.Models
 	}
@@ -308,6 +317,9 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		work.Go(func() { s.attest(background) })
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
+	}
+	if s.artifacts != nil {
+		work.Go(func() { s.artifacts.keepUp(background) })
 	}
 	if s.paying != nil {
 		work.Go(func() { s.paying.Run(background) })
