@@ -28,6 +28,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/rest"
+	"github.com/datanet-consortium/datanet/gateway/review"
 	"github.com/datanet-consortium/datanet/network"
 	"github.com/datanet-consortium/datanet/network/pki"
 )
@@ -83,6 +84,8 @@ func withContent(t *testing.T) func(*rest.Options) {
 		bucket := memblob.OpenBucket(nil)
 		t.Cleanup(func() { require.NoError(t, bucket.Close()) })
 		o.Content, err = content.New(t.Context(), openDatabase(t, "content"), bucket, keys, content.Options{})
+		require.NoError(t, err)
+		o.Reviews, err = review.New(o.Content)
 		require.NoError(t, err)
 		o.Exchange = nobody{}
 		o.Release = func(context.Context, access.Handover) error { return ledger.Refuse(ledger.CodeForbidden, "no right") }
