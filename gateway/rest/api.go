@@ -21,6 +21,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/go-chi/chi/v5"
+	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/datanet-consortium/datanet/chaincode/access"
@@ -32,6 +33,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/openai"
 	"github.com/datanet-consortium/datanet/gateway/review"
+	"github.com/datanet-consortium/datanet/gateway/paying"
 	"github.com/datanet-consortium/datanet/gateway/serving"
 )
 
@@ -52,6 +54,10 @@ type Options struct {
 	// nobody asks the others.
 	Organisations []string
 	EvaluateAt    func(ctx context.Context, organisation, function string, document []byte) ([]byte, error)
+	// Block reads a block from the gateway's own peer, for audits; nil: they show what the index holds of it.
+	Block func(ctx context.Context, number uint64) (*common.Block, error)
+	// Chaincode is the chaincode's name.
+	Chaincode string
 	// Outbox is nil in a gateway that only reads.
 	Outbox Outbox
 	// Rate is how many requests a caller may send: as many per second over time, and as many at once.
@@ -75,6 +81,8 @@ type Options struct {
 	Serving *serving.Host
 	Paying  func(http.ResponseWriter, *http.Request, identity.Principal) *openai.Error
 	Models  func() []openai.Model
+	// Wallet is what people see of the consumer's role; nil in a gateway that pays for nothing.
+	Wallet *paying.Consumer
 	// People issues API keys and certificates; nil: nobody does.
 	People People
 	// Settle brings what consumers have signed for to the ledger at once; nil in a gateway that serves no models.
@@ -140,10 +148,12 @@ func New(options Options) (*API, error) {
 	a.addReview()
 	a.addModels()
 	a.addOrganisations()
+	a.addAudit()
 	a.addSettling()
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))
 	}
+	a.addWallet()
 	a.addOperations()
 	return a, a.addDocument()
 }

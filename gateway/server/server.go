@@ -30,6 +30,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/keystore"
 	"github.com/datanet-consortium/datanet/gateway/outbox"
+	"github.com/datanet-consortium/datanet/gateway/paying"
 	"github.com/datanet-consortium/datanet/gateway/rest"
 	"github.com/datanet-consortium/datanet/gateway/sequencer"
 	"github.com/datanet-consortium/datanet/gateway/settling"
@@ -68,6 +69,7 @@ type Server struct {
 	api        *rest.API
 	health     *health
 	content    *library         // nil when the gateway only reads
+	paying     *paying.Consumer // nil when the gateway only reads
 	corpora    *corpus.Library  // nil when the gateway only reads
 	settling   *settling.Worker // nil when the gateway only reads
 	listener   net.Listener
@@ -102,6 +104,9 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 			return nil, err
 		}
 		if err := s.openContent(ctx); err != nil {
+			return nil, err
+		}
+		if err := s.openPaying(); err != nil {
 			return nil, err
 		}
 		if err := s.openCorpora(); err != nil {
@@ -232,13 +237,14 @@ func (s *Server) openOutbox(ctx context.Context) (err error) {
 func (s *Server) openAPI(version string) (err error) {
 	options := rest.Options{
 		Organisation: s.config.Organisation, Channel: s.config.Channel, Version: version,
-		Authenticate: s.identities.Authenticate, Index: s.index, Peer: ownPeer{s}, People: s.identities,
+		Authenticate: s.authenticate, Index: s.index, Peer: ownPeer{s}, People: s.identities,
 		Rate: s.config.Limits.Rate, Burst: s.config.Limits.Burst, BodyTimeout: s.config.Limits.Body, WriteWait: s.config.Limits.Wait,
 		Log: s.log, Metrics: s.registry, Gather: s.registry, Ready: s.health.check,
 	}
 	options.EvaluateAt = func(ctx context.Context, organisation, function string, document []byte) ([]byte, error) {
 		return s.self.Evaluate(ctx, fabric.Call{Function: function, Request: document, Endorsers: []string{organisation}})
 	}
+	options.Block, options.Chaincode = s.block, s.config.Chaincode
 	for _, o := range s.config.Organisations {
 		options.Organisations = append(options.Organisations, o.MSPID)
 	}
@@ -247,6 +253,9 @@ func (s *Server) openAPI(version string) (err error) {
 	}
 	if c := s.content; c != nil {
 		options.Content, options.Reviews, options.Exchange, options.Release, options.Handover = c.store, c.reviews, c.client, c.service.Release, c.handover
+	}
+	if s.paying != nil {
+		options.Wallet, options.Paying, options.Models = s.paying, s.pay, s.paying.Models
 	}
 	s.api, err = rest.New(options)
 	return err
@@ -298,6 +307,9 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		work.Go(func() { s.checkCorpora(background) })
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
+	}
+	if s.paying != nil {
+		work.Go(func() { s.paying.Run(background) })
 	}
 	if s.settling != nil {
 		work.Go(func() { s.settle(background) })

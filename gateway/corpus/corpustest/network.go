@@ -14,10 +14,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/chaincode/approval"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
@@ -55,10 +55,13 @@ type Network struct {
 	Epoch      contribution.Epoch
 	Card       model.Card // once Publish was called
 
-	t      *testing.T
-	mu     sync.Mutex // the in-memory ledger is for one at a time
-	sealed int64
-	taken  int
+	t     *testing.T
+	texts attribution.Corpus
+
+	addresses map[string]string
+	mu        sync.Mutex // the in-memory ledger is for one at a time
+	sealed    int64
+	taken     int
 }
 
 // Gateway is what a member's gateway stands on.
@@ -102,16 +105,16 @@ func Start(t *testing.T) *Network {
 	require.NoError(t, n.Index.Apply(t.Context(), chain.Blocks[0]))
 	follow := func(b *memledger.Block) { require.NoError(t, n.Index.Apply(t.Context(), chain.Append(b))) }
 	n.Consortium = rulestest.Watched(t, follow, rulestest.A, rulestest.B, rulestest.C)
-	addresses := map[string]string{}
+	n.addresses = map[string]string{}
 	for _, msp := range []string{rulestest.A, rulestest.B, rulestest.C} {
 		g := n.gateway(msp)
 		n.Gateways[msp] = g
 		server := httptest.NewServer(g.mux)
 		t.Cleanup(server.Close)
-		addresses[msp] = server.URL
+		n.addresses[msp] = server.URL
 	}
 	for msp, g := range n.Gateways {
-		g.Client = exchange.NewClient(as{msp}, addresses)
+		g.Client = exchange.NewClient(as{msp}, n.addresses)
 	}
 	check, err := n.Gateways[rulestest.A].Store.DrawSecret(t.Context())
 	require.NoError(t, err)
@@ -153,7 +156,7 @@ func (g *Gateway) Transport() http.RoundTripper { return as{g.MSP} }
 
 // Exchange is the ledger as the gateway's exchange uses it.
 func (g *Gateway) Exchange() exchange.Service {
-	return exchange.Service{MSP: g.MSP, Functions: g, Now: func() time.Time { return g.network.Consortium.Clock }}
+	return exchange.Service{MSP: g.MSP, Functions: g, Now: g.network.Now}
 }
 
 // Account is the gateway's own.
@@ -194,7 +197,7 @@ func ID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// Upload has a contributor's gateway take a text, of which each line that is not empty is a record, and registers it.
+// Upload has a contributor's gateway take a text, which is one record, and registers it.
 func (n *Network) Upload(by ledger.Caller, text string) contribution.Contribution {
 	t := n.t
 	t.Helper()
@@ -213,6 +216,7 @@ func (n *Network) Upload(by ledger.Caller, text string) contribution.Contributio
 	answer := n.Must(by, "contribution:Submit", contribution.Submit{Datanet: name.Datanet, ID: name.ID,
 		Content: p.Content(contribution.Provenance{Method: "authored", FromYear: 2020, ToYear: 2021, Languages: []string{"en"}}, nil)})
 	require.NoError(t, ledger.DecodeAnswer(answer, &c))
+	n.texts = append(n.texts, attribution.Contribution{ID: c.ID, Account: string(c.Contributor), Records: [][]byte{[]byte(text)}})
 	return c
 }
 
