@@ -32,8 +32,8 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/openai"
-	"github.com/datanet-consortium/datanet/gateway/review"
 	"github.com/datanet-consortium/datanet/gateway/paying"
+	"github.com/datanet-consortium/datanet/gateway/review"
 	"github.com/datanet-consortium/datanet/gateway/serving"
 )
 
