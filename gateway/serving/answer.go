@@ -196,7 +196,7 @@ func (x *exchange) free(member bool) error {
 	switch {
 	case !published || model == nil:
 		return openai.Refuse(openai.CodeNotFound, "model", "this gateway serves no model of that name")
-	case !o.free():
+	case !o.card.Free():
 		return openai.Refuse(openai.CodeVoucher, "", "the model is paid for: open a session and send a voucher")
 	}
 	x.model = model

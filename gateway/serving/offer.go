@@ -24,8 +24,6 @@ type offer struct {
 	retired bool
 }
 
-func (o offer) free() bool { return o.card.PriceIn == 0 && o.card.PriceOut == 0 }
-
 // served is a model that this gateway serves.
 type served struct {
 	name   string // name@version
