@@ -41,6 +41,7 @@ type Config struct {
 	Content       Content        `yaml:"content"`
 	Sequencer     Sequencer      `yaml:"sequencer"`
 	Settlement    Settlement     `yaml:"settlement"`
+	Serving       Serving        `yaml:"serving"`
 	Limits        Limits         `yaml:"limits"`
 	Log           Log            `yaml:"log"`
 }
@@ -144,6 +145,7 @@ func defaults() Config {
 	return Config{
 		Channel: "datanet", Chaincode: "datanet", Listen: "127.0.0.1:8443",
 		Settlement: Settlement{Amount: 100_000_000, Age: time.Hour, Every: 10 * time.Second, Refund: 10 * time.Minute, Courtesy: 10 * time.Minute},
+		Serving:    Serving{Exposure: 100_000_000, Unsettled: 200_000, Abreast: 256, Tokens: 4096, Timeout: 5 * time.Minute},
 		Limits:     Limits{Rate: 200, Burst: 400, Body: 30 * time.Second, Wait: 20 * time.Second, Shutdown: 20 * time.Second, Lag: 50},
 		Log:        Log{Level: "info"},
 	}
@@ -258,6 +260,9 @@ func (c *Config) resolve(base string) {
 	for i := range c.Identity.Keep {
 		paths = append(paths, &c.Identity.Keep[i])
 	}
+	for i := range c.Serving.Models {
+		paths = append(paths, &c.Serving.Models[i].Key)
+	}
 	for i := range c.Organisations {
 		paths = append(paths, &c.Organisations[i].Authority, &c.Organisations[i].TLSAuthority)
 	}
@@ -323,6 +328,7 @@ func (c *Config) validate() error {
 			fault("settlement."+name, "must be longer than 0")
 		}
 	}
+	c.Serving.check(fault)
 	if c.Settlement.Courtesy < 0 {
 		fault("settlement.courtesy", "must be at least 0")
 	}

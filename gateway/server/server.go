@@ -28,9 +28,11 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/keystore"
+	"github.com/datanet-consortium/datanet/gateway/meter"
 	"github.com/datanet-consortium/datanet/gateway/outbox"
 	"github.com/datanet-consortium/datanet/gateway/rest"
 	"github.com/datanet-consortium/datanet/gateway/sequencer"
+	"github.com/datanet-consortium/datanet/gateway/serving"
 	"github.com/datanet-consortium/datanet/gateway/settling"
 	"github.com/datanet-consortium/datanet/network/pki"
 )
@@ -66,6 +68,8 @@ type Server struct {
 	content    *library         // nil when the gateway only reads
 	corpora    *corpus.Library  // nil when the gateway only reads
 	settling   *settling.Worker // nil when the gateway only reads
+	meter      *meter.Meter     // nil when the gateway serves no models
+	serving    *serving.Host    // nil when the gateway serves no models
 	listener   net.Listener
 	closers    []func() error
 }
@@ -101,6 +105,9 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 			return nil, err
 		}
 		if err := s.openCorpora(); err != nil {
+			return nil, err
+		}
+		if err := s.openServing(ctx); err != nil {
 			return nil, err
 		}
 		s.openSettling()
@@ -232,6 +239,9 @@ func (s *Server) openAPI(version string) (err error) {
 	if s.outbox != nil {
 		options.Outbox = s.outbox
 	}
+	if s.serving != nil {
+		options.Serving, options.Models = s.serving, s.serving.Models
+	}
 	if c := s.content; c != nil {
 		options.Content, options.Exchange, options.Release, options.Handover = c.store, c.client, c.service.Release, c.handover
 	}
@@ -285,6 +295,9 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		work.Go(func() { s.checkCorpora(background) })
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
+	}
+	if s.serving != nil {
+		work.Go(func() { s.serving.Run(background) })
 	}
 	if s.settling != nil {
 		work.Go(func() { s.settle(background) })
