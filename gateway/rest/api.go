@@ -32,6 +32,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/openai"
+	"github.com/datanet-consortium/datanet/gateway/paying"
 	"github.com/datanet-consortium/datanet/gateway/serving"
 )
 
@@ -78,6 +79,8 @@ type Options struct {
 	Serving *serving.Host
 	Paying  func(http.ResponseWriter, *http.Request, identity.Principal) *openai.Error
 	Models  func() []openai.Model
+	// Wallet is what people see of the consumer's role; nil in a gateway that pays for nothing.
+	Wallet *paying.Consumer
 	// People issues API keys and certificates; nil: nobody does.
 	People People
 	// Settle brings what consumers have signed for to the ledger at once; nil in a gateway that serves no models.
@@ -148,6 +151,7 @@ func New(options Options) (*API, error) {
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))
 	}
+	a.addWallet()
 	a.addOperations()
 	return a, a.addDocument()
 }

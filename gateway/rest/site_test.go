@@ -30,6 +30,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/meter"
 	"github.com/datanet-consortium/datanet/gateway/meter/journal/journaltest"
+	"github.com/datanet-consortium/datanet/gateway/openai"
 	"github.com/datanet-consortium/datanet/gateway/rest"
 	"github.com/datanet-consortium/datanet/gateway/serving"
 	"github.com/datanet-consortium/datanet/network"
@@ -101,7 +102,7 @@ func withServing(t *testing.T) func(*rest.Options) {
 		o.Serving, err = serving.New(t.Context(), serving.Options{Organisation: rulestest.A, Channel: "datanet", Index: o.Index, Meter: m,
 			Receipts: openDatabase(t, "receipts"), Abreast: 1, Tokens: 1, Timeout: time.Second, BodyTimeout: o.BodyTimeout, Metrics: prometheus.NewRegistry()})
 		require.NoError(t, err)
-		o.Models = o.Serving.Models
+		o.Models = func() []openai.Model { return nil }
 	}
 }
 

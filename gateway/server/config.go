@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -40,6 +41,7 @@ type Config struct {
 	Database      Database       `yaml:"database"`
 	Content       Content        `yaml:"content"`
 	Sequencer     Sequencer      `yaml:"sequencer"`
+	Paying        Paying         `yaml:"paying"`
 	Settlement    Settlement     `yaml:"settlement"`
 	Serving       Serving        `yaml:"serving"`
 	Limits        Limits         `yaml:"limits"`
@@ -120,6 +122,14 @@ type Sequencer struct {
 	Longest time.Duration `yaml:"longest"`
 }
 
+// Paying says how the gateway pays for the use of models.
+type Paying struct {
+	// Tokens is how many an answer may have whose request does not say.
+	Tokens uint64 `yaml:"tokens"`
+	// Patience is how long a request waits for room in a session, and for a host that does not answer.
+	Patience time.Duration `yaml:"patience"`
+}
+
 // Limits bound what callers may ask for.
 type Limits struct {
 	// Rate is requests per second of one caller, Burst as many at once; a rate of 0 is no bound.
@@ -146,6 +156,7 @@ func defaults() Config {
 		Channel: "datanet", Chaincode: "datanet", Listen: "127.0.0.1:8443",
 		Settlement: Settlement{Amount: 100_000_000, Age: time.Hour, Every: 10 * time.Second, Refund: 10 * time.Minute, Courtesy: 10 * time.Minute},
 		Serving:    Serving{Exposure: 100_000_000, Unsettled: 200_000, Abreast: 256, Tokens: 4096, Timeout: 5 * time.Minute},
+		Paying:     Paying{Tokens: 1024, Patience: 30 * time.Second},
 		Limits:     Limits{Rate: 200, Burst: 400, Body: 30 * time.Second, Wait: 20 * time.Second, Shutdown: 20 * time.Second, Lag: 50},
 		Log:        Log{Level: "info"},
 	}
@@ -322,6 +333,12 @@ func (c *Config) validate() error {
 		if d <= 0 {
 			fault("limits."+name, "must be longer than 0")
 		}
+	}
+	if c.Paying.Tokens == 0 || c.Paying.Tokens > math.MaxInt32 {
+		fault("paying.tokens", "must be from 1 to %d", math.MaxInt32)
+	}
+	if c.Paying.Patience <= 0 {
+		fault("paying.patience", "must be longer than 0")
 	}
 	for name, d := range map[string]time.Duration{"age": c.Settlement.Age, "every": c.Settlement.Every, "refund": c.Settlement.Refund} {
 		if d <= 0 {

@@ -30,6 +30,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/keystore"
 	"github.com/datanet-consortium/datanet/gateway/meter"
 	"github.com/datanet-consortium/datanet/gateway/outbox"
+	"github.com/datanet-consortium/datanet/gateway/paying"
 	"github.com/datanet-consortium/datanet/gateway/rest"
 	"github.com/datanet-consortium/datanet/gateway/sequencer"
 	"github.com/datanet-consortium/datanet/gateway/serving"
@@ -66,6 +67,7 @@ type Server struct {
 	api        *rest.API
 	health     *health
 	content    *library         // nil when the gateway only reads
+	paying     *paying.Consumer // nil when the gateway only reads
 	corpora    *corpus.Library  // nil when the gateway only reads
 	settling   *settling.Worker // nil when the gateway only reads
 	meter      *meter.Meter     // nil when the gateway serves no models
@@ -102,6 +104,9 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 			return nil, err
 		}
 		if err := s.openContent(ctx); err != nil {
+			return nil, err
+		}
+		if err := s.openPaying(); err != nil {
 			return nil, err
 		}
 		if err := s.openCorpora(); err != nil {
@@ -225,7 +230,7 @@ func (s *Server) openOutbox(ctx context.Context) (err error) {
 func (s *Server) openAPI(version string) (err error) {
 	options := rest.Options{
 		Organisation: s.config.Organisation, Channel: s.config.Channel, Version: version,
-		Authenticate: s.identities.Authenticate, Index: s.index, Peer: ownPeer{s}, People: s.identities,
+		Authenticate: s.authenticate, Index: s.index, Peer: ownPeer{s}, People: s.identities,
 		Rate: s.config.Limits.Rate, Burst: s.config.Limits.Burst, BodyTimeout: s.config.Limits.Body, WriteWait: s.config.Limits.Wait,
 		Log: s.log, Metrics: s.registry, Gather: s.registry, Ready: s.health.check,
 	}
@@ -240,10 +245,13 @@ func (s *Server) openAPI(version string) (err error) {
 		options.Outbox = s.outbox
 	}
 	if s.serving != nil {
-		options.Serving, options.Models = s.serving, s.serving.Models
+		options.Serving = s.serving
 	}
 	if c := s.content; c != nil {
 		options.Content, options.Exchange, options.Release, options.Handover = c.store, c.client, c.service.Release, c.handover
+	}
+	if s.paying != nil {
+		options.Wallet, options.Paying, options.Models = s.paying, s.pay, s.paying.Models
 	}
 	s.api, err = rest.New(options)
 	return err
@@ -298,6 +306,9 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	}
 	if s.serving != nil {
 		work.Go(func() { s.serving.Run(background) })
+	}
+	if s.paying != nil {
+		work.Go(func() { s.paying.Run(background) })
 	}
 	if s.settling != nil {
 		work.Go(func() { s.settle(background) })
