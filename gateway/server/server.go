@@ -22,8 +22,10 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/attesting"
 	"github.com/datanet-consortium/datanet/gateway/corpus"
 	"github.com/datanet-consortium/datanet/gateway/database"
+	"github.com/datanet-consortium/datanet/gateway/evidence/archive"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
@@ -66,12 +68,14 @@ type Server struct {
 	registry   *prometheus.Registry
 	api        *rest.API
 	health     *health
-	content    *library         // nil when the gateway only reads
-	paying     *paying.Consumer // nil when the gateway only reads
-	corpora    *corpus.Library  // nil when the gateway only reads
-	settling   *settling.Worker // nil when the gateway only reads
-	meter      *meter.Meter     // nil when the gateway serves no models
-	serving    *serving.Host    // nil when the gateway serves no models
+	content    *library          // nil when the gateway only reads
+	archive    *archive.Archive  // nil when the gateway hosts nothing
+	attesting  *attesting.Worker // nil when the gateway only reads
+	corpora    *corpus.Library   // nil when the gateway only reads
+	settling   *settling.Worker  // nil when the gateway only reads
+	paying     *paying.Consumer  // nil when the gateway only reads
+	meter      *meter.Meter      // nil when the gateway serves no models
+	serving    *serving.Host     // nil when the gateway serves no models
 	listener   net.Listener
 	closers    []func() error
 }
@@ -113,6 +117,9 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 			return nil, err
 		}
 		if err := s.openServing(ctx); err != nil {
+			return nil, err
+		}
+		if err := s.openAttesting(ctx); err != nil {
 			return nil, err
 		}
 		s.openSettling()
@@ -247,6 +254,10 @@ func (s *Server) openAPI(version string) (err error) {
 	if s.serving != nil {
 		options.Serving = s.serving
 	}
+	options.Attesting = s.attesting
+	if s.archive != nil {
+		options.Evidence = s.archive.Handler(s.otherGateway)
+	}
 	if c := s.content; c != nil {
 		options.Content, options.Exchange, options.Release, options.Handover = c.store, c.client, c.service.Release, c.handover
 	}
@@ -298,9 +309,13 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		work.Go(func() { s.recover(background) })
 		work.Go(func() { s.purge(background) })
 	}
+	if s.archive != nil {
+		work.Go(func() { s.sweepArchive(background) })
+	}
 	if s.content != nil {
 		work.Go(func() { s.content.keepUp(background, s.index) })
 		work.Go(func() { s.checkCorpora(background) })
+		work.Go(func() { s.attest(background) })
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
 	}

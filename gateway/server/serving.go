@@ -144,6 +144,10 @@ func (s *Server) openServing(ctx context.Context) error {
 		Ledger: query.New(s.index, s.config.Channel, s.config.Organisation), Meter: s.meter, Keys: s.content.store, Receipts: receipts,
 		Hosts: s.keepsKey, Open: s.openCorpus, Artifact: s.artifact, Upstreams: upstreams, Abreast: config.Abreast, Tokens: config.Tokens,
 		Timeout: config.Timeout, BodyTimeout: s.config.Limits.Body, Metrics: s.registry, Log: s.log})
+	if err != nil {
+		return err
+	}
+	s.archive, err = s.openArchive(ctx, s.meter)
 	return err
 }
 
