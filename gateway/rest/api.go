@@ -28,6 +28,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules"
+	"github.com/datanet-consortium/datanet/gateway/artifact"
 	"github.com/datanet-consortium/datanet/gateway/attesting"
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/evidence/archive"
@@ -89,6 +90,9 @@ type Options struct {
 	Wallet *paying.Consumer
 	// People issues API keys and certificates; nil: nobody does.
 	People People
+	// Artifacts are nil together with Content; ArtifactHandover gives them to the gateways of hosts.
+	Artifacts        *artifact.Store
+	ArtifactHandover http.Handler
 	// Settle brings what consumers have signed for to the ledger at once; nil in a gateway that serves no models.
 	Settle func(context.Context) ([]claim.Claim, error)
 	// Metrics takes the API's own measurements, Gather shows all.
@@ -155,11 +159,15 @@ func New(options Options) (*API, error) {
 	a.addAudit()
 	a.addSettling()
 	a.addAttesting()
+	a.addArtifacts()
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))
 	}
 	if options.Evidence != nil {
 		router.Handle(archive.Prefix+"*", a.between(options.Evidence))
+	}
+	if options.ArtifactHandover != nil {
+		router.Handle(artifact.Path+"*", a.between(options.ArtifactHandover))
 	}
 	a.addWallet()
 	a.addOperations()

@@ -76,6 +76,9 @@ type Server struct {
 	paying     *paying.Consumer  // nil when the gateway only reads
 	meter      *meter.Meter      // nil when the gateway serves no models
 	serving    *serving.Host     // nil when the gateway serves no models
+	artifacts  *artifacts        // nil when the gateway only reads
+	gateways   http.RoundTripper // to the gateways of other organisations,
+	addresses  map[string]string // whose base URLs these are, by MSP ID
 	listener   net.Listener
 	closers    []func() error
 }
@@ -114,6 +117,9 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 			return nil, err
 		}
 		if err := s.openCorpora(); err != nil {
+			return nil, err
+		}
+		if err := s.openArtifacts(); err != nil {
 			return nil, err
 		}
 		if err := s.openServing(ctx); err != nil {
@@ -261,6 +267,9 @@ func (s *Server) openAPI(version string) (err error) {
 	if c := s.content; c != nil {
 		options.Content, options.Exchange, options.Release, options.Handover = c.store, c.client, c.service.Release, c.handover
 	}
+	if s.artifacts != nil {
+		options.Artifacts, options.ArtifactHandover = s.artifacts.Store, s.artifacts.handler()
+	}
 	if s.paying != nil {
 		options.Wallet, options.Paying, options.Models = s.paying, s.pay, s.paying.Models
 	}
@@ -321,6 +330,9 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	}
 	if s.serving != nil {
 		work.Go(func() { s.serving.Run(background) })
+	}
+	if s.artifacts != nil {
+		work.Go(func() { s.artifacts.keepUp(background) })
 	}
 	if s.paying != nil {
 		work.Go(func() { s.paying.Run(background) })
