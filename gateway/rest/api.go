@@ -29,11 +29,14 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules"
 	"github.com/datanet-consortium/datanet/gateway/artifact"
+	"github.com/datanet-consortium/datanet/gateway/attesting"
 	"github.com/datanet-consortium/datanet/gateway/content"
+	"github.com/datanet-consortium/datanet/gateway/evidence/archive"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/openai"
 	"github.com/datanet-consortium/datanet/gateway/paying"
+	"github.com/datanet-consortium/datanet/gateway/review"
 	"github.com/datanet-consortium/datanet/gateway/serving"
 )
 
@@ -69,12 +72,17 @@ type Options struct {
 	// HeightWait is how long a read waits for the index to reach min_height; 0 is 10 s.
 	HeightWait time.Duration
 	Log        *slog.Logger
-	// Content, Exchange, Release and Handover are nil together, in a gateway that keeps no content. Release records on the
+	// Content, Reviews, Exchange, Release and Handover are nil together, in a gateway that keeps no content. Release records on the
 	// ledger that this gateway hands something over, Handover serves the gateways of other members.
 	Content  *content.Store
+	Reviews  *review.Reviewer
 	Exchange Exchange
 	Release  func(context.Context, access.Handover) error
 	Handover http.Handler
+	// Attesting recomputes settlements for validators; nil in a gateway that keeps no content. Evidence shows gateways of
+	// other members what was settled here; nil in one that hosts nothing.
+	Attesting *attesting.Worker
+	Evidence  http.Handler
 	// Serving answers requests for models as a host, Paying those of people of the organisation, whose sessions pay: it
 	// answers, and returns the fault that it has told. Either may be nil. Models are those with a rate card in force.
 	Serving *serving.Host
@@ -152,9 +160,13 @@ func New(options Options) (*API, error) {
 	a.addOrganisations()
 	a.addAudit()
 	a.addSettling()
+	a.addAttesting()
 	a.addArtifacts()
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))
+	}
+	if options.Evidence != nil {
+		router.Handle(archive.Prefix+"*", a.between(options.Evidence))
 	}
 	if options.ArtifactHandover != nil {
 		router.Handle(artifact.Path+"*", a.between(options.ArtifactHandover))

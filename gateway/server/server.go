@@ -17,13 +17,16 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/grpc"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/attesting"
 	"github.com/datanet-consortium/datanet/gateway/corpus"
 	"github.com/datanet-consortium/datanet/gateway/database"
+	"github.com/datanet-consortium/datanet/gateway/evidence/archive"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
@@ -47,6 +50,9 @@ const (
 	purgeEvery = time.Hour
 )
 
+// ErrRunning says that another process works in the gateway's folder.
+var ErrRunning = errors.New("a gateway runs in it, or a command that needs it for itself: stop it first")
+
 // Server is a gateway. It serves from [Server.Run] on.
 type Server struct {
 	config *Config
@@ -65,9 +71,11 @@ type Server struct {
 	api        *rest.API
 	health     *health
 	content    *library          // nil when the gateway only reads
-	paying     *paying.Consumer  // nil when the gateway only reads
+	archive    *archive.Archive  // nil when the gateway hosts nothing
+	attesting  *attesting.Worker // nil when the gateway only reads
 	corpora    *corpus.Library   // nil when the gateway only reads
 	settling   *settling.Worker  // nil when the gateway only reads
+	paying     *paying.Consumer  // nil when the gateway only reads
 	artifacts  *artifacts        // nil when the gateway only reads
 	gateways   http.RoundTripper // to the gateways of other organisations,
 	addresses  map[string]string // whose base URLs these are, by MSP ID
@@ -83,8 +91,8 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 			err = errors.Join(err, s.close())
 		}
 	}()
-	if err := os.MkdirAll(config.Folder, 0o700); err != nil {
-		return nil, fmt.Errorf("make the gateway's folder: %w", err)
+	if err := s.takeFolder(); err != nil {
+		return nil, err
 	}
 	if err := s.openDatabases(ctx); err != nil {
 		return nil, err
@@ -114,6 +122,9 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 		if err := s.openArtifacts(); err != nil {
 			return nil, err
 		}
+		if err := s.openAttesting(ctx); err != nil {
+			return nil, err
+		}
 		s.openSettling()
 	}
 	s.health = newHealth(s)
@@ -140,6 +151,23 @@ func (s *Server) close() error {
 		faults = append(faults, last())
 	}
 	return errors.Join(faults...)
+}
+
+// takeFolder makes the gateway's folder and keeps other gateways, and commands that need it for themselves, out of it.
+func (s *Server) takeFolder() error {
+	if err := os.MkdirAll(s.config.Folder, 0o700); err != nil {
+		return fmt.Errorf("make the gateway's folder: %w", err)
+	}
+	lock := flock.New(filepath.Join(s.config.Folder, "lock"), flock.SetPermissions(0o600))
+	taken, err := lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("lock the gateway's folder: %w", err)
+	}
+	if !taken {
+		return fmt.Errorf("lock the gateway's folder %s: %w", s.config.Folder, ErrRunning)
+	}
+	s.closeLater(lock.Close)
+	return nil
 }
 
 func (s *Server) openDatabases(ctx context.Context) (err error) {
@@ -187,15 +215,8 @@ func (s *Server) openIdentities(ctx context.Context) (err error) {
 	if config.Authorities, err = s.config.authorities(); err != nil {
 		return err
 	}
-	for _, i := range s.config.Identity.Issuers {
-		issuer := identity.Issuer{URL: i.URL, Audience: i.Audience, Claim: i.Claim}
-		for _, p := range i.People {
-			if issuer.Accounts == nil {
-				issuer.Accounts = map[string]string{}
-			}
-			issuer.Accounts[p.Claim] = p.Enrolment
-		}
-		config.Issuers = append(config.Issuers, issuer)
+	if config.Issuers, err = s.config.issuers(); err != nil {
+		return err
 	}
 	if s.config.Identity.Authority != "" {
 		if config.Authority, err = pki.OpenAuthority(s.config.Identity.Authority); err != nil {
@@ -243,8 +264,12 @@ func (s *Server) openAPI(version string) (err error) {
 	if s.outbox != nil {
 		options.Outbox = s.outbox
 	}
+	options.Attesting = s.attesting
+	if s.archive != nil {
+		options.Evidence = s.archive.Handler(s.otherGateway)
+	}
 	if c := s.content; c != nil {
-		options.Content, options.Exchange, options.Release, options.Handover = c.store, c.client, c.service.Release, c.handover
+		options.Content, options.Reviews, options.Exchange, options.Release, options.Handover = c.store, c.reviews, c.client, c.service.Release, c.handover
 	}
 	if s.artifacts != nil {
 		options.Artifacts, options.ArtifactHandover = s.artifacts.Store, s.artifacts.handler()
@@ -297,9 +322,13 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		work.Go(func() { s.recover(background) })
 		work.Go(func() { s.purge(background) })
 	}
+	if s.archive != nil {
+		work.Go(func() { s.sweepArchive(background) })
+	}
 	if s.content != nil {
 		work.Go(func() { s.content.keepUp(background, s.index) })
 		work.Go(func() { s.checkCorpora(background) })
+		work.Go(func() { s.attest(background) })
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
 	}
