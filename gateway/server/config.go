@@ -45,6 +45,7 @@ type Config struct {
 	Sequencer     Sequencer      `yaml:"sequencer"`
 	Paying        Paying         `yaml:"paying"`
 	Settlement    Settlement     `yaml:"settlement"`
+	Serving       Serving        `yaml:"serving"`
 	Attestation   Attestation    `yaml:"attestation"`
 	Limits        Limits         `yaml:"limits"`
 	Log           Log            `yaml:"log"`
@@ -82,6 +83,8 @@ type Issuer struct {
 	// Claim names the person. With People it is looked up there, else it is the enrolment id itself.
 	Claim  string   `yaml:"claim"`
 	People []Person `yaml:"people"`
+	// Authority is the PEM file of the TLS authority of the provider; "": the system's.
+	Authority string `yaml:"authority"`
 }
 
 // Person maps a claim's value to an enrolment id.
@@ -159,6 +162,7 @@ func defaults() Config {
 		Settlement:  Settlement{Amount: 100_000_000, Age: time.Hour, Every: 10 * time.Second, Refund: 10 * time.Minute, Courtesy: 10 * time.Second},
 		Paying:      Paying{Tokens: 1024, Patience: 30 * time.Second},
 		Attestation: Attestation{Rate: use.All, Engine: string(attesting.Streaming), Patience: 24 * time.Hour, Every: 30 * time.Second},
+		Serving:     Serving{Exposure: 100_000_000, Unsettled: 200_000, Abreast: 256, Tokens: 4096, Timeout: 5 * time.Minute},
 		Limits:      Limits{Rate: 200, Burst: 400, Body: 30 * time.Second, Wait: 20 * time.Second, Shutdown: 20 * time.Second, Lag: 50},
 		Log:         Log{Level: "info"},
 	}
@@ -273,6 +277,12 @@ func (c *Config) resolve(base string) {
 	for i := range c.Identity.Keep {
 		paths = append(paths, &c.Identity.Keep[i])
 	}
+	for i := range c.Serving.Models {
+		paths = append(paths, &c.Serving.Models[i].Key)
+	}
+	for i := range c.Identity.Issuers {
+		paths = append(paths, &c.Identity.Issuers[i].Authority)
+	}
 	for i := range c.Organisations {
 		paths = append(paths, &c.Organisations[i].Authority, &c.Organisations[i].TLSAuthority)
 	}
@@ -344,6 +354,7 @@ func (c *Config) validate() error {
 			fault("settlement."+name, "must be longer than 0")
 		}
 	}
+	c.Serving.check(fault)
 	c.Attestation.check(fault)
 	if c.Settlement.Courtesy < 0 {
 		fault("settlement.courtesy", "must be at least 0")
