@@ -17,7 +17,8 @@ import (
 // MaxCards bounds the rate cards of a model version.
 const MaxCards = 100_000
 
-// Publish is the request that puts a rate card in force, or offers it to the host of another organisation.
+// Publish is the request that puts a rate card in force, or offers it to the host of another organisation. A model whose
+// prices are both 0 costs nothing and needs no session.
 type Publish struct {
 	Named
 	Card     int            `json:"card"`     // the number of the new one: one more than that in force
@@ -82,7 +83,7 @@ type Card struct {
 	Digest    merkle.Hash      `json:"digest,omitzero"` // of all that stands before it; sessions and vouchers name it
 }
 
-// Free tells whether uses under the card cost nothing. They need no session.
+// Free tells whether the model's use costs nothing.
 func (c Card) Free() bool { return c.PriceIn == 0 && c.PriceOut == 0 }
 
 // digest is that of the card as the ledger keeps it, its own field left out.
