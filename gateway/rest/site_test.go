@@ -30,6 +30,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/rest"
+	"github.com/datanet-consortium/datanet/gateway/review"
 	"github.com/datanet-consortium/datanet/network"
 	"github.com/datanet-consortium/datanet/network/pki"
 )
@@ -85,6 +86,8 @@ func withContent(t *testing.T) func(*rest.Options) {
 		bucket := memblob.OpenBucket(nil)
 		t.Cleanup(func() { require.NoError(t, bucket.Close()) })
 		o.Content, err = content.New(t.Context(), openDatabase(t, "content"), bucket, keys, content.Options{})
+		require.NoError(t, err)
+		o.Reviews, err = review.New(o.Content)
 		require.NoError(t, err)
 		o.Artifacts, err = artifact.Open(t.TempDir())
 		require.NoError(t, err)

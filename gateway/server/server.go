@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/grpc"
@@ -48,6 +49,9 @@ const (
 	// purgeEvery is how often what is forgotten by then is removed.
 	purgeEvery = time.Hour
 )
+
+// ErrRunning says that another process works in the gateway's folder.
+var ErrRunning = errors.New("a gateway runs in it, or a command that needs it for itself: stop it first")
 
 // Server is a gateway. It serves from [Server.Run] on.
 type Server struct {
@@ -85,8 +89,8 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 			err = errors.Join(err, s.close())
 		}
 	}()
-	if err := os.MkdirAll(config.Folder, 0o700); err != nil {
-		return nil, fmt.Errorf("make the gateway's folder: %w", err)
+	if err := s.takeFolder(); err != nil {
+		return nil, err
 	}
 	if err := s.openDatabases(ctx); err != nil {
 		return nil, err
@@ -147,6 +151,23 @@ func (s *Server) close() error {
 	return errors.Join(faults...)
 }
 
+// takeFolder makes the gateway's folder and keeps other gateways, and commands that need it for themselves, out of it.
+func (s *Server) takeFolder() error {
+	if err := os.MkdirAll(s.config.Folder, 0o700); err != nil {
+		return fmt.Errorf("make the gateway's folder: %w", err)
+	}
+	lock := flock.New(filepath.Join(s.config.Folder, "lock"), flock.SetPermissions(0o600))
+	taken, err := lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("lock the gateway's folder: %w", err)
+	}
+	if !taken {
+		return fmt.Errorf("lock the gateway's folder %s: %w", s.config.Folder, ErrRunning)
+	}
+	s.closeLater(lock.Close)
+	return nil
+}
+
 func (s *Server) openDatabases(ctx context.Context) (err error) {
 	state, indexed := s.config.Database.State, s.config.Database.Index
 	if state == "" {
@@ -192,15 +213,8 @@ func (s *Server) openIdentities(ctx context.Context) (err error) {
 	if config.Authorities, err = s.config.authorities(); err != nil {
 		return err
 	}
-	for _, i := range s.config.Identity.Issuers {
-		issuer := identity.Issuer{URL: i.URL, Audience: i.Audience, Claim: i.Claim}
-		for _, p := range i.People {
-			if issuer.Accounts == nil {
-				issuer.Accounts = map[string]string{}
-			}
-			issuer.Accounts[p.Claim] = p.Enrolment
-		}
-		config.Issuers = append(config.Issuers, issuer)
+	if config.Issuers, err = s.config.issuers(); err != nil {
+		return err
 	}
 	if s.config.Identity.Authority != "" {
 		if config.Authority, err = pki.OpenAuthority(s.config.Identity.Authority); err != nil {
@@ -253,7 +267,7 @@ func (s *Server) openAPI(version string) (err error) {
 		options.Evidence = s.archive.Handler(s.otherGateway)
 	}
 	if c := s.content; c != nil {
-		options.Content, options.Exchange, options.Release, options.Handover = c.store, c.client, c.service.Release, c.handover
+		options.Content, options.Reviews, options.Exchange, options.Release, options.Handover = c.store, c.reviews, c.client, c.service.Release, c.handover
 	}
 	if s.artifacts != nil {
 		options.Artifacts, options.ArtifactHandover = s.artifacts.Store, s.artifacts.handler()
