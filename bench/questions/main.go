@@ -20,6 +20,7 @@ import (
 
 	"github.com/datanet-consortium/datanet/audit/question"
 	"github.com/datanet-consortium/datanet/audit/question/questiontest"
+	"github.com/datanet-consortium/datanet/bench/process"
 	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/index"
 )
@@ -112,7 +113,7 @@ func measure(ctx context.Context, x *index.Index, y *year, repetitions int, out 
 	for _, q := range y.questions() {
 		took := make([]time.Duration, repetitions)
 		size := 0
-		before := processorTime()
+		before := process.Time()
 		for i := range took {
 			view, err := x.View(ctx)
 			if err != nil {
@@ -132,7 +133,7 @@ func measure(ctx context.Context, x *index.Index, y *year, repetitions int, out 
 				size = len(data)
 			}
 		}
-		used := processorTime() - before
+		used := process.Time() - before
 		slices.Sort(took)
 		r := row{q.name, milliseconds(took[len(took)/2]), milliseconds(took[(len(took)*99+99)/100-1]), milliseconds(used) / float64(repetitions), size}
 		rows = append(rows, r)

@@ -199,12 +199,21 @@ func writeOut(command *cobra.Command, out string, data []byte) error {
 }
 
 func newAuditReceipt() *cobra.Command {
-	command := &cobra.Command{Use: "receipt FILE", Short: "What an answer of a model owes to whom, and which of it the ledger confirms", Args: arguments(cobra.ExactArgs(1)),
-		Long: `Reads a receipt from a file, as bytes or in hex, or from standard input (-), and shows its model,
-sources and shares, each checked on the ledger. Whether it is the receipt of the answer takes the
+	var host string
+	command := &cobra.Command{Use: "receipt FILE|ID", Short: "What an answer of a model owes to whom, and which of it the ledger confirms", Args: arguments(cobra.ExactArgs(1)),
+		Long: `Reads a receipt from a file, as bytes or in hex, or from standard input (-); with --host it gets the
+receipt of that id from the gateway of the host. Shows its model, sources and shares, each checked
+on the ledger. Whether it is the receipt of the answer takes the
 corpus and the texts: datanet attribute verify. For the roles regulator and operator.`}
 	shown := showFlags(command, true)
+	command.Flags().StringVar(&host, "host", "", "MSP ID of the host whose gateway has the receipt")
 	command.RunE = func(command *cobra.Command, args []string) error {
+		if host != "" {
+			return shown.answer(command, rendered[question.Receipt], func(c *client.Client) ([]byte, error) {
+				data, _, err := c.Raw(command.Context(), http.MethodGet, "/audit/hosts/"+escaped(host)+"/receipts/"+escaped(args[0]), shown.query(), nil)
+				return data, err
+			})
+		}
 		r, err := readReceipt(args[0], command.InOrStdin())
 		if err != nil {
 			return err

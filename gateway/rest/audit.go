@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math"
 	"mime"
@@ -13,6 +14,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/negotiation"
 
+	"github.com/datanet-consortium/datanet/attribution/merkle"
+	"github.com/datanet-consortium/datanet/attribution/receipt"
 	"github.com/datanet-consortium/datanet/audit/export"
 	"github.com/datanet-consortium/datanet/audit/question"
 	"github.com/datanet-consortium/datanet/chaincode/claim"
@@ -22,6 +25,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/gateway/block"
 	"github.com/datanet-consortium/datanet/gateway/identity"
+	"github.com/datanet-consortium/datanet/gateway/serving"
 )
 
 // The media types in which an answer of an audit can be had.
@@ -150,13 +154,17 @@ func (a *API) addAuditOfData() {
 			return auditor.Training(c.ctx(), c.auditedModel())
 		})
 	a.addExports()
+	if a.options.HostReceipt != nil || a.options.Serving != nil {
+		audited(a, "audit-host-receipt", "/hosts/{organisation}/receipts/{id}", "What an answer of a model owes to whom, by its receipt, which the host's gateway shows",
+			"The organisation is the host's, by its MSP ID.", nil, auditHostReceipt)
+	}
 	op := &operation{id: "audit-receipt", method: post, path: ofAudit + "/receipts", tag: "audit", summary: "What an answer of a model owes to whom, by its receipt",
 		doc: "The body is the receipt's bytes. Nothing is written.", scope: identity.Read, roles: auditors, params: []*huma.Param{a.heightParam(), queryParam("height", whole(1, math.MaxInt64), "Answer as of this many blocks.")},
 		body:    &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{bytesType: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}},
 		answers: one[question.Receipt](), problems: append([]string{string(ledger.CodeState)}, indexProblems...)}
 	op.answers[0].also = auditTypes[1:]
 	op.handle = func(c *call) error {
-		data, err := c.readBytes(maxReceipt)
+		data, err := c.readBytes(question.MaxReceipt)
 		if err != nil {
 			return err
 		}
@@ -171,6 +179,34 @@ func (a *API) addAuditOfData() {
 		return c.report(answer)
 	}
 	a.add(op)
+}
+
+// auditHostReceipt gets the receipt from the gateway of the host that made it. Its id is the digest of its bytes, so
+// nobody can show another one.
+func auditHostReceipt(c *call, auditor *question.Auditor) (question.Receipt, error) {
+	var id merkle.Hash
+	if err := id.UnmarshalText([]byte(c.param("id"))); err != nil {
+		return question.Receipt{}, invalid("id", "a receipt's id has 64 lower-case hexadecimal digits")
+	}
+	var data []byte
+	var err error
+	switch host := c.param("organisation"); {
+	case host == c.api.options.Organisation && c.api.options.Serving != nil:
+		if data, err = c.api.options.Serving.Receipt(c.ctx(), id); errors.Is(err, serving.ErrNoReceipt) {
+			err = newProblem(string(ledger.CodeNotFound), "this gateway has no such receipt")
+		}
+	case c.api.options.HostReceipt != nil:
+		data, err = c.api.options.HostReceipt(c.ctx(), host, id)
+	default:
+		err = newProblem(string(ledger.CodeNotFound), "this gateway knows no other gateways")
+	}
+	if err != nil {
+		return question.Receipt{}, err
+	}
+	if receipt.ID(data) != id {
+		return question.Receipt{}, newProblem(codeDisagreement, "the host's gateway shows another receipt under this id")
+	}
+	return auditor.Receipt(c.ctx(), data)
 }
 
 // auditedSnapshot answers for the snapshot that the path names.
@@ -221,9 +257,6 @@ func (a *API) addExports() {
 	exported("export-mlbom", "/models/{organisation}/{name}/versions/{version}/mlbom", "Lists what a model was made of as CycloneDX 1.7 (ML-BOM)", export.MLBOMType, ofModel(export.MLBOM))
 	exported("export-prov", "/models/{organisation}/{name}/versions/{version}/prov", "Tells a model's provenance as W3C PROV-JSON", export.ProvType, ofModel(export.Prov))
 }
-
-// maxReceipt bounds a receipt in bytes.
-const maxReceipt = 4 << 20
 
 // readBytes reads a body of bytes whole.
 func (c *call) readBytes(most int64) ([]byte, error) {
