@@ -28,7 +28,6 @@ func TestRealNetwork(t *testing.T) {
 	t.Run("replay", func(t *testing.T) { compareReplay(t, c) })
 	t.Run("indexes", func(t *testing.T) { compareIndexes(t, c) })
 	t.Run("audit", func(t *testing.T) { auditAll(t, c) })
-	t.Run("questions", func(t *testing.T) { askAll(t, c) })
 	t.Run("raw state", func(t *testing.T) { sumRawState(t, c) })
 }
 
