@@ -29,6 +29,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules"
+	"github.com/datanet-consortium/datanet/gateway/artifact"
 	"github.com/datanet-consortium/datanet/gateway/attesting"
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/evidence/archive"
@@ -36,6 +37,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/openai"
 	"github.com/datanet-consortium/datanet/gateway/paying"
+	"github.com/datanet-consortium/datanet/gateway/review"
 	"github.com/datanet-consortium/datanet/gateway/serving"
 )
 
@@ -73,9 +75,10 @@ type Options struct {
 	// HeightWait is how long a read waits for the index to reach min_height; 0 is 10 s.
 	HeightWait time.Duration
 	Log        *slog.Logger
-	// Content, Exchange, Release and Handover are nil together, in a gateway that keeps no content. Release records on the
+	// Content, Reviews, Exchange, Release and Handover are nil together, in a gateway that keeps no content. Release records on the
 	// ledger that this gateway hands something over, Handover serves the gateways of other members.
 	Content  *content.Store
+	Reviews  *review.Reviewer
 	Exchange Exchange
 	Release  func(context.Context, access.Handover) error
 	Handover http.Handler
@@ -92,6 +95,9 @@ type Options struct {
 	Wallet *paying.Consumer
 	// People issues API keys and certificates; nil: nobody does.
 	People People
+	// Artifacts are nil together with Content; ArtifactHandover gives them to the gateways of hosts.
+	Artifacts        *artifact.Store
+	ArtifactHandover http.Handler
 	// Settle brings what consumers have signed for to the ledger at once; nil in a gateway that serves no models.
 	Settle func(context.Context) ([]claim.Claim, error)
 	// Metrics takes the API's own measurements, Gather shows all.
@@ -158,11 +164,15 @@ func New(options Options) (*API, error) {
 	a.addAudit()
 	a.addSettling()
 	a.addAttesting()
+	a.addArtifacts()
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))
 	}
 	if options.Evidence != nil {
 		router.Handle(archive.Prefix+"*", a.between(options.Evidence))
+	}
+	if options.ArtifactHandover != nil {
+		router.Handle(artifact.Path+"*", a.between(options.ArtifactHandover))
 	}
 	a.addWallet()
 	a.addOperations()
