@@ -31,10 +31,12 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/keystore"
+	"github.com/datanet-consortium/datanet/gateway/meter"
 	"github.com/datanet-consortium/datanet/gateway/outbox"
 	"github.com/datanet-consortium/datanet/gateway/paying"
 	"github.com/datanet-consortium/datanet/gateway/rest"
 	"github.com/datanet-consortium/datanet/gateway/sequencer"
+	"github.com/datanet-consortium/datanet/gateway/serving"
 	"github.com/datanet-consortium/datanet/gateway/settling"
 	"github.com/datanet-consortium/datanet/network/pki"
 )
@@ -76,6 +78,8 @@ type Server struct {
 	corpora    *corpus.Library   // nil when the gateway only reads
 	settling   *settling.Worker  // nil when the gateway only reads
 	paying     *paying.Consumer  // nil when the gateway only reads
+	meter      *meter.Meter      // nil when the gateway serves no models
+	serving    *serving.Host     // nil when the gateway serves no models
 	artifacts  *artifacts        // nil when the gateway only reads
 	gateways   http.RoundTripper // to the gateways of other organisations,
 	addresses  map[string]string // whose base URLs these are, by MSP ID
@@ -120,6 +124,9 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 			return nil, err
 		}
 		if err := s.openArtifacts(); err != nil {
+			return nil, err
+		}
+		if err := s.openServing(ctx); err != nil {
 			return nil, err
 		}
 		if err := s.openAttesting(ctx); err != nil {
@@ -267,6 +274,9 @@ func (s *Server) openAPI(version string) (err error) {
 	if s.outbox != nil {
 		options.Outbox = s.outbox
 	}
+	if s.serving != nil {
+		options.Serving = s.serving
+	}
 	options.Attesting = s.attesting
 	if s.archive != nil {
 		options.Evidence = s.archive.Handler(s.otherGateway)
@@ -334,6 +344,9 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		work.Go(func() { s.attest(background) })
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
+	}
+	if s.serving != nil {
+		work.Go(func() { s.serving.Run(background) })
 	}
 	if s.artifacts != nil {
 		work.Go(func() { s.artifacts.keepUp(background) })
