@@ -81,8 +81,6 @@ type Server struct {
 	meter      *meter.Meter      // nil when the gateway serves no models
 	serving    *serving.Host     // nil when the gateway serves no models
 	artifacts  *artifacts        // nil when the gateway only reads
-	gateways   http.RoundTripper // to the gateways of other organisations,
-	addresses  map[string]string // whose base URLs these are, by MSP ID
 	listener   net.Listener
 	closers    []func() error
 }
