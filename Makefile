@@ -39,10 +39,11 @@ soak: ## the large counts; takes long
 FUZZED = $(addprefix attribution/,text1:FuzzTokens index:FuzzDecode index:FuzzManifest receipt:FuzzDecode ingest:FuzzRead \
 	streaming:FuzzOpen report:FuzzOf explain:FuzzPrintable golden:FuzzReadCase)
 GATEWAY_FUZZED = $(addprefix gateway/,block:FuzzDecode client:FuzzEventsNeverPanicAndAlwaysEnd client:FuzzContentRangeIsWhatItSays \
-	content:FuzzParseWrapped content:FuzzParseKeyFile content:FuzzReadArchive database:FuzzRebind exchange:FuzzReadHead \
+	content:FuzzParseWrapped content:FuzzParseKeyFile content:FuzzReadArchive database:FuzzRebind evidence:FuzzDecode exchange:FuzzReadHead \
 	fabric:FuzzFaultIn fabric:FuzzRead identity:FuzzSplitKeyReadsOnlyWhatIsWritten identity:FuzzSplitCodeNeverPanics \
 	identity:FuzzPublicKeyAcceptsOnlyUsableKeys identity:FuzzAuthorizationNeverAdmitsAnybody index:FuzzParseCursor \
-	index:FuzzPageCursor keystore:FuzzEnrolment server:FuzzConfig)
+	index:FuzzPageCursor keystore:FuzzEnrolment openai:FuzzParse openai:FuzzReadAnswer openai:FuzzReader openai:FuzzDecodeAsk \
+	openai:FuzzReadError server:FuzzConfig)
 # How long each of the gateway's: as FUZZ says, if it is given.
 GATEWAY_FUZZ ?= $(if $(filter file,$(origin FUZZ)),60s,$(FUZZ))
 

@@ -117,6 +117,9 @@ type Session struct {
 	EndTx string      `json:"endTx,omitzero"` // that ended it
 }
 
+// Signed are the session's terms in the form of which its id is the digest.
+func (s Session) Signed() (use.Terms, error) { return s.Terms.signed(s.Named) }
+
 // Tab is what has been paid into a session and settled of it. Until it is closed, funded − amount is held.
 type Tab struct {
 	Funded money.Amount `json:"funded"` // escrow and the top-ups that a settlement has named

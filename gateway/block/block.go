@@ -24,6 +24,7 @@ type Block struct {
 	Number       uint64
 	Hash         [32]byte // of the header
 	PreviousHash [32]byte // of the block before, zero in block 0
+	DataHash     [32]byte // of the transactions
 	Transactions []Transaction
 }
 
@@ -45,6 +46,17 @@ type Transaction struct {
 	Writes []Write
 	// Guards are the key policies that it sets in our chaincode's state, by key, each key once, likewise.
 	Guards []Guard
+	// Endorsers and Reads are only filled in by [Decoder.Whole].
+	Endorsers []Creator
+	Reads     []Read
+}
+
+// Read is a key of our chaincode's state that was read, and its version: the transaction that had written it.
+type Read struct {
+	Key      ledger.Key
+	There    bool // there was a value
+	Block    uint64
+	Position int
 }
 
 // Valid tells whether the transaction took effect.
@@ -54,6 +66,7 @@ func (t Transaction) Valid() bool { return t.Code == peer.TxValidationCode_VALID
 type Creator struct {
 	MSP       string
 	Enrolment string // "" when the certificate has none
+	Roles     string // the attribute ledger.RolesAttribute of the certificate, as it stands there
 }
 
 // Account is the creator's account, "" when the certificate names none.
@@ -83,12 +96,19 @@ type Guard struct {
 // Decoder decodes the blocks of a channel for one chaincode. It is not safe for concurrent use.
 type Decoder struct {
 	chaincode string
+	whole     bool
 	creators  map[string]Creator // by serialized identity: reading a certificate costs more than all the rest
 }
 
 // NewDecoder is a decoder that looks for the named chaincode.
 func NewDecoder(chaincode string) *Decoder {
 	return &Decoder{chaincode: chaincode, creators: map[string]Creator{}}
+}
+
+// Whole makes the decoder read who endorsed and what was read, too.
+func (d *Decoder) Whole() *Decoder {
+	d.whole = true
+	return d
 }
 
 // Decode reads a block as a peer delivers it; an orderer's has no verdicts and is refused. A transaction that the peers
@@ -108,11 +128,11 @@ func (d *Decoder) Decode(b *common.Block) (Block, error) {
 	}
 	copy(block.PreviousHash[:], previous)
 	envelopes := b.GetData().GetData()
-	if got := dataHash(envelopes); string(got[:]) != string(b.GetHeader().GetDataHash()) {
+	if block.DataHash = dataHash(envelopes); string(block.DataHash[:]) != string(b.GetHeader().GetDataHash()) {
 		return fail("the data does not have the hash that the header gives")
 	}
 	var err error
-	if block.Hash, err = headerHash(b.GetHeader()); err != nil {
+	if block.Hash, err = HeaderHash(number, previous, block.DataHash[:]); err != nil {
 		return fail("%w", err)
 	}
 	codes, err := codesOf(b, len(envelopes))
@@ -139,12 +159,12 @@ func dataHash(envelopes [][]byte) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-// headerHash is SHA-256 over the header's ASN.1 DER, as Fabric chains blocks.
-func headerHash(h *common.BlockHeader) ([32]byte, error) {
+// HeaderHash is SHA-256 over the header's ASN.1 DER, as Fabric chains blocks. Block 0 has no previous hash.
+func HeaderHash(number uint64, previous, data []byte) ([32]byte, error) {
 	der, err := asn1.Marshal(struct {
 		Number                 *big.Int
 		PreviousHash, DataHash []byte
-	}{new(big.Int).SetUint64(h.GetNumber()), h.GetPreviousHash(), h.GetDataHash()})
+	}{new(big.Int).SetUint64(number), previous, data})
 	if err != nil {
 		return [32]byte{}, fmt.Errorf("hash the header: %w", err)
 	}

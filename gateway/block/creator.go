@@ -8,6 +8,8 @@ import (
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/msp"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
 
 // attributes is the certificate extension in which Fabric's authorities put attributes, as JSON.
@@ -27,7 +29,8 @@ func (d *Decoder) creator(serialized []byte) Creator {
 	if proto.Unmarshal(serialized, identity) != nil {
 		return Creator{}
 	}
-	c := Creator{MSP: text(identity.GetMspid()), Enrolment: text(enrolment(identity.GetIdBytes()))}
+	shown := attributesOf(identity.GetIdBytes())
+	c := Creator{MSP: text(identity.GetMspid()), Enrolment: text(shown[enrolmentAttribute]), Roles: text(shown[ledger.RolesAttribute])}
 	if len(d.creators) >= maxCreators {
 		clear(d.creators)
 	}
@@ -35,14 +38,14 @@ func (d *Decoder) creator(serialized []byte) Creator {
 	return c
 }
 
-func enrolment(certificate []byte) string {
+func attributesOf(certificate []byte) map[string]string {
 	block, _ := pem.Decode(certificate)
 	if block == nil {
-		return ""
+		return nil
 	}
 	parsed, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
-		return ""
+		return nil
 	}
 	for _, extension := range parsed.Extensions {
 		if extension.Id.Equal(attributes) {
@@ -50,10 +53,10 @@ func enrolment(certificate []byte) string {
 				Attributes map[string]string `json:"attrs"`
 			}
 			if json.Unmarshal(extension.Value, &content) != nil {
-				return ""
+				return nil
 			}
-			return content.Attributes[enrolmentAttribute]
+			return content.Attributes
 		}
 	}
-	return ""
+	return nil
 }

@@ -68,6 +68,11 @@ func (d *Decoder) endorsed(tx *Transaction, data []byte) error {
 		tx.Function, tx.Document = call(payload.GetChaincodeProposalPayload())
 		tx.Event = event(action.GetEvents())
 	}
+	if d.whole {
+		for _, e := range payload.GetAction().GetEndorsements() {
+			tx.Endorsers = append(tx.Endorsers, d.creator(e.GetEndorser()))
+		}
+	}
 	return d.writes(tx, action.GetResults())
 }
 
@@ -111,6 +116,9 @@ func (d *Decoder) writes(tx *Transaction, results []byte) error {
 		if err := unmarshal("read-write set of "+d.chaincode, set.GetRwset(), kv); err != nil {
 			return err
 		}
+		if d.whole {
+			tx.Reads = append(tx.Reads, reads(kv)...)
+		}
 		for _, w := range kv.GetWrites() {
 			// Fabric takes an empty value for a deletion.
 			deletes := w.GetIsDelete() || len(w.GetValue()) == 0
@@ -127,6 +135,26 @@ func (d *Decoder) writes(tx *Transaction, results []byte) error {
 	tx.Writes = latest(tx.Writes, func(w Write) ledger.Key { return w.Key })
 	tx.Guards = latest(tx.Guards, func(g Guard) ledger.Key { return g.Key })
 	return nil
+}
+
+// reads are the keys that were read, those of ranges too.
+func reads(kv *kvrwset.KVRWSet) (list []Read) {
+	add := func(r *kvrwset.KVRead) {
+		one := Read{Key: ledger.Key(r.GetKey()), There: r.GetVersion() != nil}
+		if one.There {
+			one.Block, one.Position = r.GetVersion().GetBlockNum(), int(r.GetVersion().GetTxNum())
+		}
+		list = append(list, one)
+	}
+	for _, r := range kv.GetReads() {
+		add(r)
+	}
+	for _, q := range kv.GetRangeQueriesInfo() {
+		for _, r := range q.GetRawReads().GetKvReads() {
+			add(r)
+		}
+	}
+	return list
 }
 
 // policy is the endorsement policy in a key's metadata, nil when there is none: metadata replaces all that the key had.

@@ -25,14 +25,21 @@ func (s *Store) RotateMaster(ctx context.Context) (version uint32, err error) {
 
 // Rewrap wraps by the newest master key what is wrapped by an older one.
 func (s *Store) Rewrap(ctx context.Context) error {
-	for _, table := range []struct{ kind, statement, update string }{
+	type table struct{ kind, statement, update string }
+	tables := []table{
 		{kindContent, `SELECT id, key FROM content_items WHERE key IS NOT NULL AND key_version < ? ORDER BY key_version LIMIT ?`,
 			`UPDATE content_items SET key = ?, key_version = ? WHERE id = ? AND key IS NOT NULL`},
 		{kindFingerprint, `SELECT check_value, key FROM content_secrets WHERE key_version < ? ORDER BY key_version LIMIT ?`,
 			`UPDATE content_secrets SET key = ?, key_version = ? WHERE check_value = ?`},
-	} {
+	}
+	for _, purpose := range purposes {
+		of := `purpose = '` + string(purpose) + `'`
+		tables = append(tables, table{string(purpose), `SELECT name, key FROM content_keys WHERE ` + of + ` AND key_version < ? ORDER BY key_version LIMIT ?`,
+			`UPDATE content_keys SET key = ?, key_version = ? WHERE ` + of + ` AND name = ?`})
+	}
+	for _, t := range tables {
 		for {
-			n, err := s.rewrap(ctx, table.kind, table.statement, table.update)
+			n, err := s.rewrap(ctx, t.kind, t.statement, t.update)
 			if err != nil {
 				return fmt.Errorf("wrap keys by the newest master key: %w", err)
 			}
@@ -100,8 +107,8 @@ func (s *Store) RetireMaster(ctx context.Context, version uint32) error {
 		return fmt.Errorf("retire master key %d: it is in use; rotate first", version)
 	}
 	var n int64
-	err := s.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM content_items WHERE key IS NOT NULL AND key_version = ?) + (SELECT count(*) FROM content_secrets WHERE key_version = ?)`,
-		int64(version), int64(version)).Scan(&n)
+	err := s.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM content_items WHERE key IS NOT NULL AND key_version = ?) + (SELECT count(*) FROM content_secrets WHERE key_version = ?)
+		+ (SELECT count(*) FROM content_keys WHERE key_version = ?)`, int64(version), int64(version), int64(version)).Scan(&n)
 	if err != nil {
 		return fmt.Errorf("retire master key %d: %w", version, err)
 	}

@@ -488,6 +488,8 @@ func TestRotationWrapsEverythingAnew(t *testing.T) {
 	text := poems(3)
 	first, _, _ := f.assigned(t, text)
 	require.Error(t, f.RetireMaster(t.Context(), 1), "it is in use")
+	evidence, err := f.DrawKey(t.Context(), content.EvidenceKeys, "a session")
+	require.NoError(t, err)
 	version, err := f.RotateMaster(t.Context())
 	require.NoError(t, err)
 	require.EqualValues(t, 2, version)
@@ -502,6 +504,29 @@ func TestRotationWrapsEverythingAnew(t *testing.T) {
 	require.Equal(t, text, again.text(t, first))
 	require.Equal(t, text, again.text(t, second))
 	_, err = again.Secret(t.Context(), f.epoch.Check)
+	require.NoError(t, err)
+	kept, err := again.Key(t.Context(), content.EvidenceKeys, "a session")
+	require.NoError(t, err)
+	require.Equal(t, evidence, kept)
+}
+
+func TestAKeyIsDrawnOnceAndDestroyedForGood(t *testing.T) {
+	f := open(t, content.Options{})
+	_, err := f.Key(t.Context(), content.EvidenceKeys, "a")
+	require.ErrorIs(t, err, content.ErrNoKey)
+	first, err := f.DrawKey(t.Context(), content.EvidenceKeys, "a")
+	require.NoError(t, err)
+	again, err := f.DrawKey(t.Context(), content.EvidenceKeys, "a")
+	require.NoError(t, err)
+	require.Equal(t, first, again)
+	other, err := f.DrawKey(t.Context(), content.EvidenceKeys, "b")
+	require.NoError(t, err)
+	require.NotEqual(t, first, other)
+	require.NoError(t, f.DestroyKey(t.Context(), content.EvidenceKeys, "a"))
+	require.NoError(t, f.DestroyKey(t.Context(), content.EvidenceKeys, "a"))
+	_, err = f.Key(t.Context(), content.EvidenceKeys, "a")
+	require.ErrorIs(t, err, content.ErrNoKey)
+	_, err = f.Key(t.Context(), content.EvidenceKeys, "b")
 	require.NoError(t, err)
 }
 

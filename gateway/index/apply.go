@@ -30,13 +30,14 @@ type checkpoint struct {
 	height uint64
 	hash   []byte // of the last block
 	digest [32]byte
+	clock  int64 // the latest time of a valid proposal so far
 }
 
 func loadCheckpoint(ctx context.Context, tx *database.Tx) (checkpoint, error) {
 	var c checkpoint
 	var number int64
 	var digest []byte
-	err := tx.QueryRowContext(ctx, `SELECT number, hash, digest FROM blocks ORDER BY number DESC LIMIT 1`).Scan(&number, &c.hash, &digest)
+	err := tx.QueryRowContext(ctx, `SELECT number, hash, digest, clock FROM blocks ORDER BY number DESC LIMIT 1`).Scan(&number, &c.hash, &digest, &c.clock)
 	if errors.Is(err, sql.ErrNoRows) {
 		return checkpoint{}, nil
 	}
@@ -69,8 +70,8 @@ func (x *Index) apply(ctx context.Context, blocks []block.Block) error {
 			if b.Number > 0 && string(b.PreviousHash[:]) != string(c.hash) {
 				return fmt.Errorf("index block %d: %w", b.Number, ErrOtherChannel)
 			}
-			c = checkpoint{height: b.Number + 1, hash: b.Hash[:], digest: chain(c.digest, b)}
-			batch.add(b, c.digest)
+			c = checkpoint{height: b.Number + 1, hash: b.Hash[:], digest: chain(c.digest, b), clock: max(c.clock, latestTime(b))}
+			batch.add(b, c)
 		}
 		height = c.height
 		return batch.write(ctx, tx)
@@ -88,6 +89,10 @@ type batch struct {
 
 	entries map[ledger.Key]entry
 	deleted map[ledger.Key]bool // keys that were deleted at some moment, written again or not
+
+	activity map[activity]int64
+	shown    map[shownRoles]tenure
+	moved    []moved // what holds credits, in the order of the chain
 }
 
 type entry struct {
@@ -97,13 +102,16 @@ type entry struct {
 }
 
 func newBatch() *batch {
-	return &batch{entries: map[ledger.Key]entry{}, deleted: map[ledger.Key]bool{}}
+	return &batch{entries: map[ledger.Key]entry{}, deleted: map[ledger.Key]bool{}, activity: map[activity]int64{}, shown: map[shownRoles]tenure{}}
 }
 
-func (b *batch) add(bl block.Block, digest [32]byte) {
-	b.blocks = append(b.blocks, []any{int64(bl.Number), bl.Hash[:], digest[:]})
+// add adds a block, after which the checkpoint is c.
+func (b *batch) add(bl block.Block, c checkpoint) {
+	b.blocks = append(b.blocks, []any{int64(bl.Number), bl.Hash[:], c.digest[:], bl.DataHash[:], int64(len(bl.Transactions)), c.clock})
 	for _, tx := range bl.Transactions {
 		at := placeOf(bl.Number, tx.Position)
+		b.activity[activity{at.span(), clip(tx.Function, maxColumn), tx.Code}]++
+		b.addRoles(at, tx)
 		b.transactions = append(b.transactions, transactionRow(at, tx))
 		if !tx.Valid() {
 			continue
@@ -127,6 +135,9 @@ func (b *batch) addWrite(at place, w block.Write) {
 	kind, parts, ok := w.Key.Split()
 	if !ok || len(w.Key) > MaxKey {
 		return
+	}
+	if holding[kind] {
+		b.moved = append(b.moved, moved{at.block(), w.Key, w.Value})
 	}
 	if w.Delete {
 		b.versions = append(b.versions, []any{[]byte(w.Key), int64(at), nil})
@@ -172,6 +183,10 @@ func optional(s string) any {
 }
 
 func (b *batch) write(ctx context.Context, tx *database.Tx) error {
+	supply, err := b.supply(ctx, tx)
+	if err != nil {
+		return err
+	}
 	deleted := make([][]any, 0, len(b.deleted))
 	for key := range b.deleted {
 		deleted = append(deleted, []any{[]byte(key)})
@@ -183,7 +198,7 @@ func (b *batch) write(ctx context.Context, tx *database.Tx) error {
 			parent = []byte(e.columns.Parent)
 		}
 		entries = append(entries, []any{[]byte(key), e.kind, optional(e.columns.Datanet), optional(e.columns.Organisation),
-			optional(e.columns.Account), optional(e.columns.State), parent, e.columns.Number, int64(e.created), int64(e.changed)})
+			optional(e.columns.Account), optional(e.columns.State), parent, e.columns.Number, optional(e.columns.Breach), int64(e.created), int64(e.changed)})
 	}
 	for _, rows := range [][][]any{deleted, entries} { // in the order of the table
 		slices.SortFunc(rows, func(a, b []any) int { return strings.Compare(string(a[0].([]byte)), string(b[0].([]byte))) })
@@ -192,15 +207,20 @@ func (b *batch) write(ctx context.Context, tx *database.Tx) error {
 		statement statement
 		rows      [][]any
 	}{
-		{statement{"INSERT INTO blocks (number, hash, digest) VALUES ", "(?, ?, ?)", ""}, b.blocks},
+		{statement{"INSERT INTO blocks (number, hash, digest, data_hash, transactions, clock) VALUES ", "(?, ?, ?, ?, ?, ?)", ""}, b.blocks},
+		{statement{"INSERT INTO activity (span, function, code, count) VALUES ", "(?, ?, ?, ?)",
+			" ON CONFLICT (span, function, code) DO UPDATE SET count = activity.count + excluded.count"}, b.activityRows()},
+		{statement{"INSERT INTO shown_roles (account, roles, began, latest) VALUES ", "(?, ?, ?, ?)",
+			" ON CONFLICT (account, roles) DO UPDATE SET latest = excluded.latest"}, b.shownRows()},
+		{statement{"INSERT INTO supply (block, " + strings.Join(supplyColumns, ", ") + ") VALUES ", "(?" + strings.Repeat(", ?", len(supplyColumns)) + ")", ""}, supply},
 		{statement{"INSERT INTO transactions (place, txid, time, msp, account, function, event, payload, code) VALUES ", "(?, ?, ?, ?, ?, ?, ?, ?, ?)", ""}, b.transactions},
 		{statement{"INSERT INTO versions (key, place, value) VALUES ", "(?, ?, ?)", ""}, b.versions},
 		{statement{"INSERT INTO policies (key, place, policy) VALUES ", "(?, ?, ?)", ""}, b.policies},
 		{statement{"INSERT INTO movements (account, place, key) VALUES ", "(?, ?, ?)", ""}, b.movements},
 		{statement{"DELETE FROM entries WHERE key IN (", "?", ")"}, deleted},
-		{statement{"INSERT INTO entries (key, kind, datanet, organisation, account, state, parent, number, created, changed) VALUES ", "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		{statement{"INSERT INTO entries (key, kind, datanet, organisation, account, state, parent, number, breach, created, changed) VALUES ", "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			` ON CONFLICT (key) DO UPDATE SET datanet = excluded.datanet, organisation = excluded.organisation, account = excluded.account,
-			state = excluded.state, parent = excluded.parent, number = excluded.number, changed = excluded.changed`}, entries},
+			state = excluded.state, parent = excluded.parent, number = excluded.number, breach = excluded.breach, changed = excluded.changed`}, entries},
 	} {
 		if err := step.statement.run(ctx, tx, step.rows); err != nil {
 			return err

@@ -9,7 +9,7 @@ import (
 
 // projectionVersion is that of the table below, and of what else is taken from blocks. A program with another one fills
 // the index anew, so it changes with every change to what [project] returns.
-const projectionVersion = "4"
+const projectionVersion = "5"
 
 // columns is what an entry is listed by; "" and nil stand for nothing.
 type columns struct {
@@ -19,6 +19,7 @@ type columns struct {
 	State        string
 	Parent       ledger.Key
 	Number       int64
+	Breach       string // see duties.go
 }
 
 // projection says how the columns follow from a kind's keys and values: each rule gets the parts of the key and the
@@ -48,6 +49,10 @@ type fields struct {
 	Secret      string
 	Short       string
 	Left        string
+	Ticket      string
+	Issuer      string
+	Eligible    []string
+	Quorum      int
 	Used        bool
 	Closed      bool
 	Revision    int64
@@ -78,6 +83,9 @@ var projections = map[string]projection{
 	"release": func(_ []string, v fields) columns {
 		c := byAccount(v.To)
 		c.Datanet = v.Datanet
+		if ledger.ValidID("ticket", v.Ticket) == nil {
+			c.Parent = ledger.NewKey("ticket", v.Ticket)
+		}
 		return c
 	},
 	"ticket": func(_ []string, v fields) columns {
@@ -224,6 +232,7 @@ func project(kind string, key []string, value []byte) columns {
 	var v fields
 	_ = json.Unmarshal(value, &v) // members that do not fit stay empty
 	c := rule(key, v)
+	c.Breach = breach(kind, key, v)
 	for _, text := range []*string{&c.Datanet, &c.Organisation, &c.Account, &c.State} {
 		*text = clip(*text, maxColumn)
 	}

@@ -55,6 +55,8 @@ type Filter struct {
 	Organisation string
 	Account      string
 	State        string
+	// Parent is the key of what an entry belongs to: of a slot what it is a slot of, of a release its training ticket.
+	Parent ledger.Key
 	// Awaits is an organisation that has not filled its slot yet: contributions that it is to vote on, proposals to
 	// approve, erasures to acknowledge, models whose offered rate card it is to accept, claims to attest. Only what still
 	// runs.
@@ -226,7 +228,7 @@ func (f Filter) order() Order {
 	switch {
 	case f.Order != "":
 		return f.Order
-	case f.Datanet+f.Organisation+f.Account+f.State+f.Awaits != "":
+	case f.Datanet+f.Organisation+f.Account+f.State+f.Awaits+string(f.Parent) != "":
 		return Oldest
 	}
 	return ByKey
@@ -234,7 +236,7 @@ func (f Filter) order() Order {
 
 // list names the list that a cursor belongs to.
 func (f Filter) list() string {
-	return fmt.Sprintf("entries %q", append([]string{f.Kind, f.Datanet, f.Organisation, f.Account, f.State, f.Awaits, string(f.Order)}, f.Within...))
+	return fmt.Sprintf("entries %q", append([]string{f.Kind, f.Datanet, f.Organisation, f.Account, f.State, f.Awaits, string(f.Parent), string(f.Order)}, f.Within...))
 }
 
 // query checks the filter, whose order is set, and turns it into conditions for what follows the cursor.
@@ -275,7 +277,7 @@ func (f Filter) validate() error {
 		if !keyedOnly[f.Kind] {
 			return ledger.Invalid("kind", "there are no entries of kind %q", ledger.Clip(f.Kind))
 		}
-		if f.Datanet+f.Organisation+f.Account+f.State != "" {
+		if f.Datanet+f.Organisation+f.Account+f.State+string(f.Parent) != "" {
 			return ledger.Invalid("kind", "entries of kind %s are listed by their keys only", f.Kind)
 		}
 	}
@@ -306,6 +308,8 @@ func (f Filter) choose(q *query) {
 		prefix := f.prefix()
 		q.and("e.key >= ? AND e.key < ?", []byte(prefix), append([]byte(prefix[:len(prefix)-1]), 1))
 		lookup = "key"
+	case f.Parent != "":
+		lookup = "parent"
 	case f.Account != "":
 		lookup = "account"
 	case f.Awaits != "":
@@ -328,6 +332,9 @@ func (f Filter) choose(q *query) {
 	}
 	if lookup != "key" {
 		q.and("e.kind = ?", f.Kind)
+	}
+	if f.Parent != "" {
+		q.and("e.parent = ?", []byte(f.Parent))
 	}
 	and("account", f.Account)
 	and("datanet", f.Datanet)

@@ -1,8 +1,7 @@
 // Package meter is the host's side of the payment protocol (docs/usage.md, section 2) as a state machine over a durable
 // journal: which requests a host takes, which answers are owed, which vouchers prove it, what it settles next.
 //
-// Serving is not wired yet: nothing in this repository answers paid requests over HTTP. This package is what that will
-// stand on. It knows no HTTP, no ledger and no clock: sessions, top-ups, times and outcomes of settlements are told to it.
+// It knows no HTTP, no ledger and no clock: sessions, top-ups, times and outcomes of settlements are told to it.
 //
 // Life of a use: Admit checks the request and takes the voucher that comes with it. The answer is produced, and Commit
 // makes it the next leaf of its session; only once Commit has returned may the last event of the answer leave. A later
@@ -20,8 +19,10 @@
 package meter
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -299,6 +300,25 @@ func (m *Meter) Session(sid merkle.Hash) (Funds, error) {
 	}
 	return Funds{Funded: s.funded, Settled: s.settled.Mark, Vouched: s.marks[0].Mark, Uses: s.tree.Size(), Fees: s.amount,
 		Unfinished: len(s.unfinished), Caps: s.caps, Ended: s.ended, Expires: s.expires(), Deadline: s.deadline()}, nil
+}
+
+// Tracked is a session that the meter knows.
+type Tracked struct {
+	ID    merkle.Hash
+	Terms use.Terms
+	Ended bool
+}
+
+// Sessions lists what Track has begun and Forget has not dropped, by id.
+func (m *Meter) Sessions() []Tracked {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := make([]Tracked, 0, len(m.sessions))
+	for sid, s := range m.sessions {
+		list = append(list, Tracked{sid, s.terms, s.ended})
+	}
+	slices.SortFunc(list, func(a, b Tracked) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	return list
 }
 
 func (s *session) expires() time.Time { return time.Unix(int64(s.terms.Expires), 0).UTC() }

@@ -29,7 +29,10 @@ type Policy struct {
 	Amount   uint64
 	Age      time.Duration
 	Sessions int // at most, in one settlement; the ledger takes 1,000
-	Funds    int // top-ups, at most, of one session in one settlement; the ledger takes 1,000
+	Funds    int // top-ups, at most, in one settlement; the ledger takes 1,000
+	// Except tells which sessions are left out for now, as those are for which the ledger has just refused a settlement
+	// of many; nil: none.
+	Except func(session merkle.Hash) bool
 }
 
 // Settlement is what a host sends to the ledger, under its id as often as it takes to learn the outcome.
@@ -142,7 +145,7 @@ func (s *session) closes(now time.Time) bool {
 }
 
 func (s *session) due(now time.Time, policy Policy) bool {
-	if s.ended || s.settling != "" {
+	if s.ended || s.settling != "" || policy.Except != nil && policy.Except(s.id) {
 		return false
 	}
 	if s.closes(now) {
@@ -155,13 +158,14 @@ func (s *session) due(now time.Time, policy Policy) bool {
 		now.Sub(time.Unix(int64(s.kept[0].at), 0)) >= policy.Age
 }
 
-// settlement is that of these sessions, nil when the ledger would find it too small.
+// settlement is that of these sessions, or of the first of them where they count too many top-ups together; nil when the
+// ledger would find it too small.
 func settlement(now time.Time, policy Policy, list []*session) *Settlement {
 	if len(list) == 0 {
 		return nil
 	}
 	chosen := &Settlement{Card: list[0].terms.Card}
-	all, fees := true, uint64(0)
+	all, fees, named := true, uint64(0), 0
 	for _, s := range list {
 		item := Item{Session: s.id, Account: s.terms.Account, Name: s.terms.Name, Before: s.settled.Mark, Close: s.closes(now)}
 		if s.marks[0].N > s.settled.N {
@@ -174,6 +178,9 @@ func settlement(now time.Time, policy Policy, list []*session) *Settlement {
 					item.TopUps = append(item.TopUps, t.id)
 					counted += t.amount
 				}
+			}
+			if named += len(item.TopUps); named > policy.Funds {
+				break
 			}
 			item.Voucher, item.Signature, item.peaks = s.vouched.Voucher, s.vouched.signature, s.marks[0].peaks
 			fees += s.marks[0].Amount - s.settled.Amount

@@ -24,11 +24,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/datanet-consortium/datanet/chaincode/access"
+	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules"
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
+	"github.com/datanet-consortium/datanet/gateway/openai"
+	"github.com/datanet-consortium/datanet/gateway/serving"
 )
 
 // Options are what the API works on. What is nil or zero where that is allowed is not part of the API at all, and not in
@@ -65,8 +68,15 @@ type Options struct {
 	Exchange Exchange
 	Release  func(context.Context, access.Handover) error
 	Handover http.Handler
+	// Serving answers requests for models as a host, Paying those of people of the organisation, whose sessions pay: it
+	// answers, and returns the fault that it has told. Either may be nil. Models are those with a rate card in force.
+	Serving *serving.Host
+	Paying  func(http.ResponseWriter, *http.Request, identity.Principal) *openai.Error
+	Models  func() []openai.Model
 	// People issues API keys and certificates; nil: nobody does.
 	People People
+	// Settle brings what consumers have signed for to the ledger at once; nil in a gateway that serves no models.
+	Settle func(context.Context) ([]claim.Claim, error)
 	// Metrics takes the API's own measurements, Gather shows all.
 	Metrics prometheus.Registerer
 	Gather  prometheus.Gatherer
@@ -126,7 +136,9 @@ func New(options Options) (*API, error) {
 	a.addUploads()
 	a.addContents()
 	a.addReview()
+	a.addModels()
 	a.addOrganisations()
+	a.addSettling()
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))
 	}

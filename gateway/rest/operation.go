@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -31,6 +32,8 @@ type operation struct {
 	scope identity.Scope
 	open  bool
 	peers bool
+	// either is for people and for the gateways of other members. The faults of an openAI operation have OpenAI's shape.
+	either, openAI bool
 	// params are besides those of the path, which are strings unless they are listed.
 	params []*huma.Param
 	// request is the Go type of the body, or body its description; neither means that there is none. Only one of type
@@ -85,7 +88,12 @@ func (a *API) add(op *operation) {
 		described.RequestBody = op.body
 	}
 	for _, ans := range op.answers {
-		described.Responses[strconv.Itoa(ans.status)] = a.response(ans, op.id)
+		more := a.response(ans, op.id)
+		if before := described.Responses[strconv.Itoa(ans.status)]; before != nil { // in another form
+			maps.Copy(before.Content, more.Content)
+			continue
+		}
+		described.Responses[strconv.Itoa(ans.status)] = more
 	}
 	codes := slices.Concat(everywhere, op.problems)
 	if op.open {
@@ -99,6 +107,9 @@ func (a *API) add(op *operation) {
 	}
 	for status, words := range byStatus(codes) {
 		described.Responses[strconv.Itoa(status)] = a.problems(status, words)
+	}
+	if op.openAI {
+		a.describeFaults(described)
 	}
 	a.huma.OpenAPI().AddOperation(described)
 	a.huma.Adapter().Handle(described, func(ctx huma.Context) { a.serve(op, ctx) })
@@ -235,6 +246,7 @@ func (a *API) admit(c *call) error {
 		return err
 	}
 	switch {
+	case c.op.either && principal.Gateway != "":
 	case c.op.peers:
 		if principal.Gateway == "" {
 			return newProblem(string(ledger.CodeForbidden), "this is for the gateways of other members")

@@ -40,6 +40,7 @@ type Config struct {
 	Database      Database       `yaml:"database"`
 	Content       Content        `yaml:"content"`
 	Sequencer     Sequencer      `yaml:"sequencer"`
+	Settlement    Settlement     `yaml:"settlement"`
 	Limits        Limits         `yaml:"limits"`
 	Log           Log            `yaml:"log"`
 }
@@ -142,8 +143,9 @@ type Log struct {
 func defaults() Config {
 	return Config{
 		Channel: "datanet", Chaincode: "datanet", Listen: "127.0.0.1:8443",
-		Limits: Limits{Rate: 200, Burst: 400, Body: 30 * time.Second, Wait: 20 * time.Second, Shutdown: 20 * time.Second, Lag: 50},
-		Log:    Log{Level: "info"},
+		Settlement: Settlement{Amount: 100_000_000, Age: time.Hour, Every: 10 * time.Second, Refund: 10 * time.Minute, Courtesy: 10 * time.Minute},
+		Limits:     Limits{Rate: 200, Burst: 400, Body: 30 * time.Second, Wait: 20 * time.Second, Shutdown: 20 * time.Second, Lag: 50},
+		Log:        Log{Level: "info"},
 	}
 }
 
@@ -315,6 +317,14 @@ func (c *Config) validate() error {
 		if d <= 0 {
 			fault("limits."+name, "must be longer than 0")
 		}
+	}
+	for name, d := range map[string]time.Duration{"age": c.Settlement.Age, "every": c.Settlement.Every, "refund": c.Settlement.Refund} {
+		if d <= 0 {
+			fault("settlement."+name, "must be longer than 0")
+		}
+	}
+	if c.Settlement.Courtesy < 0 {
+		fault("settlement.courtesy", "must be at least 0")
 	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		fault("log.level", "must be debug, info, warn or error")

@@ -30,6 +30,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/outbox"
 	"github.com/datanet-consortium/datanet/gateway/rest"
 	"github.com/datanet-consortium/datanet/gateway/sequencer"
+	"github.com/datanet-consortium/datanet/gateway/settling"
 	"github.com/datanet-consortium/datanet/network/pki"
 )
 
@@ -61,7 +62,8 @@ type Server struct {
 	registry   *prometheus.Registry
 	api        *rest.API
 	health     *health
-	content    *library // nil when the gateway only reads
+	content    *library         // nil when the gateway only reads
+	settling   *settling.Worker // nil when the gateway only reads
 	listener   net.Listener
 	closers    []func() error
 }
@@ -96,6 +98,7 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 		if err := s.openContent(ctx); err != nil {
 			return nil, err
 		}
+		s.openSettling()
 	}
 	s.health = newHealth(s)
 	if err := s.registry.Register(collectors.NewGoCollector()); err != nil {
@@ -275,6 +278,9 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		work.Go(func() { s.content.keepUp(background, s.index) })
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
+	}
+	if s.settling != nil {
+		work.Go(func() { s.settle(background) })
 	}
 	if !s.config.ReadOnly && !s.config.Sequencer.Off {
 		work.Go(func() {

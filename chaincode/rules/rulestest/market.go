@@ -33,7 +33,13 @@ type Market struct {
 // 60 % for the data, 10 % for the validators, 5 % for the platform, 10 % for the host and 15 % for the owner.
 func NewMarket(t T) *Market {
 	t.Helper()
-	m := &Market{Consortium: New(t), Curator: User(A, "curator1", ledger.Curator), Trainer: User(A, "trainer1", ledger.Trainer),
+	return MarketOn(t, New(t))
+}
+
+// MarketOn opens a market of a consortium, as [NewMarket] does.
+func MarketOn(t T, c *Consortium) *Market {
+	t.Helper()
+	m := &Market{Consortium: c, Curator: User(A, "curator1", ledger.Curator), Trainer: User(A, "trainer1", ledger.Trainer),
 		Host: User(C, "host1", ledger.Host), Ann: User(B, "ann", ledger.Contributor), Bob: User(C, "bob", ledger.Contributor)}
 	m.OpenAll(t, m.Trainer, m.Host, m.Ann, m.Bob)
 	m.SetSchedule(t)

@@ -32,12 +32,12 @@ import (
 type Chain struct {
 	Chaincode string
 	Blocks    []*common.Block
-	creators  map[ledger.Account][]byte
+	creators  map[string][]byte
 }
 
 // New begins a chain with a block 0 that holds a configuration.
 func New(chaincode string) *Chain {
-	c := &Chain{Chaincode: chaincode, creators: map[ledger.Account][]byte{}}
+	c := &Chain{Chaincode: chaincode, creators: map[string][]byte{}}
 	header := &common.ChannelHeader{Type: int32(common.HeaderType_CONFIG), ChannelId: "datanet"}
 	c.Add([][]byte{envelope(header, &common.SignatureHeader{}, nil)}, []byte{byte(peer.TxValidationCode_VALID)})
 	return c
@@ -129,10 +129,18 @@ func envelope(header *common.ChannelHeader, signature *common.SignatureHeader, d
 
 // creator is a caller's serialized identity: a certificate with the attributes that Fabric's authorities write.
 func (c *Chain) creator(caller ledger.Caller) []byte {
-	if known, ok := c.creators[caller.Account()]; ok {
+	name := fmt.Sprintf("%s %v", caller.Account(), caller.Roles)
+	if known, ok := c.creators[name]; ok {
 		return known
 	}
-	attributes, err := json.Marshal(map[string]any{"attrs": map[string]string{"hf.EnrollmentID": caller.Enrolment}})
+	shown := map[string]string{"hf.EnrollmentID": caller.Enrolment}
+	for _, role := range caller.Roles {
+		if shown[ledger.RolesAttribute] != "" {
+			shown[ledger.RolesAttribute] += ","
+		}
+		shown[ledger.RolesAttribute] += string(role)
+	}
+	attributes, err := json.Marshal(map[string]any{"attrs": shown})
 	if err != nil {
 		panic(err)
 	}
@@ -150,7 +158,7 @@ func (c *Chain) creator(caller ledger.Caller) []byte {
 	}
 	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	creator := marshal(&msp.SerializedIdentity{Mspid: caller.MSP, IdBytes: certificate})
-	c.creators[caller.Account()] = creator
+	c.creators[name] = creator
 	return creator
 }
 

@@ -1,0 +1,173 @@
+package question
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/datanet-consortium/datanet/audit/report"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/index"
+)
+
+// Tolerance is how far a proposal's time may be from an endorser's clock, on either side.
+const Tolerance = 15 * time.Minute
+
+// PeriodOf is a period: by heights, from the block First to before End (0: the height), or by times.
+type PeriodOf struct {
+	First, End  uint64
+	From, Until time.Time
+	Page        ledger.PageRequest
+}
+
+// Period answers what happened in a period, and shows that nothing of it is missing.
+type Period struct {
+	Asked
+	From      *time.Time `json:"from,omitempty"`
+	Until     *time.Time `json:"until,omitempty"`
+	First     uint64     `json:"first" doc:"The number of the first block."`
+	End       uint64     `json:"end" doc:"The number after the last block."`
+	Blocks    uint64     `json:"blocks"`
+	Previous  string     `json:"previous" doc:"The hash of the block before the first one; the chain was recomputed from it up to the last one."`
+	FirstHash string     `json:"firstHash"`
+	LastHash  string     `json:"lastHash"`
+	Mapping   string     `json:"mapping" doc:"How the period was turned into blocks."`
+	Counted   []Counted  `json:"counted" doc:"All transactions of these blocks, by function and verdict."`
+	Total     int64      `json:"total"`
+	Events    []Event    `json:"events" doc:"A page of the transactions, in the order of the chain."`
+	Next      string     `json:"next" doc:"The cursor of the next page, empty at the end."`
+}
+
+// Counted is how often a function met a verdict.
+type Counted struct {
+	Function string `json:"function" doc:"Empty for a change of the channel, or of another chaincode."`
+	Code     string `json:"code" doc:"The peers' verdict."`
+	Count    int64  `json:"count"`
+}
+
+// Event is a transaction and what it says that it did.
+type Event struct {
+	Evidence report.Evidence `json:"evidence"`
+	Code     string          `json:"code"`
+	Event    string          `json:"event,omitzero"`
+	Payload  jsontext.Value  `json:"payload,omitzero"`
+}
+
+// Period answers the events of a period. A period without blocks is a not_found fault.
+func (a *Auditor) Period(ctx context.Context, p PeriodOf) (answer Period, err error) {
+	if answer.Asked, err = a.asked(ctx, "period", "When a block was made: blocks carry no time. Proposals carry their client's, which endorsers check within 15 minutes; an endorsed transaction may be held back, and then stands in a later block than its time says.",
+		"What the members did without sending a transaction."); err != nil {
+		return answer, err
+	}
+	answer.First, answer.End, answer.Mapping = p.First, p.End, "The blocks were named."
+	if answer.End == 0 || answer.End > answer.Height {
+		answer.End = answer.Height
+	}
+	if !p.From.IsZero() || !p.Until.IsZero() {
+		if p.First != 0 || p.End != 0 {
+			return answer, ledger.Invalid("from", "name a period by blocks or by times, not by both")
+		}
+		if answer.First, answer.End, err = a.book.Blocks(ctx, widen(p.From, -Tolerance), widen(p.Until, Tolerance)); err != nil {
+			return answer, err
+		}
+		answer.Mapping = "A block counts to the period when the latest time of a valid proposal up to and with it lies in the period, widened by 15 minutes on both sides. So every block that was cut in the period is there, " +
+			"and at its ends some that were cut before or after it; a block after a long silence that holds only transactions which were held back counts to an earlier time."
+		for _, t := range []struct {
+			at   time.Time
+			into **time.Time
+		}{{p.From, &answer.From}, {p.Until, &answer.Until}} {
+			if !t.at.IsZero() {
+				*t.into = &t.at
+			}
+		}
+	}
+	if answer.First >= answer.End {
+		return answer, ledger.Refuse(ledger.CodeNotFound, "there are no blocks of this period").At("from")
+	}
+	first, last, err := a.book.Chained(ctx, answer.First, answer.End)
+	if err != nil {
+		return answer, err
+	}
+	answer.Blocks, answer.FirstHash, answer.LastHash = answer.End-answer.First, hex.EncodeToString(first.Hash[:]), hex.EncodeToString(last.Hash[:])
+	if answer.First > 0 {
+		answer.Previous = hex.EncodeToString(first.PreviousHash[:])
+	}
+	counted, err := a.book.Activity(ctx, answer.First, answer.End)
+	if err != nil {
+		return answer, err
+	}
+	answer.Counted, answer.Events = []Counted{}, []Event{}
+	for _, c := range counted {
+		answer.Counted = append(answer.Counted, Counted(c))
+		answer.Total += c.Count
+	}
+	events, err := a.book.Transactions(ctx, answer.First, answer.End, p.Page)
+	if err != nil {
+		return answer, err
+	}
+	answer.Next = events.Next
+	for _, tx := range events.Items {
+		answer.Events = append(answer.Events, eventOf(tx))
+	}
+	return answer, nil
+}
+
+func widen(t time.Time, by time.Duration) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.Add(by)
+}
+
+func eventOf(tx index.Transaction) Event {
+	e := Event{Evidence: written(tx.Written), Code: tx.Code, Event: tx.Event}
+	if v := jsontext.Value(tx.Payload); v.IsValid() && v.Kind() == '{' {
+		e.Payload = v
+	}
+	return e
+}
+
+// Report is the answer to read.
+func (p Period) Report() report.Document {
+	d := p.document(fmt.Sprintf("Events of blocks %d to %d", p.First, p.End-1), report.Fact{Name: "period", Value: span(p.From, p.Until)},
+		report.Fact{Name: "blocks", Value: fmt.Sprintf("%d to %d, %d of them", p.First, p.End-1, p.Blocks)})
+	whole := report.Section{Title: "That nothing is missing"}
+	whole.Say(nil, "%s", p.Mapping)
+	whole.Say(nil, "There are %d blocks, numbered without a gap. The hash of each was recomputed from its number, the hash of the one before and the hash of its transactions; the first follows on %s, and the last has the hash %s. Whoever holds the blocks, by another peer or by a bundle, can compare these two.",
+		p.Blocks, orNone(p.Previous), p.LastHash)
+	counts := &report.Table{Columns: []string{"function", "verdict", "transactions"}}
+	for _, c := range p.Counted {
+		name := c.Function
+		if name == "" {
+			name = "(change of the channel, or another chaincode)"
+		}
+		counts.Add(nil, name, c.Code, fmt.Sprint(c.Count))
+	}
+	events := &report.Table{Columns: []string{"event", "verdict", "function", "signed by", "time of the proposal"}, None: "No transactions."}
+	for _, e := range p.Events {
+		events.Add([]report.Evidence{e.Evidence}, e.Event, e.Code, e.Evidence.Function, e.Evidence.By, report.Time(e.Evidence.Time))
+	}
+	if p.Next != "" {
+		events.More = "There are more; the next page begins at cursor " + p.Next + "."
+	}
+	d.Sections = append(d.Sections, whole, report.Section{Title: fmt.Sprintf("%d transactions", p.Total), Table: counts}, report.Section{Title: "Events in the order of the chain", Table: events})
+	return d
+}
+
+func span(from, until *time.Time) string {
+	var parts []string
+	if from != nil {
+		parts = append(parts, "from "+report.Time(from))
+	}
+	if until != nil {
+		parts = append(parts, "until "+report.Time(until))
+	}
+	if len(parts) == 0 {
+		return "by block numbers"
+	}
+	return strings.Join(parts, " ")
+}

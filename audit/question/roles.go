@@ -1,0 +1,132 @@
+package question
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/datanet-consortium/datanet/audit/report"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/proposal"
+	"github.com/datanet-consortium/datanet/gateway/index"
+)
+
+// Roles answers who held which role when, and every breach of the separation of duties.
+type Roles struct {
+	Asked
+	Held     []Held   `json:"held" doc:"Roles that certificates have shown, by account."`
+	Next     string   `json:"next" doc:"The account after which the next page begins, empty at the end."`
+	Breaches []Breach `json:"breaches"`
+	Looked   int      `json:"looked" doc:"How many proposals were looked through for a proposer who approved."`
+}
+
+// Held is that an account's certificates have shown roles.
+type Held struct {
+	Account ledger.Account  `json:"account"`
+	Roles   []ledger.Role   `json:"roles"`
+	First   report.Evidence `json:"first" doc:"The first transaction that was signed so."`
+	Last    report.Evidence `json:"last"`
+	Note    string          `json:"note,omitzero" doc:"Roles that an organisation may want to keep apart."`
+}
+
+// Breach is something that the separation of duties forbids.
+type Breach struct {
+	What     string            `json:"what"`
+	Evidence []report.Evidence `json:"evidence"`
+}
+
+var breachWords = map[string]string{
+	index.OwnValidation:  "the contributor's own organisation may vote on the contribution",
+	index.WeakQuorum:     "half of those who may vote, or fewer, decide on the contribution",
+	index.ForeignSlot:    "an account of another organisation filled the slot",
+	index.OwnAttestation: "the host's organisation attested its own settlement",
+	index.OwnRedemption:  "the issuer acknowledged a payment to itself",
+}
+
+// Roles answers for one account, or ("") for all, page by page.
+func (a *Auditor) Roles(ctx context.Context, account ledger.Account, page ledger.PageRequest) (answer Roles, err error) {
+	if answer.Asked, err = a.asked(ctx, "roles", "Roles of certificates that signed nothing here: an organisation's authority issues them, and the ledger sees a certificate when it signs.",
+		"Who stands behind an account: only its organisation knows.",
+		"Whether each transaction's function was open to these roles: audit verify runs the rules again over every block and finds what they do not allow."); err != nil {
+		return answer, err
+	}
+	size, err := page.Size()
+	if err != nil {
+		return answer, err
+	}
+	shown, err := a.book.Shown(ctx, account, ledger.Account(page.Cursor), size)
+	if err != nil {
+		return answer, err
+	}
+	answer.Held, answer.Breaches = []Held{}, []Breach{}
+	for _, s := range shown {
+		answer.Held = append(answer.Held, Held{Account: s.Account, Roles: s.Roles, First: written(s.First), Last: written(s.Last), Note: together(s.Roles)})
+	}
+	if account == "" && len(shown) == size {
+		answer.Next = string(shown[size-1].Account)
+	}
+	breaches, err := a.book.Breaches(ctx, most)
+	if err != nil {
+		return answer, err
+	}
+	for _, b := range breaches {
+		if e := evidence(b.Entry); account == "" || e.By == string(account) {
+			answer.Breaches = append(answer.Breaches, Breach{fmt.Sprintf("%s: %s.", b.Key, breachWords[b.Why]), []report.Evidence{e}})
+		}
+	}
+	return answer, a.approvedByProposer(ctx, account, &answer)
+}
+
+// together notes roles of one account that check on each other.
+func together(roles []ledger.Role) string {
+	for _, pair := range [][2]ledger.Role{{ledger.Validator, ledger.Contributor}, {ledger.Validator, ledger.Curator}, {ledger.Validator, ledger.Host}} {
+		if slices.Contains(roles, pair[0]) && slices.Contains(roles, pair[1]) {
+			return fmt.Sprintf("%s and %s in one hand; the rules allow it, since votes are independent by organisation", pair[0], pair[1])
+		}
+	}
+	return ""
+}
+
+// approvedByProposer looks for approvals by the proposer itself.
+func (a *Auditor) approvedByProposer(ctx context.Context, account ledger.Account, answer *Roles) error {
+	proposals, _, err := all[proposal.Proposal](ctx, a, index.Filter{Kind: "proposal", Account: string(account), Order: index.Newest})
+	if err != nil {
+		return err
+	}
+	answer.Looked = len(proposals)
+	var keys []ledger.Key
+	for _, p := range proposals {
+		keys = append(keys, ledger.NewKey("proposal-slot", p.value.ID, p.value.Proposer.MSP()))
+	}
+	slots, err := loadAll[proposal.Slot](ctx, a, keys)
+	if err != nil {
+		return err
+	}
+	for i, p := range proposals {
+		if slot, there := slots[keys[i]]; there && slot.value.Approver == p.value.Proposer {
+			answer.Breaches = append(answer.Breaches, Breach{fmt.Sprintf("%s approved the own proposal %s.", p.value.Proposer, p.value.ID), []report.Evidence{p.evidence, slot.evidence}})
+		}
+	}
+	return nil
+}
+
+// Report is the answer to read.
+func (r Roles) Report() report.Document {
+	d := r.document("Roles and separation of duties", report.Fact{Name: "proposals looked through", Value: fmt.Sprint(r.Looked)})
+	held := &report.Table{Columns: []string{"account", "roles", "first seen", "last seen", "note"}, None: "No certificate of such an account has signed anything."}
+	for _, h := range r.Held {
+		held.Add([]report.Evidence{h.First, h.Last}, string(h.Account), orNone(join(h.Roles)), report.Time(h.First.Time), report.Time(h.Last.Time), h.Note)
+	}
+	if r.Next != "" {
+		held.More = "There are more; the next page begins after " + r.Next + "."
+	}
+	breaches := report.Section{Title: "Breaches of the separation of duties"}
+	if len(r.Breaches) == 0 {
+		breaches.Say(nil, "None: no organisation may vote on its own contributions, every slot that is filled was filled by its own organisation, no host attested its own settlement, nobody approved an own proposal, and the issuer redeemed nothing of its own.")
+	}
+	for _, b := range r.Breaches {
+		breaches.Say(b.Evidence, "%s", b.What)
+	}
+	d.Sections = append(d.Sections, breaches, report.Section{Title: "Who held which role when", Table: held})
+	return d
+}

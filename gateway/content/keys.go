@@ -1,0 +1,66 @@
+package content
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/datanet-consortium/datanet/gateway/database"
+)
+
+// Purpose is what a key is for that the store keeps for another part of the gateway.
+type Purpose string
+
+// EvidenceKeys seal the evidence of paid answers, by session.
+const EvidenceKeys Purpose = "evidence"
+
+// purposes are all there are: a rotation of the master key wraps their keys anew.
+var purposes = []Purpose{EvidenceKeys}
+
+// ErrNoKey says that the store has no such key, or none any more: what it has sealed is gone.
+var ErrNoKey = errors.New("the store has no such key")
+
+// DrawKey is the key with a name: the one that is there, or a fresh one that is kept, wrapped by the master key, before
+// it is returned.
+func (s *Store) DrawKey(ctx context.Context, purpose Purpose, name string) (k [32]byte, err error) {
+	s.rotation.RLock()
+	defer s.rotation.RUnlock()
+	fresh := newKey()
+	wrapped, version, err := s.keys.wrap(string(purpose), name, fresh)
+	if err != nil {
+		return k, err
+	}
+	if _, err := s.db.ExecContext(ctx, `INSERT INTO content_keys (purpose, name, key, key_version, created) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (purpose, name) DO NOTHING`, string(purpose), name, wrapped, int64(version), s.now().UnixMilli()); err != nil {
+		return k, fmt.Errorf("keep a key: %w", err)
+	}
+	return s.Key(ctx, purpose, name)
+}
+
+// Key is a key that DrawKey has drawn, or [ErrNoKey].
+func (s *Store) Key(ctx context.Context, purpose Purpose, name string) ([32]byte, error) {
+	var wrapped []byte
+	err := s.db.QueryRowContext(ctx, `SELECT key FROM content_keys WHERE purpose = ? AND name = ?`, string(purpose), name).Scan(&wrapped)
+	if errors.Is(err, sql.ErrNoRows) {
+		return [32]byte{}, ErrNoKey
+	}
+	if err != nil {
+		return [32]byte{}, fmt.Errorf("read a key: %w", err)
+	}
+	return s.keys.unwrap(string(purpose), name, wrapped)
+}
+
+// DestroyKey destroys a key: nobody reads again what it has sealed. One that is gone is destroyed.
+func (s *Store) DestroyKey(ctx context.Context, purpose Purpose, name string) error {
+	if err := s.db.InTx(ctx, func(tx *database.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM content_keys WHERE purpose = ? AND name = ?`, string(purpose), name)
+		return err
+	}); err != nil {
+		return fmt.Errorf("destroy a key: %w", err)
+	}
+	if err := s.db.Shred(ctx); err != nil {
+		return fmt.Errorf("destroy a key: %w", err)
+	}
+	return nil
+}

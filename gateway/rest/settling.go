@@ -1,0 +1,41 @@
+package rest
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/datanet-consortium/datanet/chaincode/claim"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/identity"
+)
+
+// settleTime bounds a request to settle. What is under way goes on after it.
+const settleTime = 5 * time.Minute
+
+// addSettling adds what hosts ask of their own gateway.
+func (a *API) addSettling() {
+	settle := a.options.Settle
+	if settle == nil {
+		return
+	}
+	a.add(&operation{id: "settle-now", method: post, path: "/v1/serving/settle", tag: "serving", scope: identity.Write, limit: settleTime,
+		summary: "Settles whatever consumers have signed for, however little and young it is",
+		doc: "For the roles host and operator. Answers with the settlements that the ledger has taken. What it would refuse, since too little of it goes to the data, waits. " +
+			"It may be repeated.",
+		answers: good[Items[claim.Claim]](http.StatusOK), problems: []string{codeUnknown},
+		handle: func(c *call) error {
+			if !c.principal.Has(ledger.Host, ledger.Operator) {
+				return newProblem(string(ledger.CodeForbidden), "this is for the roles %v", []ledger.Role{ledger.Host, ledger.Operator})
+			}
+			if err := c.writeBy(settleTime + margin); err != nil {
+				return err
+			}
+			settled, err := settle(c.ctx())
+			if err != nil {
+				p := newProblem(codeUnavailable, "not everything is settled: the gateway goes on with it, and its log says why")
+				p.cause = err
+				return p
+			}
+			return c.answer(http.StatusOK, itemsOf(settled))
+		}})
+}

@@ -1,0 +1,49 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/datanet-consortium/datanet/gateway/settling"
+)
+
+// Settlement says when what consumers have signed for goes to the ledger, of models that this gateway serves.
+type Settlement struct {
+	// Amount in micro-credits: a session that owes so much is settled.
+	Amount uint64 `yaml:"amount"`
+	// Age of the oldest use of a session at which it is settled.
+	Age time.Duration `yaml:"age"`
+	// Every is how often is looked for what is due, Refund how often for sessions of own consumers that are over.
+	Every  time.Duration `yaml:"every"`
+	Refund time.Duration `yaml:"refund"`
+	// Courtesy is how long the pay-out of other hosts' claims is left to those hosts.
+	Courtesy time.Duration `yaml:"courtesy"`
+}
+
+// settle brings what is owed to the ledger, and back what is left, until the context ends.
+func (s *Server) settle(ctx context.Context) {
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	changed := make(chan struct{}, 1)
+	for _, kind := range []string{"claim", "claim-slot"} {
+		watching.Go(func() { watch(ctx, s.index, kind, changed) })
+	}
+	watching.Go(func() {
+		for {
+			select {
+			case <-changed:
+				s.settling.Changed()
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	s.settling.Run(ctx)
+}
+
+func (s *Server) openSettling() {
+	c := s.config.Settlement
+	s.settling = settling.New(settling.Options{Organisation: s.config.Organisation, Functions: functions{s}, Index: s.index, Outbox: s.outbox,
+		Amount: c.Amount, Age: c.Age, Every: c.Every, Refund: c.Refund, Courtesy: c.Courtesy, Log: s.log})
+}

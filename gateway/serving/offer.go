@@ -1,0 +1,194 @@
+package serving
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/datanet-consortium/datanet/attribution/merkle"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/model"
+	"github.com/datanet-consortium/datanet/gateway/openai"
+)
+
+// offer is a model with a rate card in force.
+type offer struct {
+	card    model.Card
+	since   int64 // Unix seconds, when the card was published
+	retired bool
+}
+
+func (o offer) free() bool { return o.card.PriceIn == 0 && o.card.PriceOut == 0 }
+
+// served is a model that this gateway serves.
+type served struct {
+	name   string // name@version
+	model  model.Model
+	slots  chan struct{} // holds one for each request that is being answered
+	corpus corpus
+
+	mu       sync.RWMutex
+	runner   runner // nil until it is known
+	artifact merkle.Hash
+}
+
+// ready is the model's runner and artifact, nil while there is none.
+func (s *served) ready() (runner, merkle.Hash) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.runner, s.artifact
+}
+
+const (
+	// artifactPause is how often is looked whether a model's artifact has come, at first; artifactLongest at last.
+	artifactPause   = time.Second
+	artifactLongest = time.Minute
+)
+
+// prepare finds the runner of a model, when it is there, and keeps its corpus.
+func (h *Host) prepare(ctx context.Context, s *served, card model.Card) {
+	for pause := artifactPause; ; pause = min(2*pause, artifactLongest) {
+		r, artifact, err := h.findRunner(ctx, s.model)
+		if err == nil {
+			s.mu.Lock()
+			s.runner, s.artifact = r, artifact
+			s.mu.Unlock()
+			break
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		level := h.Log.Warn
+		if errors.Is(err, fs.ErrNotExist) && pause > artifactPause {
+			level = h.Log.Debug
+		}
+		level("a model that is published with a host of this gateway cannot be served yet", "model", s.name, "reason", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	if u, ok := s.runner.(*upstream); ok {
+		watching.Go(func() { u.watch(ctx) })
+	}
+	h.keepCorpus(ctx, s, card)
+}
+
+// findRunner is what writes a model's answers, and the artifact that its receipts name.
+func (h *Host) findRunner(ctx context.Context, m model.Model) (runner, merkle.Hash, error) {
+	if u, ok := h.Upstreams[m.Named.String()]; ok {
+		artifact := u.Artifact
+		if artifact == "" {
+			artifact = m.Artifacts[0]
+		}
+		if !slices.Contains(m.Artifacts, artifact) {
+			return nil, merkle.Hash{}, fmt.Errorf("the artifact %s in the configuration is none of the model's", artifact)
+		}
+		digest, err := digestOf(artifact)
+		return newUpstream(u, h.client, h.Log), digest, err
+	}
+	for _, artifact := range m.Artifacts {
+		data, err := h.Artifact(ctx, m, artifact)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, merkle.Hash{}, fmt.Errorf("read its artifact: %w", err)
+		}
+		options, ok, err := readGram(data)
+		if err != nil {
+			return nil, merkle.Hash{}, err
+		}
+		if ok {
+			digest, err := digestOf(artifact)
+			return gram{options}, digest, err
+		}
+	}
+	return nil, merkle.Hash{}, fmt.Errorf("no built-in model is among its artifacts that are here, and the configuration names no server for it: %w", fs.ErrNotExist)
+}
+
+func digestOf(text string) (d merkle.Hash, err error) {
+	n, err := hex.Decode(d[:], []byte(text))
+	if err == nil && n != len(d) {
+		err = fmt.Errorf("%q is no digest", text)
+	}
+	return d, err
+}
+
+// serve makes a model one that is served here, if it is not yet.
+func (h *Host) serve(ctx context.Context, work *sync.WaitGroup, m model.Model, card model.Card) *served {
+	name := m.Named.String()
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	if s := h.models[name]; s != nil {
+		return s
+	}
+	s := &served{name: name, model: m, slots: make(chan struct{}, h.Abreast)}
+	h.models[name] = s
+	work.Go(func() { h.prepare(ctx, s, card) })
+	return s
+}
+
+// look takes in a model as the ledger has it now.
+func (h *Host) look(ctx context.Context, work *sync.WaitGroup, n model.Named) error {
+	card, err := ask[model.Card](ctx, h.Ledger, "model:Card", model.CardName{Named: n})
+	name := n.String()
+	if fault := new(ledger.Fault); errors.As(err, &fault) {
+		// It has no rate card, or its host has not agreed to it.
+		h.mutex.Lock()
+		delete(h.offers, name)
+		h.mutex.Unlock()
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the rate card of %s: %w", n, err)
+	}
+	m, err := ask[model.Model](ctx, h.Ledger, "model:Get", n)
+	if err != nil {
+		return fmt.Errorf("read model %s: %w", n, err)
+	}
+	o := offer{card: card, retired: m.State != model.Registered}
+	if entry, err := h.Index.Entry(ctx, model.CardKey(model.CardName{Named: n, Card: card.Card})); err == nil && !entry.Time.IsZero() {
+		o.since = entry.Time.Unix()
+	}
+	h.mutex.Lock()
+	h.offers[name] = o
+	h.mutex.Unlock()
+	if ours, err := h.Hosts(card.Host); err != nil || !ours {
+		return err
+	}
+	h.serve(ctx, work, m, card)
+	return nil
+}
+
+// Models are all that are published, by name, whoever hosts them.
+func (h *Host) Models() []openai.Model {
+	h.mutex.RLock()
+	defer h.mutex.RUnlock()
+	list := []openai.Model{}
+	for name, o := range h.offers {
+		if !o.retired {
+			list = append(list, openai.Model{ID: name, Created: o.since, OwnedBy: ledger.Owner(o.card.Name)})
+		}
+	}
+	slices.SortFunc(list, func(a, b openai.Model) int { return cmp.Compare(a.ID, b.ID) })
+	return list
+}
+
+// ask runs a query function and decodes its answer.
+func ask[Res any](ctx context.Context, on Ledger, function string, request any) (response Res, err error) {
+	answer, err := on.Evaluate(ctx, function, request)
+	if err == nil {
+		err = ledger.DecodeAnswer(answer, &response)
+	}
+	return response, err
+}
