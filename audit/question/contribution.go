@@ -80,6 +80,9 @@ type Acknowledgement struct {
 
 // Contribution answers everything that the ledger has of one contribution.
 func (a *Auditor) Contribution(ctx context.Context, n contribution.Named) (Contribution, error) {
+	if err := n.Validate(); err != nil {
+		return Contribution{}, err
+	}
 	c, found, err := load[contribution.Contribution](ctx, a, contribution.Key(n.Datanet, n.ID))
 	if err == nil && !found {
 		err = ledger.Refuse(ledger.CodeNotFound, "datanet %s has no contribution %s", n.Datanet, n.ID).At("id")

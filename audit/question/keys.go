@@ -1,6 +1,7 @@
 package question
 
 import (
+	"encoding/hex"
 	"fmt"
 
 	"github.com/datanet-consortium/datanet/chaincode/claim"
@@ -42,3 +43,17 @@ func claimSlotKey(n claim.Named, msp string) ledger.Key {
 }
 
 func accountKey(a ledger.Account) ledger.Key { return ledger.NewKey("account", a.MSP(), string(a)) }
+
+// sealedPage is a page of leaves as it stands on the ledger.
+type sealedPage struct {
+	IDs []byte `json:"ids"` // of contributions, 16 bytes each
+}
+
+// from are the ids of the leaves from a place on.
+func (p sealedPage) from(first int64) (ids []string) {
+	const size = 16
+	for rest := p.IDs[min(first*size, int64(len(p.IDs))):]; len(rest) >= size; rest = rest[size:] {
+		ids = append(ids, hex.EncodeToString(rest[:size]))
+	}
+	return ids
+}

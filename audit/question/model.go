@@ -10,6 +10,7 @@ import (
 
 	"github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/access"
+	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/licence"
@@ -104,6 +105,9 @@ type Concern struct {
 // Model answers which snapshots trained a model, with the origin, collection, purpose and licence of each contribution, who
 // validated it and who declined, and which licence or grant was in force at training.
 func (a *Auditor) Model(ctx context.Context, n model.Named, page ledger.PageRequest) (Model, error) {
+	if err := n.Validate(); err != nil {
+		return Model{}, err
+	}
 	m, found, err := load[model.Model](ctx, a, model.Key(n))
 	if err == nil && !found {
 		err = ledger.Refuse(ledger.CodeNotFound, "there is no model %s", n).At("version")
@@ -353,12 +357,32 @@ func (a *Auditor) concerns(answer Model) []Concern {
 			list = append(list, Concern{"The model was registered after the terms of ticket " + t.ID + " had ended.", append(slices.Clone(t.Evidence), answer.Registered)})
 		}
 	}
+	return append(list, doubts(answer)...)
+}
+
+// doubts are what a page of the contributions puts in doubt, each contribution once.
+func doubts(answer Model) []Concern {
+	var list []Concern
+	seen := map[contribution.Named]bool{}
 	for _, o := range answer.Contributions {
+		if seen[o.Named] {
+			continue
+		}
+		seen[o.Named] = true
 		if reasons, found := o.disputed(); len(reasons) > 0 {
 			list = append(list, Concern{fmt.Sprintf("%s/%s was approved, but declined by %s.", o.Datanet, o.ID, strings.Join(reasons, ", ")), found})
 		}
-		if o.State != "approved" {
-			list = append(list, Concern{fmt.Sprintf("%s/%s, which the model was trained on, is %s now.", o.Datanet, o.ID, o.State), o.Evidence[:1]})
+		if o.Left == nil {
+			continue
+		}
+		left := []report.Evidence{*o.Left}
+		list = append(list, Concern{fmt.Sprintf("%s/%s, which the model was trained on, is %s now.", o.Datanet, o.ID, o.State), left})
+		for _, t := range answer.Tickets {
+			opened := t.Evidence[0]
+			uses := slices.ContainsFunc(answer.Snapshots, func(s Trained) bool { return s.Ticket == t.ID && s.Datanet == o.Datanet && s.Number == o.Snapshot })
+			if uses && earlier(*o.Left, opened) {
+				list = append(list, Concern{fmt.Sprintf("%s/%s had left the datanet before ticket %s was opened.", o.Datanet, o.ID, t.ID), append(left, opened)})
+			}
 		}
 	}
 	return list
@@ -470,7 +494,7 @@ func (m Model) Graph() *report.Graph {
 			g.Edges = append(g.Edges, report.Edge{From: b.String(), To: id})
 		}
 		for _, e := range outside {
-			g.Nodes = append(g.Nodes, report.Node{ID: "external " + e.Name, Layer: 0, Title: e.Name, Note: "outside the network, " + e.Licence, Kind: report.External, Evidence: []report.Evidence{found}})
+			g.Nodes = append(g.Nodes, report.Node{ID: "external " + e.Name, Layer: 1 + height(id), Title: e.Name, Note: "outside the network, " + e.Licence, Kind: report.External, Evidence: []report.Evidence{found}})
 			g.Edges = append(g.Edges, report.Edge{From: "external " + e.Name, To: id})
 		}
 	}

@@ -34,6 +34,7 @@ type Origin struct {
 	Licence        licence.Licence         `json:"licence"`
 	OwnLicence     bool                    `json:"ownLicence" doc:"The licence is the contribution's own, stricter than the datanet's."`
 	Ballots        []Ballot                `json:"ballots" doc:"Of the revision that was decided on."`
+	Left           *report.Evidence        `json:"left,omitempty" doc:"Where it was withdrawn, or its erasure begun."`
 	Evidence       []report.Evidence       `json:"evidence"`
 }
 
@@ -142,7 +143,7 @@ func (a *Auditor) origins(ctx context.Context, sources []model.Source, page ledg
 	list := []Origin{}
 	for ; at.source < len(sources); at = (originCursor{source: at.source + 1}) {
 		for len(list) < size {
-			some, next, err := a.leaves(ctx, sources[at.source].Named, at.position, size-len(list))
+			some, next, err := a.held(ctx, sources[at.source].Named, at.position, size-len(list))
 			if err != nil {
 				return nil, "", err
 			}
@@ -161,37 +162,51 @@ func (a *Auditor) origins(ctx context.Context, sources []model.Source, page ledg
 	return list, "", nil
 }
 
-// leaves lists what a snapshot holds from a position on, at most so many; next is 0 at the end. Contributions that were
-// erased later are part of it: the snapshot held them.
-func (a *Auditor) leaves(ctx context.Context, n snapshot.Named, position int64, limit int) (list []Origin, next int64, err error) {
+// leaf is a place in a snapshot and the contribution in it.
+type leaf struct {
+	contribution.Named
+	position int64
+}
+
+// leaves lists the leaves of a snapshot from a position on, tombstones too, at most so many; next is 0 at the end.
+func (a *Auditor) leaves(ctx context.Context, n snapshot.Named, position int64, limit int) (list []leaf, next int64, err error) {
 	s, found, err := load[snapshot.Snapshot](ctx, a, snapshot.Key(n))
 	if err != nil || !found {
 		return nil, 0, err
 	}
-	var named []contribution.Named
-	positions := map[string]int64{}
-	for next = position; next < s.value.Count && len(named) < limit; {
-		page, found, err := load[seal.Page](ctx, a, pageKey(n.Datanet, int(next/seal.PageSize)))
+	for next = position; next < s.value.Count && len(list) < limit; {
+		page, found, err := load[sealedPage](ctx, a, pageKey(n.Datanet, int(next/seal.PageSize)))
 		if err != nil || !found {
 			return nil, 0, err
 		}
-		leaves := page.value.Leaves
-		if first := next % seal.PageSize; first < int64(len(leaves)) {
-			leaves = leaves[first:]
-		} else {
+		ids := page.value.from(next % seal.PageSize)
+		if len(ids) == 0 {
 			return nil, 0, ledger.Refuse(ledger.CodeInternal, "page %d of %s has too few leaves", next/seal.PageSize, n.Datanet)
 		}
-		for _, leaf := range leaves {
-			if next == s.value.Count || len(named) == limit {
+		for _, id := range ids {
+			if next == s.value.Count || len(list) == limit {
 				break
 			}
-			named = append(named, contribution.Named{Datanet: n.Datanet, ID: leaf.ID})
-			positions[leaf.ID] = next
+			list = append(list, leaf{contribution.Named{Datanet: n.Datanet, ID: id}, next})
 			next++
 		}
 	}
 	if next >= s.value.Count {
 		next = 0
+	}
+	return list, next, nil
+}
+
+// held describes what a snapshot held when it was taken, from a position on. Contributions that were erased later are
+// part of it.
+func (a *Auditor) held(ctx context.Context, n snapshot.Named, position int64, limit int) (list []Origin, next int64, err error) {
+	leaves, next, err := a.leaves(ctx, n, position, limit)
+	if err != nil {
+		return nil, 0, err
+	}
+	named, positions := make([]contribution.Named, len(leaves)), map[string]int64{}
+	for i, l := range leaves {
+		named[i], positions[l.ID] = l.Named, l.position
 	}
 	list, err = a.originsOf(ctx, named)
 	if err != nil {
@@ -260,6 +275,13 @@ func (a *Auditor) originsOf(ctx context.Context, named []contribution.Named) ([]
 		origins[i] = Origin{Named: c.Name(), Contributor: c.Contributor, State: c.State, MediaType: c.MediaType, Records: c.Records, Tokens: c.Tokens,
 			Provenance: c.Provenance, DatanetVersion: c.DatanetVersion, Licence: c.Terms(version.value), OwnLicence: c.Licence != nil,
 			Ballots: ballots[c.ID], Evidence: []report.Evidence{contributions[contribution.Key(c.Datanet, c.ID)].evidence}}
+		left, err := a.transactions(ctx, c.LeaveTx)
+		if err != nil {
+			return nil, err
+		}
+		if len(left) > 0 {
+			origins[i].Left = &left[0]
+		}
 		if !origins[i].OwnLicence {
 			origins[i].Evidence = append(origins[i].Evidence, version.evidence)
 		}

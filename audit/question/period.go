@@ -171,3 +171,53 @@ func span(from, until *time.Time) string {
 	}
 	return strings.Join(parts, " ")
 }
+
+// Blocks answers the headers of blocks, from which the chain of hashes can be computed again.
+type Blocks struct {
+	Asked
+	Headers []BlockHeader `json:"headers"`
+}
+
+// BlockHeader is a block's header. Its hash is SHA-256 over the ASN.1 DER of number, previous and data.
+type BlockHeader struct {
+	Number       uint64     `json:"number"`
+	Previous     string     `json:"previous" doc:"The hash of the block before; empty in block 0."`
+	Data         string     `json:"data" doc:"The hash of the transactions."`
+	Hash         string     `json:"hash"`
+	Transactions int        `json:"transactions"`
+	Clock        *time.Time `json:"clock,omitempty" doc:"The latest time of a valid proposal up to here."`
+}
+
+// Blocks answers at most limit headers from the first one on.
+func (a *Auditor) Blocks(ctx context.Context, first uint64, limit int) (answer Blocks, err error) {
+	if answer.Asked, err = a.asked(ctx, "blocks", "When a block was made: blocks carry no time."); err != nil {
+		return answer, err
+	}
+	headers, err := a.book.Headers(ctx, first, answer.Height, limit)
+	if err != nil {
+		return answer, err
+	}
+	answer.Headers = []BlockHeader{}
+	for _, h := range headers {
+		shown := BlockHeader{Number: h.Number, Data: hex.EncodeToString(h.Data[:]), Hash: hex.EncodeToString(h.Hash[:]), Transactions: h.Transactions}
+		if h.Number > 0 {
+			shown.Previous = hex.EncodeToString(h.PreviousHash[:])
+		}
+		if !h.Clock.IsZero() {
+			shown.Clock = &h.Clock
+		}
+		answer.Headers = append(answer.Headers, shown)
+	}
+	return answer, nil
+}
+
+// Report is the answer to read.
+func (b Blocks) Report() report.Document {
+	d := b.document("Headers of blocks")
+	t := &report.Table{Columns: []string{"block", "previous hash", "hash of the transactions", "hash", "transactions", "clock"}}
+	for _, h := range b.Headers {
+		t.Add(nil, fmt.Sprint(h.Number), h.Previous, h.Data, h.Hash, fmt.Sprint(h.Transactions), report.Time(h.Clock))
+	}
+	d.Sections = append(d.Sections, report.Section{Title: "The chain", Table: t})
+	return d
+}

@@ -22,11 +22,11 @@ type Roles struct {
 
 // Held is that an account's certificates have shown roles.
 type Held struct {
-	Account ledger.Account  `json:"account"`
-	Roles   []ledger.Role   `json:"roles"`
-	First   report.Evidence `json:"first" doc:"The first transaction that was signed so."`
-	Last    report.Evidence `json:"last"`
-	Note    string          `json:"note,omitzero" doc:"Roles that an organisation may want to keep apart."`
+	Account ledger.Account   `json:"account"`
+	Roles   []ledger.Role    `json:"roles"`
+	First   report.Evidence  `json:"first" doc:"The first transaction that was signed so."`
+	Last    *report.Evidence `json:"last,omitempty" doc:"The last one; missing when it came after the height."`
+	Note    string           `json:"note,omitzero" doc:"Roles that an organisation may want to keep apart."`
 }
 
 // Breach is something that the separation of duties forbids.
@@ -60,7 +60,7 @@ func (a *Auditor) Roles(ctx context.Context, account ledger.Account, page ledger
 	}
 	answer.Held, answer.Breaches = []Held{}, []Breach{}
 	for _, s := range shown {
-		answer.Held = append(answer.Held, Held{Account: s.Account, Roles: s.Roles, First: written(s.First), Last: written(s.Last), Note: together(s.Roles)})
+		answer.Held = append(answer.Held, heldOf(s))
 	}
 	if account == "" && len(shown) == size {
 		answer.Next = string(shown[size-1].Account)
@@ -75,6 +75,23 @@ func (a *Auditor) Roles(ctx context.Context, account ledger.Account, page ledger
 		}
 	}
 	return answer, a.approvedByProposer(ctx, account, &answer)
+}
+
+func heldOf(s index.Shown) Held {
+	held := Held{Account: s.Account, Roles: s.Roles, First: written(s.First), Note: together(s.Roles)}
+	if s.Last.Tx != "" {
+		last := written(s.Last)
+		held.Last = &last
+	}
+	return held
+}
+
+// until is when roles were shown last.
+func (h Held) until() string {
+	if h.Last == nil {
+		return "after this height"
+	}
+	return report.Time(h.Last.Time)
 }
 
 // together notes roles of one account that check on each other.
@@ -115,7 +132,7 @@ func (r Roles) Report() report.Document {
 	d := r.document("Roles and separation of duties", report.Fact{Name: "proposals looked through", Value: fmt.Sprint(r.Looked)})
 	held := &report.Table{Columns: []string{"account", "roles", "first seen", "last seen", "note"}, None: "No certificate of such an account has signed anything."}
 	for _, h := range r.Held {
-		held.Add([]report.Evidence{h.First, h.Last}, string(h.Account), orNone(join(h.Roles)), report.Time(h.First.Time), report.Time(h.Last.Time), h.Note)
+		held.Add(append([]report.Evidence{h.First}, optional(h.Last)...), string(h.Account), orNone(join(h.Roles)), report.Time(h.First.Time), h.until(), h.Note)
 	}
 	if r.Next != "" {
 		held.More = "There are more; the next page begins after " + r.Next + "."

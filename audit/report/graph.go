@@ -45,8 +45,8 @@ const (
 	nodeWidth, nodeHeight = 250, 58
 	gapX, gapY            = 70, 18
 	margin                = 12
-	lettersTitle          = 33
-	lettersNote           = 40
+	lettersTitle          = 29
+	lettersNote           = 38
 )
 
 // SVG draws the graph.

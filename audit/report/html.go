@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 )
 
@@ -13,7 +14,7 @@ var page string
 
 var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
 	"versions": versions, "anchor": anchor, "time": Time, "draw": func(g *Graph) template.HTML { return template.HTML(g.SVG()) },
-	"join": strings.Join,
+	"long": long,
 }).Parse(page))
 
 // HTML writes the document as one file without scripts and without any resource from elsewhere.
@@ -35,6 +36,11 @@ func (d Document) HTML() ([]byte, error) {
 		return nil, fmt.Errorf("write the report: %w", err)
 	}
 	return b.Bytes(), nil
+}
+
+// long tells whether a text has a word that must be broken, as an id.
+func long(text string) bool {
+	return slices.ContainsFunc(strings.Fields(text), func(word string) bool { return len(word) > 24 })
 }
 
 // anchor is the name of a version in the page.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/chaincode/ticket"
 )
@@ -14,10 +15,11 @@ import (
 type Reason string
 
 const (
-	Validation Reason = "validation" // a validator of an eligible organisation, while the contribution is pending
-	Training   Reason = "training"   // the trainer's organisation of a running ticket
-	Holding    Reason = "holding"    // to keep and hand on: the datanet's owner, or whoever has a grant
-	Audit      Reason = "audit"      // an organisation that is no member, as the regulator is not
+	Validation  Reason = "validation"  // a validator of an eligible organisation, while the contribution is pending
+	Training    Reason = "training"    // the trainer's organisation of a running ticket
+	Holding     Reason = "holding"     // to keep and hand on: the datanet's owner, or whoever has a grant
+	Attestation Reason = "attestation" // an attestor of a rate card, to recompute receipts of its model
+	Audit       Reason = "audit"       // an organisation that is no member, as the regulator is not
 )
 
 // MaxContributions bounds the contributions of one release.
@@ -27,12 +29,13 @@ const MaxContributions = 1000
 // revision.
 type Handover struct {
 	Named
-	Contributions []string       `json:"contributions,omitzero"` // ids, each once
-	Snapshot      int            `json:"snapshot,omitzero"`      // its number
-	To            ledger.Account `json:"to"`
-	Reason        Reason         `json:"reason"`
-	Ticket        string         `json:"ticket,omitzero"` // for training
-	Grant         string         `json:"grant,omitzero"`  // for holding, except by the datanet's owner
+	Contributions []string        `json:"contributions,omitzero"` // ids, each once
+	Snapshot      int             `json:"snapshot,omitzero"`      // its number
+	To            ledger.Account  `json:"to"`
+	Reason        Reason          `json:"reason"`
+	Ticket        string          `json:"ticket,omitzero"` // for training
+	Grant         string          `json:"grant,omitzero"`  // for holding, except by the datanet's owner
+	Card          *model.CardName `json:"card,omitzero"`   // for attestation: the rate card, by its number
 }
 
 func (h Handover) Validate() error {
@@ -68,9 +71,9 @@ func (h Handover) Validate() error {
 
 func (h Handover) validateRight() error {
 	switch h.Reason {
-	case Validation, Training, Holding, Audit:
+	case Validation, Training, Holding, Attestation, Audit:
 	default:
-		return ledger.Invalid("reason", "must be %s, %s, %s or %s", Validation, Training, Holding, Audit)
+		return ledger.Invalid("reason", "must be %s, %s, %s, %s or %s", Validation, Training, Holding, Attestation, Audit)
 	}
 	if h.Reason == Validation && h.Snapshot != 0 {
 		return ledger.Invalid("snapshot", "what is validated is in no snapshot yet")
@@ -80,6 +83,18 @@ func (h Handover) validateRight() error {
 	}
 	if h.Reason != Holding && h.Grant != "" {
 		return ledger.Invalid("grant", "a grant is named for holding only: what is trained on is released by a ticket")
+	}
+	if (h.Reason == Attestation) != (h.Card != nil) {
+		return ledger.Invalid("card", "a rate card is named for attestation, and only then")
+	}
+	if h.Card != nil {
+		if err := h.Card.Validate(); err != nil {
+			f := ledger.AsFault(err)
+			return f.At("card." + f.Field)
+		}
+		if h.Card.Card == 0 {
+			return ledger.Invalid("card.card", "a release names the rate card by its number")
+		}
 	}
 	if h.Ticket != "" {
 		if err := ledger.ValidID("ticket", h.Ticket); err != nil {
@@ -110,6 +125,9 @@ func (h Handover) Reads(c ledger.Caller) []ledger.Key {
 	}
 	if h.Ticket != "" {
 		keys = append(keys, ticket.Key(h.Ticket))
+	}
+	if h.Card != nil {
+		keys = append(keys, model.Key(h.Card.Named), model.CardKey(*h.Card))
 	}
 	if h.Grant != "" {
 		keys = append(keys, grantKey(Named{h.Datanet, h.Grant}))

@@ -7,6 +7,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/member"
+	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/chaincode/seal"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/chaincode/ticket"
@@ -45,6 +46,8 @@ func rightOf(r ledger.Reader, req Handover) (right, error) {
 		}, nil
 	case Training:
 		return trainingRight(r, req)
+	case Attestation:
+		return attestationRight(r, req)
 	}
 	return holdingRight(r, req)
 }
@@ -74,6 +77,32 @@ func trainingRight(r ledger.Reader, req Handover) (right, error) {
 			}
 		}
 		return forbidden("it is in no snapshot of ticket %s", t.ID)
+	}, nil
+}
+
+// attestationRight is that of the organisations that recompute receipts: they need the corpus of the model.
+func attestationRight(r ledger.Reader, req Handover) (right, error) {
+	card, err := model.Served(r, "card", *req.Card)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(card.Attestors, req.To.MSP()) {
+		return nil, forbidden("%s is none of the attestors of rate card %d of %s", req.To.MSP(), card.Card, card.Named).At("card")
+	}
+	if req.Snapshot != 0 && !slices.Contains(card.Snapshots, req.snapshot()) {
+		return nil, forbidden("snapshot %d of %s is not in the lineage of %s", req.Snapshot, req.Datanet, card.Named).At("card")
+	}
+	return func(c contribution.Contribution) error {
+		place, sealed, err := seal.PlaceOf(r, c.Name())
+		if err != nil {
+			return err
+		}
+		for _, s := range card.Snapshots {
+			if sealed && s.Datanet == req.Datanet && within(place, s.Number) {
+				return nil
+			}
+		}
+		return forbidden("it is in no snapshot of the lineage of %s", card.Named)
 	}, nil
 }
 

@@ -30,6 +30,30 @@ func Offered(r ledger.Reader, m Model) (Card, error) {
 	return c, err
 }
 
+// Served reads a rate card by its number, whether in force or not, if its host's organisation has agreed to it; a missing
+// one is a fault at the given field.
+func Served(r ledger.Reader, field string, n CardName) (Card, error) {
+	m, err := Load(r, field, n.Named)
+	if err != nil {
+		return Card{}, err
+	}
+	c, err := LoadCard(r, m, n.Card)
+	if err != nil {
+		return c, ledger.AsFault(err).At(field)
+	}
+	if !c.foreign() {
+		return c, nil
+	}
+	slot, err := loadConsent(r, m, c)
+	if err == nil && slot.By == "" {
+		err = ledger.Refuse(ledger.CodeState, "%s has not accepted rate card %d of %s", slot.MSP, c.Card, m.Named)
+	}
+	if err != nil {
+		return c, ledger.AsFault(err).At(field)
+	}
+	return c, nil
+}
+
 func loadConsent(r ledger.Reader, m Model, c Card) (Consent, error) {
 	key := consentKey(m.Named, c.Card)
 	slot, found, err := ledger.Load[Consent](r, key)

@@ -43,11 +43,12 @@ func (e findingsError) exitCode() int {
 func newAudit() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "audit",
-		Short: "Take the ledger out of the network and verify it offline",
+		Short: "Ask what a regulator asks; take the ledger out of the network and verify it offline",
 		Args:  arguments(cobra.NoArgs),
 		RunE:  func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	command.AddCommand(newAuditExport(), newAuditVerify())
+	command.AddCommand(newQuestions()...)
 	return command
 }
 

@@ -130,12 +130,7 @@ func newTicketDownload() *cobra.Command {
 folder, verified against the ledger by your gateway. Files that are complete are left as they
 are, and an interrupted one is continued.`,
 		Args: arguments(cobra.ExactArgs(1)),
-		RunE: func(command *cobra.Command, args []string) error {
-			c, err := connect(command)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
+		RunE: calling(func(command *cobra.Command, args []string, c *client.Client) error {
 			t, _, err := client.Get[ticket.Ticket](command.Context(), c, client.Path("tickets", args[0]), nil)
 			if err != nil {
 				return err
@@ -157,7 +152,7 @@ are, and an interrupted one is continued.`,
 				fmt.Fprintln(command.OutOrStdout(), output)
 			}
 			return errors.Join(faults...)
-		},
+		}),
 	}
 	command.Flags().StringVarP(&folder, "output", "o", ".", "the folder to write to")
 	return command

@@ -87,7 +87,11 @@ func (d *doctor) examine(command *cobra.Command) {
 		return
 	}
 	defer c.Close()
-	d.certificate("identity", c.Identity().Certificate, "datanet identity renew, while it is still valid; after that ask an operator for an invitation")
+	if own := c.Identity(); own != nil {
+		d.certificate("identity", own.Certificate, "datanet identity renew, while it is still valid; after that ask an operator for an invitation")
+	} else {
+		d.ok("identity", "an API key; the gateway signs")
+	}
 	if !d.gateway(c) {
 		return
 	}

@@ -23,12 +23,7 @@ func newEvents() *cobra.Command {
 the last line, given to --after, goes on where an earlier run ended, without loss or
 repetition; --after 0.0 begins with the first block.`,
 		Args: arguments(cobra.NoArgs),
-		RunE: func(command *cobra.Command, _ []string) error {
-			c, err := connect(command)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
+		RunE: calling(func(command *cobra.Command, _ []string, c *client.Client) error {
 			query := url.Values{}
 			for name, value := range filter {
 				if *value != "" {
@@ -54,7 +49,7 @@ repetition; --after 0.0 begins with the first block.`,
 				}
 			}
 			return nil
-		},
+		}),
 	}
 	command.Flags().StringVar(&after, "after", "", "id of the last event that was seen")
 	for name, usage := range map[string]string{

@@ -190,6 +190,9 @@ func newIdentityRenew() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if p.Identity == "" {
+				return usageError{errors.New("an API key has no certificate: the gateway, which keeps the account's key, renews it (see datanet identity key for a new API key)")}
+			}
 			c, err := connect(command)
 			if err != nil {
 				return err
@@ -215,17 +218,37 @@ func newIdentityRenew() *cobra.Command {
 type described struct {
 	Account ledger.Account `json:"account"`
 	Roles   []ledger.Role  `json:"roles"`
-	Expires time.Time      `json:"expires"`
-	Folder  string         `json:"folder"`
+	Expires time.Time      `json:"expires,omitzero"` // of the certificate
+	Folder  string         `json:"folder,omitempty"`
+	APIKey  string         `json:"apiKeyFile,omitempty"`
 	Gateway string         `json:"gateway"`
+}
+
+// describe is what the gateway says of who calls with a profile.
+func describe(command *cobra.Command, c *client.Client, p profile) (described, error) {
+	who, err := c.WhoAmI(command.Context())
+	if err != nil {
+		return described{}, err
+	}
+	d := described{Account: who.Account, Roles: who.Roles, Folder: p.Identity, APIKey: p.APIKeyFile, Gateway: p.Gateway}
+	if own := c.Identity(); own != nil {
+		d.Expires = own.Certificate.NotAfter
+	}
+	return d, nil
 }
 
 func printIdentity(command *cobra.Command, d described) error {
 	if wantsJSON(command) {
 		return printJSON(command.OutOrStdout(), d)
 	}
-	_, err := fmt.Fprintf(command.OutOrStdout(), "account      %s\nroles        %s\ncertificate  until %s\nfolder       %s\ngateway      %s\n",
-		d.Account, joined(d.Roles), d.Expires.UTC().Format(time.RFC3339), d.Folder, d.Gateway)
+	out := command.OutOrStdout()
+	fmt.Fprintf(out, "account      %s\nroles        %s\n", d.Account, joined(d.Roles))
+	if d.APIKey != "" {
+		fmt.Fprintf(out, "API key      %s\n", d.APIKey)
+	} else {
+		fmt.Fprintf(out, "certificate  until %s\nfolder       %s\n", d.Expires.UTC().Format(time.RFC3339), d.Folder)
+	}
+	_, err := fmt.Fprintf(out, "gateway      %s\n", d.Gateway)
 	return err
 }
 
@@ -242,69 +265,74 @@ func newIdentityShow() *cobra.Command {
 		Use:   "show",
 		Short: "Show who you are to your gateway",
 		Args:  arguments(cobra.NoArgs),
-		RunE: func(command *cobra.Command, _ []string) error {
+		RunE: calling(func(command *cobra.Command, _ []string, c *client.Client) error {
 			p, err := chosen(command)
 			if err != nil {
 				return err
 			}
-			c, err := connect(command)
+			d, err := describe(command, c, p)
 			if err != nil {
 				return err
 			}
-			defer c.Close()
-			who, err := c.WhoAmI(command.Context())
-			if err != nil {
-				return err
-			}
-			return printIdentity(command, described{Account: who.Account, Roles: who.Roles, Expires: c.Identity().Certificate.NotAfter, Folder: p.Identity, Gateway: p.Gateway})
-		},
+			return printIdentity(command, d)
+		}),
 	}
 }
 
 func newIdentityUse() *cobra.Command {
 	return &cobra.Command{
-		Use:   "use DIR",
+		Use:   "use [DIR]",
 		Short: "Choose the identity and the gateway that all commands use",
 		Long: `Keeps in your configuration folder which identity and which gateway all commands use. DIR
 holds signcerts/cert.pem and keystore/key.pem, and tlscacerts/cert.pem for the gateway, as
-datanet identity enroll makes it and as the users' msp folders of a network are.`,
-		Example: "  datanet identity use network/crypto/ailab/users/trainer1/msp --gateway https://127.0.0.1:7443",
-		Args:    arguments(cobra.ExactArgs(1)),
+datanet identity enroll makes it and as the users' msp folders of a network are.
+
+In place of DIR, --api-key-file names a file with an API key of yours. Your organisation's
+gateway then signs for you, if it keeps your key.`,
+		Example: "  datanet identity use network/crypto/ailab/users/trainer1/msp --gateway https://127.0.0.1:7443\n" +
+			"  datanet identity use --api-key-file key.txt --gateway https://127.0.0.1:7443 --ca ca.pem",
+		Args: arguments(cobra.MaximumNArgs(1)),
 		RunE: func(command *cobra.Command, args []string) error {
-			dir, err := filepath.Abs(args[0])
-			if err != nil {
-				return usageError{err}
-			}
-			if _, err := client.LoadIdentity(dir); err != nil {
-				return usageError{err}
-			}
-			user, err := userFolder()
-			if err != nil {
-				return err
-			}
-			if err := command.Flags().Set("identity", dir); err != nil {
-				return err
+			if len(args) > 0 {
+				if err := command.Flags().Set("identity", args[0]); err != nil {
+					return err
+				}
 			}
 			p, err := chosen(command)
 			if err != nil {
 				return err
 			}
-			if p.Gateway == "" {
-				return usageError{errors.New("give the URL of your organisation's gateway with --gateway")}
+			for _, path := range []*string{&p.Identity, &p.APIKeyFile, &p.CA} {
+				if *path == "" {
+					continue
+				}
+				if *path, err = filepath.Abs(*path); err != nil {
+					return usageError{err}
+				}
 			}
-			if err := (profile{Identity: dir, Gateway: p.Gateway}).save(user); err != nil {
-				return err
+			switch {
+			case p.Gateway == "":
+				return usageError{errors.New("give the URL of your organisation's gateway with --gateway")}
+			case p.Identity == "" && p.APIKeyFile == "":
+				return usageError{errors.New("name the folder of your identity, or a file with your API key by --api-key-file")}
 			}
 			c, err := connect(command)
 			if err != nil {
 				return err
 			}
 			defer c.Close()
-			who, err := c.WhoAmI(command.Context())
+			user, err := userFolder()
+			if err != nil {
+				return err
+			}
+			if err := (profile{Identity: p.Identity, APIKeyFile: p.APIKeyFile, Gateway: p.Gateway, CA: p.CA}).save(user); err != nil {
+				return err
+			}
+			d, err := describe(command, c, p)
 			if err != nil {
 				return fmt.Errorf("the identity is chosen, but: %w", err)
 			}
-			return printIdentity(command, described{Account: who.Account, Roles: who.Roles, Expires: c.Identity().Certificate.NotAfter, Folder: dir, Gateway: p.Gateway})
+			return printIdentity(command, d)
 		},
 	}
 }
@@ -324,12 +352,7 @@ func newIdentityInvite() *cobra.Command {
 		Long:    "Makes a code with which one person can enrol once, with the given roles. For operators.",
 		Example: "  datanet identity invite --roles contributor --valid 48h",
 		Args:    arguments(cobra.NoArgs),
-		RunE: func(command *cobra.Command, _ []string) error {
-			c, err := connect(command)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
+		RunE: calling(func(command *cobra.Command, _ []string, c *client.Client) error {
 			request := identity.InvitationRequest{Expires: time.Now().Add(valid)}
 			for _, r := range roles {
 				request.Roles = append(request.Roles, ledger.Role(r))
@@ -344,7 +367,7 @@ func newIdentityInvite() *cobra.Command {
 			_, err = fmt.Fprintf(command.OutOrStdout(), "code     %s\nroles    %s\nexpires  %s\n\nHand the code over in private; it is shown this once.\n",
 				made.Code, joined(made.Invitation.Roles), made.Invitation.Expires.Format(time.RFC3339))
 			return err
-		},
+		}),
 	}
 	command.Flags().StringSliceVar(&roles, "roles", nil, "roles of the person")
 	command.Flags().DurationVar(&valid, "valid", 7*24*time.Hour, "how long the code can be used")
@@ -417,12 +440,7 @@ func newKeyList() *cobra.Command {
 		Use:   "list",
 		Short: "List your API keys",
 		Args:  arguments(cobra.NoArgs),
-		RunE: func(command *cobra.Command, _ []string) error {
-			c, err := connect(command)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
+		RunE: calling(func(command *cobra.Command, _ []string, c *client.Client) error {
 			keys, err := c.Keys(command.Context())
 			if err != nil {
 				return err
@@ -432,7 +450,7 @@ func newKeyList() *cobra.Command {
 				return err
 			}
 			return resource{columns: []string{"id", "label", "scopes", "expires", "revoked", "budget", "spent"}}.print(command, data, client.Meta{})
-		},
+		}),
 	}
 }
 
@@ -441,13 +459,8 @@ func newKeyRevoke() *cobra.Command {
 		Use:   "revoke ID",
 		Short: "End an API key",
 		Args:  arguments(cobra.ExactArgs(1)),
-		RunE: func(command *cobra.Command, args []string) error {
-			c, err := connect(command)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
+		RunE: calling(func(command *cobra.Command, args []string, c *client.Client) error {
 			return c.RevokeKey(command.Context(), args[0])
-		},
+		}),
 	}
 }

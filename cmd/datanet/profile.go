@@ -1,14 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,8 +23,11 @@ import (
 // folder that identity's.
 type profile struct {
 	Identity string `json:"identity,omitempty"` // the identity's folder
-	Gateway  string `json:"gateway,omitempty"`
-	Account  string `json:"account,omitempty"`
+	// APIKeyFile holds an API key in place of an identity: then the gateway signs.
+	APIKeyFile string `json:"apiKeyFile,omitempty"`
+	Gateway    string `json:"gateway,omitempty"`
+	CA         string `json:"ca,omitempty"` // file of the gateway's TLS authority
+	Account    string `json:"account,omitempty"`
 }
 
 const profileFile = "profile.json"
@@ -81,6 +88,7 @@ func gatewayFlags(command *cobra.Command) {
 	flags := command.PersistentFlags()
 	flags.String("gateway", "", "URL of your organisation's gateway (kept by datanet identity use)")
 	flags.String("identity", "", "folder of your certificate and key (kept by datanet identity use)")
+	flags.String("api-key-file", "", "file with your API key, in place of --identity: then the gateway signs for you")
 	flags.String("ca", "", "PEM file of the authority of the gateway's TLS certificate (default: tlscacerts/ in the identity's folder, then the system's)")
 }
 
@@ -93,7 +101,10 @@ func chosen(command *cobra.Command) (profile, error) {
 		}
 		return value
 	}
-	p := profile{Identity: flag("identity"), Gateway: flag("gateway")}
+	p := profile{Identity: flag("identity"), APIKeyFile: flag("api-key-file"), Gateway: flag("gateway"), CA: flag("ca")}
+	if p.Identity != "" && p.APIKeyFile != "" {
+		return p, usageError{errors.New("give --identity or --api-key-file, not both")}
+	}
 	dir, err := userFolder()
 	if err != nil {
 		return p, err
@@ -102,22 +113,17 @@ func chosen(command *cobra.Command) (profile, error) {
 	if err != nil {
 		return p, err
 	}
-	if p.Identity == "" {
-		p.Identity = used.Identity
+	if p.Identity == "" && p.APIKeyFile == "" {
+		p.Identity, p.APIKeyFile, p.CA = used.Identity, used.APIKeyFile, cmp.Or(p.CA, used.CA)
 	}
 	if p.Identity != "" {
 		own, err := readProfile(p.Identity)
 		if err != nil {
 			return p, err
 		}
-		p.Account = own.Account
-		if p.Gateway == "" {
-			p.Gateway = own.Gateway
-		}
+		p.Account, p.Gateway = own.Account, cmp.Or(p.Gateway, own.Gateway)
 	}
-	if p.Gateway == "" {
-		p.Gateway = used.Gateway
-	}
+	p.Gateway = cmp.Or(p.Gateway, used.Gateway)
 	return p, nil
 }
 
@@ -127,18 +133,61 @@ func connect(command *cobra.Command) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.Gateway == "" || p.Identity == "" {
-		return nil, usageError{errors.New("no gateway or identity is chosen: run datanet identity use DIR --gateway URL, or give --identity and --gateway; who is new here runs datanet identity enroll")}
+	if p.Gateway == "" || p.Identity == "" && p.APIKeyFile == "" {
+		return nil, usageError{errors.New("no gateway or identity is chosen: run datanet identity use DIR --gateway URL, or give --gateway and --identity or --api-key-file; who is new here runs datanet identity enroll")}
 	}
-	identity, err := client.LoadIdentity(p.Identity)
-	if err != nil {
+	o := client.Options{Gateway: p.Gateway}
+	if p.Identity != "" {
+		if o.Identity, err = client.LoadIdentity(p.Identity); err != nil {
+			return nil, usageError{err}
+		}
+	} else if o.Token, err = readAPIKey(p.APIKeyFile); err != nil {
 		return nil, usageError{err}
 	}
-	roots, err := rootsOf(command, p.Identity)
-	if err != nil {
+	if o.Roots, err = p.roots(); err != nil {
 		return nil, err
 	}
-	return newClient(command, client.Options{Gateway: p.Gateway, Roots: roots, Identity: identity})
+	return newClient(command, o)
+}
+
+// calling wraps what a command does with its gateway.
+func calling(do func(command *cobra.Command, args []string, c *client.Client) error) func(*cobra.Command, []string) error {
+	return func(command *cobra.Command, args []string) error {
+		c, err := connect(command)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return do(command, args, c)
+	}
+}
+
+// maxAPIKey bounds a file with an API key, in bytes.
+const maxAPIKey = 4 << 10
+
+// readAPIKey reads a file that must be its owner's alone.
+func readAPIKey(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("read the API key: %w", err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return "", fmt.Errorf("read the API key: %w", err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return "", fmt.Errorf("read the API key: others may read %s (mode %04o); run chmod 600 on it", path, info.Mode().Perm())
+	}
+	text, err := io.ReadAll(io.LimitReader(file, maxAPIKey))
+	if err != nil {
+		return "", fmt.Errorf("read the API key: %w", err)
+	}
+	key := strings.TrimSpace(string(text))
+	if key == "" || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", fmt.Errorf("%s does not hold exactly one API key", path)
+	}
+	return key, nil
 }
 
 func newClient(command *cobra.Command, o client.Options) (*client.Client, error) {
@@ -152,18 +201,17 @@ func newClient(command *cobra.Command, o client.Options) (*client.Client, error)
 	return c, nil
 }
 
-// rootsOf are the authorities that the gateway's certificate may lead to.
-func rootsOf(command *cobra.Command, identity string) (*x509.CertPool, error) {
-	path, err := command.Flags().GetString("ca")
-	if err != nil {
-		return nil, err
+// roots are the authorities that the gateway's certificate may lead to; nil are the system's.
+func (p profile) roots() (*x509.CertPool, error) {
+	if p.CA == "" {
+		if p.Identity == "" {
+			return nil, nil
+		}
+		return client.LoadRoots(p.Identity)
 	}
-	if path == "" {
-		return client.LoadRoots(identity)
-	}
-	roots, err := client.ReadRoots(path)
+	roots, err := client.ReadRoots(p.CA)
 	if err == nil && roots == nil {
-		err = usageError{fmt.Errorf("there is no file %s", path)}
+		err = usageError{fmt.Errorf("there is no file %s", p.CA)}
 	}
 	return roots, err
 }

@@ -19,12 +19,7 @@ with which the epoch is proposed. The secret itself stays in the gateways of the
 hand it to each other. For operators.`,
 		Example: `  datanet proposal propose fingerprint.rotate --expires 7d --params "$(datanet proposal draw-secret)"`,
 		Args:    arguments(cobra.NoArgs),
-		RunE: func(command *cobra.Command, _ []string) error {
-			c, err := connect(command)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
+		RunE: calling(func(command *cobra.Command, _ []string, c *client.Client) error {
 			drawn, err := client.Do[contribution.Rotation](command.Context(), c, "POST", client.Path("fingerprint-secrets"), ledger.Nothing{})
 			if err != nil {
 				return err
@@ -35,6 +30,6 @@ hand it to each other. For operators.`,
 			}
 			_, err = fmt.Fprintf(command.OutOrStdout(), "%s\n", text)
 			return err
-		},
+		}),
 	}
 }

@@ -51,12 +51,7 @@ func newQueue() *cobra.Command {
 		Use:   "queue",
 		Short: "List the contributions that wait for your organisation's vote, the oldest first",
 		Args:  arguments(cobra.NoArgs),
-		RunE: func(command *cobra.Command, _ []string) error {
-			c, err := connect(command)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
+		RunE: calling(func(command *cobra.Command, _ []string, c *client.Client) error {
 			list, err := waiting(command, c, datanet, 0)
 			if err != nil {
 				return err
@@ -66,7 +61,7 @@ func newQueue() *cobra.Command {
 				return err
 			}
 			return resource{columns: []string{"datanet", "id", "revision", "mediaType", "records", "tokens", "contributor"}}.print(command, data, client.Meta{})
-		},
+		}),
 	}
 	command.Flags().StringVar(&datanet, "datanet", "", "only of this datanet")
 	return command
@@ -107,13 +102,11 @@ A vote cites the hash of the automatic report that you have seen. Give it by --r
 --current-report the report that the gateway computes now is cited. What it cannot compute a
 report of is left out and named.`,
 		Example: "  datanet validate vote PoetrySocietyMSP/persian-poetry 0f3c… --choice approve --score 85 --report 9a1b…",
-		RunE: func(command *cobra.Command, args []string) error {
-			c, err := connect(command)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			var votes []approval.Vote
+		RunE: calling(func(command *cobra.Command, args []string, c *client.Client) error {
+			var (
+				votes []approval.Vote
+				err   error
+			)
 			left := map[string]string{}
 			switch {
 			case from != "":
@@ -135,7 +128,7 @@ report of is left out and named.`,
 				return err
 			}
 			return castAll(command, c, votes, left)
-		},
+		}),
 	}
 	flags := command.Flags()
 	flags.StringVar((*string)(&verdict.Choice), "choice", "", "approve or reject")

@@ -41,12 +41,7 @@ may follow, and after r the reason, as in: a 85, r 20 duplicate.
 
 Without a terminal, or with --json, prints the first waiting contribution with its report.`,
 		Args: arguments(cobra.NoArgs),
-		RunE: func(command *cobra.Command, _ []string) error {
-			c, err := connect(command)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
+		RunE: calling(func(command *cobra.Command, _ []string, c *client.Client) error {
 			if votes == "" {
 				dir, err := userFolder()
 				if err != nil {
@@ -66,7 +61,7 @@ Without a terminal, or with --json, prints the first waiting contribution with i
 				return showFirst(command, c, queue)
 			}
 			return goThrough(command, c, queue, votes)
-		},
+		}),
 	}
 	command.Flags().StringVar(&datanet, "datanet", "", "only of this datanet")
 	command.Flags().StringVar(&votes, "votes", "", "the file of decisions that are not cast yet (default: in your configuration folder)")

@@ -202,6 +202,12 @@ func (c *Client) Raw(ctx context.Context, method, path string, query url.Values,
 	return c.whole(ctx, k)
 }
 
+// Ask sends bytes of a media type to an operation that writes nothing, so that they may be sent again, and returns the
+// answer's document as it is.
+func (c *Client) Ask(ctx context.Context, path string, query url.Values, media string, body []byte) ([]byte, Meta, error) {
+	return c.whole(ctx, &call{method: http.MethodPost, path: path, query: query, header: http.Header{"Content-Type": {media}}, body: body, repeatable: true})
+}
+
 // whole sends a call and reads the answer.
 func (c *Client) whole(ctx context.Context, k *call) ([]byte, Meta, error) {
 	response, err := c.send(ctx, k)

@@ -339,6 +339,22 @@ func TestWithoutAKeyNothingIsSubmitted(t *testing.T) {
 	require.ErrorContains(t, err, "no private key here")
 }
 
+func TestWithATokenTheGatewaySigns(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		require.NoError(t, err)
+		if r.URL.Path != "/v1/transactions" || r.Header.Get("Authorization") != "Bearer secret" || string(body) != `{"function":"account:Open","document":{}}` {
+			t.Errorf("%s %s", r.URL, body)
+		}
+		w.Header().Set("Datanet-Block", "7")
+		w.Header().Set("Datanet-Transaction", r.Header.Get("Idempotency-Key"))
+		fmt.Fprint(w, "{}")
+	}, func(o *client.Options) { o.Token = "secret" })
+	_, written, err := client.Submit[ledger.Nothing](t.Context(), c, "account:Open", "mine", ledger.Nothing{})
+	require.NoError(t, err)
+	require.Equal(t, client.Committed{Key: "mine", Transaction: "mine", Block: 7}, written)
+}
+
 func TestAnEnrolmentIsSentAgain(t *testing.T) {
 	calls := 0
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -107,6 +107,12 @@ func doubt(err error, written Committed) error {
 	return &UnknownError{Key: written.Key, Transaction: written.Transaction, Cause: err}
 }
 
+// submitRequest is a write that the gateway signs.
+type submitRequest struct {
+	Function string   `json:"function"`
+	Document rawValue `json:"document"`
+}
+
 // prepareRequest begins a write that is signed here.
 type prepareRequest struct {
 	Function    string   `json:"function"`
@@ -132,7 +138,7 @@ type signature struct {
 
 // Submit calls a function of the ledger, signed here with the caller's own key. What the gateway gives to sign is read
 // first: it must be this function with this request, in the name of this certificate, and the endorsed transaction must
-// be that of the signed proposal. An empty key draws one.
+// be that of the signed proposal. A caller with a token has no key here: then the gateway signs. An empty key draws one.
 func Submit[T any](ctx context.Context, c *Client, function, key string, request any) (T, Committed, error) {
 	var value T
 	data, written, err := c.SubmitRaw(ctx, function, key, request)
@@ -148,8 +154,8 @@ func Submit[T any](ctx context.Context, c *Client, function, key string, request
 // SubmitRaw is [Submit] with the answer's document as it is. A request that is a []byte is the document itself, encoded
 // as [ledger.Encode] does.
 func (c *Client) SubmitRaw(ctx context.Context, function, key string, request any) ([]byte, Committed, error) {
-	if c.identity == nil {
-		return nil, Committed{}, fmt.Errorf("%s: there is no private key here to sign with; use an identity with a certificate", function)
+	if c.identity == nil && c.token == "" {
+		return nil, Committed{}, fmt.Errorf("%s: there is no private key here to sign with; use an identity with a certificate, or an API key", function)
 	}
 	document, ok := request.([]byte)
 	if !ok {
@@ -160,6 +166,9 @@ func (c *Client) SubmitRaw(ctx context.Context, function, key string, request an
 	}
 	if key == "" {
 		key = NewKey()
+	}
+	if c.identity == nil {
+		return c.signedThere(ctx, function, key, document)
 	}
 	begun := time.Now()
 	for attempt := 1; ; attempt++ {
@@ -177,6 +186,24 @@ func (c *Client) SubmitRaw(ctx context.Context, function, key string, request an
 	}
 }
 
+// signedThere has the gateway sign.
+func (c *Client) signedThere(ctx context.Context, function, key string, document []byte) ([]byte, Committed, error) {
+	body, err := ledger.Encode(submitRequest{Function: function, Document: document})
+	if err != nil {
+		return nil, Committed{}, fmt.Errorf("%s: %w", function, err)
+	}
+	data, written, err := c.write(ctx, &call{method: http.MethodPost, path: Path("transactions"), header: http.Header{keyHeader: {key}}, body: body}, key)
+	if onlyReads(err) {
+		err = fmt.Errorf("%s: this gateway only reads: %w", function, err)
+	}
+	return data, written, err
+}
+
+// onlyReads tells whether the gateway has no operations that write.
+func onlyReads(err error) bool {
+	return IsCode(err, "no_such_route") || IsCode(err, "method_not_allowed")
+}
+
 // signed prepares, signs twice and submits.
 func (c *Client) signed(ctx context.Context, function, key string, document []byte) ([]byte, Committed, error) {
 	header := http.Header{keyHeader: {key}}
@@ -185,7 +212,7 @@ func (c *Client) signed(ctx context.Context, function, key string, document []by
 		return nil, Committed{}, fmt.Errorf("%s: %w", function, err)
 	}
 	proposal, data, written, err := c.step(ctx, &call{method: http.MethodPost, path: Path("transactions", "prepare"), header: header, body: body}, key)
-	if IsCode(err, "no_such_route") || IsCode(err, "method_not_allowed") {
+	if onlyReads(err) {
 		return nil, written, fmt.Errorf("%s: this gateway only reads: %w", function, err)
 	}
 	if err != nil || len(proposal.Message) == 0 {

@@ -12,11 +12,14 @@ import (
 // Purpose is what a key is for that the store keeps for another part of the gateway.
 type Purpose string
 
-// EvidenceKeys seal the evidence of paid answers, by session.
+// EvidenceKeys seal the evidence of paid answers, by session, and once it is archived by settlement.
 const EvidenceKeys Purpose = "evidence"
 
+// SamplingKeys are the secrets by which an attestor draws the uses that it recomputes.
+const SamplingKeys Purpose = "sampling"
+
 // purposes are all there are: a rotation of the master key wraps their keys anew.
-var purposes = []Purpose{EvidenceKeys}
+var purposes = []Purpose{EvidenceKeys, SamplingKeys}
 
 // ErrNoKey says that the store has no such key, or none any more: what it has sealed is gone.
 var ErrNoKey = errors.New("the store has no such key")

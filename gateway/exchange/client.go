@@ -232,7 +232,7 @@ func (c *Client) do(ctx context.Context, msp, method, path string, query url.Val
 	}
 	if response.StatusCode != http.StatusOK {
 		defer response.Body.Close()
-		return nil, readRefusal(response)
+		return nil, ReadRefusal(response)
 	}
 	return response, nil
 }

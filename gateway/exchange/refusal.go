@@ -27,8 +27,8 @@ var statuses = map[ledger.Code]int{
 	ledger.CodeNotFound: http.StatusNotFound, ledger.CodeExists: http.StatusConflict, ledger.CodeState: http.StatusConflict,
 }
 
-// refusalOf tells the other side what it can understand, and nothing of what lies inside.
-func refusalOf(err error) *Refusal {
+// RefusalOf tells the other side what it can understand, and nothing of what lies inside.
+func RefusalOf(err error) *Refusal {
 	var refusal *Refusal
 	if errors.As(err, &refusal) {
 		return refusal
@@ -64,7 +64,8 @@ type problem struct {
 	Refusal
 }
 
-func refuse(w http.ResponseWriter, r *Refusal) {
+// Refuse answers with a refusal, as a problem.
+func Refuse(w http.ResponseWriter, r *Refusal) {
 	document, err := json.Marshal(problem{"about:blank", http.StatusText(r.Status), *r})
 	if err != nil { // a detail that is not UTF-8
 		document = []byte(`{}`)
@@ -77,8 +78,8 @@ func refuse(w http.ResponseWriter, r *Refusal) {
 // maxProblem bounds what is read of a refusal.
 const maxProblem = 64 << 10
 
-// readRefusal reads how another gateway refused.
-func readRefusal(response *http.Response) error {
+// ReadRefusal reads how another gateway refused.
+func ReadRefusal(response *http.Response) error {
 	refusal := &Refusal{}
 	document, err := io.ReadAll(io.LimitReader(response.Body, maxProblem))
 	if err != nil || json.Unmarshal(document, refusal) != nil {

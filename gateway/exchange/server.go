@@ -64,18 +64,18 @@ func (s *Server) handle(answer func(w http.ResponseWriter, r *http.Request, msp 
 		w.Header().Set("Cache-Control", "no-store")
 		msp, ok := s.caller(r)
 		if !ok || msp == "" {
-			refuse(w, &Refusal{Status: http.StatusForbidden, Code: string(ledger.CodeForbidden), Detail: "only gateways of other members are served here"})
+			Refuse(w, &Refusal{Status: http.StatusForbidden, Code: string(ledger.CodeForbidden), Detail: "only gateways of other members are served here"})
 			return
 		}
 		err := answer(w, r, msp)
 		if err == nil {
 			return
 		}
-		refusal := refusalOf(err)
+		refusal := RefusalOf(err)
 		if refusal.Status >= 500 {
 			s.log.ErrorContext(r.Context(), "exchange", "path", r.URL.Path, "caller", msp, "error", err)
 		}
-		refuse(w, refusal)
+		Refuse(w, refusal)
 	}
 }
 

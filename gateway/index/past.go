@@ -357,7 +357,7 @@ func (v *View) Unbalanced(ctx context.Context, limit int) ([]uint64, error) {
 type Shown struct {
 	Account     ledger.Account
 	Roles       []ledger.Role
-	First, Last Written // the first and the last transaction so signed, valid or not
+	First, Last Written // the first and the last transaction so signed, valid or not; no Last when it came after the view's height
 }
 
 // Shown lists the roles that accounts' certificates have shown, by account; an empty one stands for all. after is the
@@ -384,6 +384,11 @@ func (v *View) Shown(ctx context.Context, account, after ledger.Account, limit i
 		}
 		one.Roles = ledger.ParseRoles(roles)
 		one.First.Block, one.First.Position, one.First.Time, one.First.By = place(began).block(), place(began).position(), timeOf(beganTime), one.Account
+		if latest >= v.before() {
+			one.Last = Written{}
+			list = append(list, one)
+			continue
+		}
 		one.Last.Block, one.Last.Position, one.Last.Time, one.Last.By = place(latest).block(), place(latest).position(), timeOf(latestTime), one.Account
 		list = append(list, one)
 	}

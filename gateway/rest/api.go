@@ -21,6 +21,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/go-chi/chi/v5"
+	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/datanet-consortium/datanet/chaincode/access"
@@ -51,6 +52,10 @@ type Options struct {
 	// nobody asks the others.
 	Organisations []string
 	EvaluateAt    func(ctx context.Context, organisation, function string, document []byte) ([]byte, error)
+	// Block reads a block from the gateway's own peer, for audits; nil: they show what the index holds of it.
+	Block func(ctx context.Context, number uint64) (*common.Block, error)
+	// Chaincode is the chaincode's name.
+	Chaincode string
 	// Outbox is nil in a gateway that only reads.
 	Outbox Outbox
 	// Rate is how many requests a caller may send: as many per second over time, and as many at once.
@@ -138,6 +143,7 @@ func New(options Options) (*API, error) {
 	a.addReview()
 	a.addModels()
 	a.addOrganisations()
+	a.addAudit()
 	a.addSettling()
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))

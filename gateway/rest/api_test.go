@@ -228,6 +228,25 @@ func TestTheSameKeyGetsTheSameOutcomeAndAnotherRequestIsRefused(t *testing.T) {
 	require.Equal(t, http.StatusConflict, other.status)
 }
 
+func TestAFunctionIsCalledByItsNameAsByItsOwnPath(t *testing.T) {
+	s := newSite(t)
+	call := func(who, key, function, document string) answer {
+		return s.send(who, http.MethodPost, "/v1/transactions", `{"function":"`+function+`","document":`+document+`}`, "Idempotency-Key", key)
+	}
+	first := call("consumer1", "one", "account:Open", "{}")
+	require.Equal(t, http.StatusOK, first.status, "%s", first.body)
+	require.NotEmpty(t, first.header.Get("Datanet-Block"))
+	before := s.fingerprint()
+	byPath := s.send("consumer1", http.MethodPost, "/v1/account/open", "{}", "Idempotency-Key", "one")
+	require.Equal(t, first.body, byPath.body, "one request by either way")
+	require.Equal(t, "true", byPath.header.Get("Idempotency-Replayed"))
+	require.Equal(t, "function", call("consumer1", "two", "account:Get", "{}").problem.Field, "a query writes nothing")
+	require.Equal(t, "function", call("consumer1", "two", "account:Close", "{}").problem.Field)
+	require.Equal(t, "invalid", call("consumer1", "two", "account:Open", `{"other":1}`).problem.Code)
+	require.Equal(t, "forbidden", call("consumer1", "two", "datanet:Retire", `{"name":"AMSP/verse"}`).problem.Code, "the ledger's rules are the same")
+	require.Equal(t, before, s.fingerprint())
+}
+
 func TestAnActionWithoutAKeyIsRefused(t *testing.T) {
 	s := newSite(t)
 	for _, headers := range [][]string{nil, {"Idempotency-Key", ""}, {"Idempotency-Key", strings.Repeat("x", 256)}, {"Idempotency-Key", "é"}} {
@@ -343,6 +362,9 @@ func TestAGatewayWithoutAnOutboxHasNoWayToWrite(t *testing.T) {
 	require.NotEmpty(t, document.Paths)
 	for path, methods := range document.Paths {
 		for method := range methods {
+			if path == "/v1/audit/receipts" { // a question with a body
+				continue
+			}
 			require.Equal(t, "get", method, path)
 		}
 	}

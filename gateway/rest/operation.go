@@ -32,6 +32,8 @@ type operation struct {
 	scope identity.Scope
 	open  bool
 	peers bool
+	// roles are those of which the caller must hold one; none: anybody of the organisation.
+	roles []ledger.Role
 	// either is for people and for the gateways of other members. The faults of an openAI operation have OpenAI's shape.
 	either, openAI bool
 	// params are besides those of the path, which are strings unless they are listed.
@@ -55,6 +57,7 @@ type answer struct {
 	of      reflect.Type // nil: no body
 	schema  *huma.Schema // of a body that is no Go type
 	media   string       // "" is JSON
+	also    []string     // media types of the same as a text, which the caller may ask for
 	headers map[string]string
 }
 
@@ -155,6 +158,9 @@ func (a *API) response(ans answer, id string) *huma.Response {
 			media = jsonType
 		}
 		r.Content = map[string]*huma.MediaType{media: {Schema: schema}}
+		for _, media := range ans.also {
+			r.Content[media] = &huma.MediaType{Schema: text()}
+		}
 	}
 	for name, doc := range ans.headers {
 		if r.Headers == nil {
@@ -255,6 +261,8 @@ func (a *API) admit(c *call) error {
 		return newProblem(string(ledger.CodeForbidden), "this is for people of the gateway's own organisation")
 	case !principal.May(c.op.scope):
 		return newProblem(string(ledger.CodeForbidden), "the API key lacks the scope %q", c.op.scope)
+	case len(c.op.roles) > 0 && !principal.Has(c.op.roles...):
+		return newProblem(string(ledger.CodeForbidden), "this is for the roles %v", c.op.roles)
 	}
 	return nil
 }

@@ -10,11 +10,11 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
+	"github.com/datanet-consortium/datanet/gateway/query"
 )
 
 // heightHeader names the height of the state that an answer comes from.
@@ -71,12 +71,8 @@ func (c *call) evaluate(b *binding, document []byte) ([]byte, error) {
 
 // over runs a query function over the index.
 func (c *call) over(view *index.View, function string, document []byte) ([]byte, error) {
-	over := &state{view: view, ctx: c.ctx(), channel: c.api.options.Channel, caller: callerOf(c.principal)}
-	outcome, err := c.api.registry.Execute(over, function, document)
-	if err != nil {
-		return nil, err
-	}
-	return outcome.Response, nil
+	over := query.Functions{Registry: c.api.registry, Channel: c.api.options.Channel, Caller: callerOf(c.principal)}
+	return over.Over(c.ctx(), view, function, document)
 }
 
 // view opens the index at the height that the caller waits for, and names its height in the answer.
@@ -136,27 +132,4 @@ func matches(header, tag string) bool {
 
 func callerOf(p identity.Principal) ledger.Caller {
 	return ledger.Caller{MSP: p.Account.MSP(), Enrolment: p.Enrolment(), Roles: p.Roles}
-}
-
-// state lets the ledger's query functions run over the index.
-type state struct {
-	view    *index.View
-	ctx     context.Context
-	channel string
-	caller  ledger.Caller
-}
-
-func (s *state) TxID() string          { return strings.Repeat("0", 64) }
-func (s *state) Channel() string       { return s.channel }
-func (s *state) Time() time.Time       { return time.Now() }
-func (s *state) Caller() ledger.Caller { return s.caller }
-
-func (s *state) States(keys []ledger.Key) ([][]byte, error) { return s.view.States(s.ctx, keys) }
-
-func (s *state) Range(prefix, from ledger.Key, limit int) ([]ledger.Entry, ledger.Key, error) {
-	return s.view.Range(s.ctx, prefix, from, limit)
-}
-
-func (s *state) KeyPolicy(key ledger.Key) (ledger.Policy, bool, error) {
-	return s.view.KeyPolicy(s.ctx, key)
 }

@@ -120,6 +120,12 @@ func (a *API) addTransactions() {
 		schema:  &huma.Schema{AnyOf: []*huma.Schema{a.schema(reflect.TypeFor[Prepared](), ""), {Type: huma.TypeObject}}},
 		headers: some(writeHeaders, transactionHeader, blockHeader, replayedHeader)}
 	pending := answer{status: http.StatusAccepted, doc: "The outcome is not known yet.", of: pendingType, headers: some(writeHeaders, transactionHeader, "Location")}
+	committed := answer{status: http.StatusOK, doc: "The transaction is committed; the body is the function's answer.", schema: &huma.Schema{Type: huma.TypeObject},
+		headers: some(writeHeaders, transactionHeader, blockHeader, replayedHeader)}
+	a.add(&operation{id: "submit-function", method: post, path: "/v1/transactions", tag: "transactions",
+		summary: "Calls a function of the ledger by its name", doc: "As its own operation does, signed by the gateway, which keeps the account's key.", scope: identity.Write,
+		params:  []*huma.Param{headerParam(keyHeader, true, "Names the request."), waitParam},
+		request: reflect.TypeFor[Submit](), answers: []answer{committed, pending}, problems: writeProblems, limit: maxWait + margin, handle: submitFunction})
 	a.add(&operation{id: "prepare-transaction", method: post, path: "/v1/transactions/prepare", tag: "transactions",
 		summary: "Prepares a write that is signed with one's own key", doc: "Sign the message, and send the signature to …/endorse.", scope: identity.Write,
 		params:  []*huma.Param{headerParam(keyHeader, true, "Names the request."), waitParam},
@@ -212,6 +218,40 @@ func (c *call) own(id string) (entry outbox.Entry, known bool, err error) {
 		return entry, false, nil
 	}
 	return entry, err == nil, err
+}
+
+// Submit is a write that the gateway signs.
+type Submit struct {
+	Function string         `json:"function" doc:"The function, as token:Transfer."`
+	Document jsontext.Value `json:"document" doc:"The function's request."`
+}
+
+func submitFunction(c *call) error {
+	key, _, err := c.key(false)
+	if err != nil {
+		return err
+	}
+	wait, err := c.wait()
+	if err != nil {
+		return err
+	}
+	var request Submit
+	if err := c.decode(&request); err != nil {
+		return err
+	}
+	function := c.api.command(request.Function)
+	if function == nil {
+		return invalid("function", "%q is not a function that writes", ledger.Clip(request.Function))
+	}
+	document, err := (&binding{function: function}).check(request.Document)
+	if err != nil {
+		return err
+	}
+	entry, err := c.submit(outbox.Request{Account: c.principal.Account, Key: key, Function: function.Name, Document: document}, true, wait)
+	if err != nil {
+		return err
+	}
+	return c.outcome(entry, http.StatusOK)
 }
 
 // Prepare begins a write that is signed with the holder's own key.

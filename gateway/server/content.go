@@ -42,6 +42,7 @@ type library struct {
 	store    *content.Store
 	client   *exchange.Client
 	service  exchange.Service
+	erasures content.Erasures // the service, once the corpora have let go
 	handover http.Handler
 	log      *slog.Logger
 }
@@ -158,7 +159,7 @@ func (l *library) keepUp(ctx context.Context, from *index.Index) {
 }
 
 func (l *library) erase(ctx context.Context) {
-	done, err := l.store.Destroy(ctx, l.service)
+	done, err := l.store.Destroy(ctx, l.erasures)
 	for _, n := range done {
 		l.log.Info("a contribution was erased", "datanet", n.Datanet, "contribution", n.ID)
 	}

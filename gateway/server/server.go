@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/corpus"
 	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
 	"github.com/datanet-consortium/datanet/gateway/identity"
@@ -63,6 +64,7 @@ type Server struct {
 	api        *rest.API
 	health     *health
 	content    *library         // nil when the gateway only reads
+	corpora    *corpus.Library  // nil when the gateway only reads
 	settling   *settling.Worker // nil when the gateway only reads
 	listener   net.Listener
 	closers    []func() error
@@ -96,6 +98,9 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 			return nil, err
 		}
 		if err := s.openContent(ctx); err != nil {
+			return nil, err
+		}
+		if err := s.openCorpora(); err != nil {
 			return nil, err
 		}
 		s.openSettling()
@@ -220,6 +225,7 @@ func (s *Server) openAPI(version string) (err error) {
 	options.EvaluateAt = func(ctx context.Context, organisation, function string, document []byte) ([]byte, error) {
 		return s.self.Evaluate(ctx, fabric.Call{Function: function, Request: document, Endorsers: []string{organisation}})
 	}
+	options.Block, options.Chaincode = s.block, s.config.Chaincode
 	for _, o := range s.config.Organisations {
 		options.Organisations = append(options.Organisations, o.MSPID)
 	}
@@ -276,6 +282,7 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	}
 	if s.content != nil {
 		work.Go(func() { s.content.keepUp(background, s.index) })
+		work.Go(func() { s.checkCorpora(background) })
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
 	}

@@ -29,7 +29,7 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 // commands are those that doc.go explains.
 func (s *stage) commands() map[string]command {
 	return map[string]command{
-		"as": s.as, "datanet": s.run, "fails": s.fails, "http": s.http, "id": id, "let": let, "want": want, "fill": fillFile, "bytes": size, "etag": etag,
+		"as": s.as, "secret": secret, "datanet": s.run, "fails": s.fails, "http": s.http, "id": id, "let": let, "want": want, "fill": fillFile, "bytes": size, "etag": etag,
 		"poems": poems, "pool": s.pool, "await": s.await, "follow": s.follow, "objects": s.objects, "gone": gone, "readonly": s.readOnly, "crash": s.crash, "heal": s.heal,
 	}
 }
@@ -104,6 +104,12 @@ func (s *stage) fails(ts *testscript.TestScript, neg bool, args []string) {
 	if !errors.As(err, &exit) || strconv.Itoa(exit.ExitCode()) != args[1] {
 		ts.Fatalf("%v, want exit code %s", err, args[1])
 	}
+}
+
+// secret writes what is set under a name into a file of the actor's own.
+func secret(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 2, "secret NAME FILE")
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(ts.Getenv(args[0])+"\n"), 0o600))
 }
 
 func (s *stage) http(ts *testscript.TestScript, neg bool, args []string) {

@@ -14,6 +14,7 @@
 //	                          something else, or anonymous does not; the answer's body is the standard output, its
 //	                          headers are the standard error. Every answer must be one that the gateway's own API
 //	                          document describes.
+//	secret NAME FILE          writes $NAME into a file that only the person may read
 //	poems DIR COUNT           writes short poems that nobody has written before
 //	pool NAME COUNT           makes $DATANET of the poetry society, of so many approved and sealed poems of its contributor1
 //	id NAME...                makes fresh ids

@@ -1,0 +1,353 @@
+package question_test
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/datanet-consortium/datanet/audit/question"
+	"github.com/datanet-consortium/datanet/audit/question/questiontest"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/snapshot"
+	"github.com/datanet-consortium/datanet/gateway/block"
+	"github.com/datanet-consortium/datanet/gateway/database"
+	"github.com/datanet-consortium/datanet/gateway/index"
+)
+
+// reports is a folder into which the story's reports are written, to be looked at.
+var reports = flag.String("reports", "", "write the reports of the story into this folder")
+
+type asked struct {
+	*questiontest.Story
+	x *index.Index
+}
+
+func told(t *testing.T) *asked {
+	s := questiontest.Tell(t)
+	db, err := database.Open(t.Context(), database.SQLiteURL(filepath.Join(t.TempDir(), "x.db"))+"?synchronous=normal")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	x, err := index.Open(t.Context(), db, "datanet")
+	require.NoError(t, err)
+	require.NoError(t, s.Index(t.Context(), x))
+	return &asked{s, x}
+}
+
+func (s *asked) auditor(t *testing.T) *question.Auditor {
+	view, err := s.x.View(t.Context())
+	require.NoError(t, err)
+	return question.New(view, "datanet")
+}
+
+func (s *asked) raw(_ context.Context, number uint64) (*block.Block, error) {
+	b, err := block.NewDecoder("datanet").Whole().Decode(s.Chain.Blocks[number])
+	return &b, err
+}
+
+// show writes an answer in every form and checks what holds for all of them.
+func show(t *testing.T, name string, answer question.Answer, err error) string {
+	t.Helper()
+	require.NoError(t, err)
+	document := answer.Report()
+	markdown := document.Markdown()
+	page, err := document.HTML()
+	require.NoError(t, err)
+	data, err := ledger.Encode(answer)
+	require.NoError(t, err)
+	require.NotContains(t, string(data), ":null", "lists are never null")
+	require.NotContains(t, string(page), "<script")
+	require.NotRegexp(t, `(src|href)="[^#]`, string(page), "no resource from elsewhere")
+	require.Contains(t, string(markdown), "What the ledger cannot tell")
+	if *reports != "" {
+		var indented json.RawMessage = data
+		require.NoError(t, os.WriteFile(filepath.Join(*reports, name+".md"), markdown, 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(*reports, name+".html"), page, 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(*reports, name+".json"), indented, 0o600))
+	}
+	return string(markdown)
+}
+
+func whats(list []question.Concern) string {
+	var all []string
+	for _, c := range list {
+		all = append(all, c.What)
+	}
+	return strings.Join(all, "\n")
+}
+
+func TestTheRegulatorAsksEverythingOfTheStory(t *testing.T) {
+	s := told(t)
+	a := s.auditor(t)
+	ctx := t.Context()
+
+	t.Run("which snapshots trained a model, by which right, and what was in doubt", func(t *testing.T) {
+		m, err := a.Model(ctx, s.Small, ledger.PageRequest{})
+		show(t, "model", m, err)
+		require.Len(t, m.Snapshots, 2, "its own and its base's")
+		require.Len(t, m.Ancestors, 1)
+		require.Len(t, m.Tickets, 2)
+		var grants []question.Grant
+		for _, one := range m.Tickets {
+			require.NotEmpty(t, one.Licences)
+			for _, l := range one.Licences {
+				require.Empty(t, l.Failures)
+			}
+			grants = append(grants, one.Grants...)
+		}
+		require.Len(t, grants, 1)
+		require.EqualValues(t, "active", grants[0].Then)
+		require.EqualValues(t, "revoked", grants[0].Now)
+		require.Len(t, m.Contributions, 3+4)
+		require.Contains(t, whats(m.Concerns), "is revoked now; what was trained before stays as it is")
+		require.Contains(t, whats(m.Concerns), s.Erased.ID+", which the model was trained on, is erased now")
+		require.NotContains(t, whats(m.Concerns), "after the terms")
+		require.Equal(t, "model:Register", m.Registered.Function)
+
+		// Page by page it is the same.
+		var ids []string
+		for page := (ledger.PageRequest{Limit: 2}); ; {
+			some, err := a.Model(ctx, s.Small, page)
+			require.NoError(t, err)
+			for _, o := range some.Contributions {
+				ids = append(ids, o.ID)
+			}
+			if page.Cursor = some.Next; page.Cursor == "" {
+				break
+			}
+		}
+		var want []string
+		for _, o := range m.Contributions {
+			want = append(want, o.ID)
+			require.NotEmpty(t, o.Ballots)
+			require.NotEmpty(t, o.Evidence)
+		}
+		require.Equal(t, want, ids)
+	})
+
+	t.Run("what became of a contribution that was erased", func(t *testing.T) {
+		c, err := a.Contribution(ctx, s.Erased)
+		text := show(t, "contribution", c, err)
+		require.NotNil(t, c.Erasure)
+		require.NotNil(t, c.Erasure.Completed)
+		for _, k := range c.Erasure.Acknowledgements {
+			require.NotNil(t, k.Evidence, k.Organisation)
+		}
+		require.Equal(t, 1, c.Sealed.First)
+		require.Equal(t, 3, c.Sealed.Until)
+		require.Len(t, c.Releases, 2, "within two snapshots")
+		require.Len(t, c.Models, 2)
+		require.Equal(t, []string{"pending", "approved", "erasing", "erased"}, states(c.Steps))
+		require.Contains(t, text, "content and wrapping key are destroyed")
+	})
+
+	t.Run("who declined", func(t *testing.T) {
+		c, err := a.Contribution(ctx, s.Rejected)
+		text := show(t, "rejected", c, err)
+		require.Nil(t, c.Sealed)
+		require.Contains(t, text, "off-topic")
+		require.Equal(t, []string{"pending", "rejected"}, states(c.Steps))
+		_, err = a.Contribution(ctx, s.Copied)
+		require.Error(t, err, "a copy was never registered")
+	})
+
+	t.Run("what an inference owes to whom", func(t *testing.T) {
+		r, err := a.Receipt(ctx, s.Receipt)
+		show(t, "receipt", r, err)
+		for _, c := range r.Checks {
+			require.True(t, c.Holds, c.What)
+		}
+		require.Len(t, r.Checks, 6)
+		require.Equal(t, s.Pool, r.Sources[0].Datanet)
+		_, err = a.Receipt(ctx, s.Receipt[1:])
+		require.Equal(t, ledger.CodeInvalid, ledger.AsFault(err).Code)
+	})
+
+	t.Run("who recomputed a settlement, and who was paid", func(t *testing.T) {
+		c, err := a.Claim(ctx, s.Settled)
+		show(t, "claim", c, err)
+		require.Equal(t, c.Settlement.Data, c.Paid)
+		require.Len(t, c.Payments, 2)
+		require.True(t, c.Settlement.Exact)
+		require.True(t, c.Votes[0].Before)
+		require.Nil(t, c.Objection)
+	})
+
+	t.Run("who objected", func(t *testing.T) {
+		c, err := a.Claim(ctx, s.Disputing)
+		text := show(t, "objection", c, err)
+		require.NotNil(t, c.Objection)
+		require.NotEmpty(t, c.Objection.Evidence)
+		require.Contains(t, text, "objected: receipt in session")
+	})
+
+	t.Run("everything of a period", func(t *testing.T) {
+		p, err := a.Period(ctx, question.PeriodOf{Page: ledger.PageRequest{Limit: 1000}})
+		show(t, "period", p, err)
+		require.EqualValues(t, len(s.Chain.Blocks), p.Blocks)
+		require.EqualValues(t, p.Total, len(p.Events))
+		require.Empty(t, p.Next)
+		// The story begins with an hour of its own.
+		first, err := a.Period(ctx, question.PeriodOf{Until: s.Clock.Add(-74*time.Hour - 30*time.Minute)})
+		require.NoError(t, err)
+		require.Zero(t, first.First)
+		require.Less(t, first.End, p.End)
+		rest, err := a.Period(ctx, question.PeriodOf{From: s.Clock.Add(-74*time.Hour - 30*time.Minute)})
+		require.NoError(t, err)
+		require.Equal(t, first.End, rest.First)
+		require.Equal(t, first.LastHash, rest.Previous)
+		require.Equal(t, p.Total, first.Total+rest.Total)
+		_, err = a.Period(ctx, question.PeriodOf{From: s.Clock.Add(time.Hour)})
+		require.Equal(t, ledger.CodeNotFound, ledger.AsFault(err).Code)
+		_, err = a.Period(ctx, question.PeriodOf{From: s.Clock, First: 1})
+		require.Error(t, err)
+	})
+
+	t.Run("what is held of a person", func(t *testing.T) {
+		p, err := a.Person(ctx, s.Ann.Account(), ledger.PageRequest{})
+		show(t, "person", p, err)
+		require.Len(t, p.Given, 3)
+		require.NotNil(t, p.Given[0].Erasure)
+		require.Len(t, p.Roles, 1)
+		require.NotNil(t, p.Opened)
+		nobody, err := a.Person(ctx, "BMSP:nobody", ledger.PageRequest{})
+		require.NoError(t, err)
+		require.Nil(t, nobody.Opened)
+		_, err = a.Person(ctx, "nonsense", ledger.PageRequest{})
+		require.Error(t, err)
+	})
+
+	t.Run("where fees went", func(t *testing.T) {
+		f, err := a.Fees(ctx, question.FeesOf{})
+		show(t, "fees", f, err)
+		require.Len(t, f.Settlements, 2)
+		require.EqualValues(t, 40_000, f.Totals.Fees)
+		require.Equal(t, f.Totals.Fees, f.Totals.AtOnce+f.Totals.DataPaid+f.Totals.DataLeft)
+		none, err := a.Fees(ctx, question.FeesOf{Model: s.Small})
+		require.NoError(t, err)
+		require.Empty(t, none.Settlements)
+	})
+
+	t.Run("whether credits were created or lost", func(t *testing.T) {
+		supply, err := a.Supply(ctx)
+		text := show(t, "supply", supply, err)
+		require.Equal(t, "0", supply.Difference)
+		require.Empty(t, supply.Unbalanced)
+		require.Equal(t, s.Tally(t), supply.Tally)
+		require.Contains(t, text, "no credit was created or lost")
+	})
+
+	t.Run("one transaction from proposal to state", func(t *testing.T) {
+		lost, err := a.Transaction(ctx, s.Copy, s.raw)
+		text := show(t, "transaction", lost, err)
+		require.Equal(t, "MVCC_READ_CONFLICT", lost.Code)
+		require.Empty(t, lost.Writes)
+		require.NotEmpty(t, lost.Proposal.Document)
+		require.Contains(t, text, "it had no effect")
+		m, err := a.Model(ctx, s.Small, ledger.PageRequest{})
+		require.NoError(t, err)
+		valid, err := a.Transaction(ctx, m.Registered.Transaction, nil)
+		show(t, "registration", valid, err)
+		require.NotEmpty(t, valid.Writes)
+		_, err = a.Transaction(ctx, strings.Repeat("0", 64), nil)
+		require.Equal(t, ledger.CodeNotFound, ledger.AsFault(err).Code)
+	})
+
+	t.Run("who held which role, and no breach", func(t *testing.T) {
+		r, err := a.Roles(ctx, "", ledger.PageRequest{})
+		text := show(t, "roles", r, err)
+		require.Empty(t, r.Breaches)
+		require.NotEmpty(t, r.Held)
+		require.Positive(t, r.Looked)
+		require.Contains(t, text, "None: no organisation may vote on its own contributions")
+	})
+
+	t.Run("what was released and never cited", func(t *testing.T) {
+		u, err := a.Unused(ctx, ledger.PageRequest{})
+		show(t, "unused", u, err)
+		require.Len(t, u.Tickets, 1)
+		require.Equal(t, s.Idle, u.Tickets[0].ID)
+		require.Len(t, u.Tickets[0].Releases, 1)
+	})
+}
+
+func states(steps []question.Step) (list []string) {
+	for _, s := range steps {
+		list = append(list, s.State)
+	}
+	return list
+}
+
+// An answer is about its height: whatever comes later does not change it.
+func TestAnswersOfThePastAreWhatTheyWere(t *testing.T) {
+	s := told(t)
+	half := uint64(len(s.Chain.Blocks) * 3 / 4)
+	then, err := s.x.ViewAt(t.Context(), half)
+	require.NoError(t, err)
+	db, err := database.Open(t.Context(), database.SQLiteURL(filepath.Join(t.TempDir(), "y.db")))
+	require.NoError(t, err)
+	defer db.Close()
+	shorter, err := index.Open(t.Context(), db, "datanet")
+	require.NoError(t, err)
+	require.NoError(t, questiontest.Apply(t.Context(), shorter, s.Chain.Blocks[:half]))
+	now, err := shorter.View(t.Context())
+	require.NoError(t, err)
+	for name, ask := range map[string]func(a *question.Auditor) (question.Answer, error){
+		"model": func(a *question.Auditor) (question.Answer, error) {
+			return a.Model(t.Context(), s.Card.Named, ledger.PageRequest{})
+		},
+		"contribution": func(a *question.Auditor) (question.Answer, error) { return a.Contribution(t.Context(), s.Erased) },
+		"period":       func(a *question.Auditor) (question.Answer, error) { return a.Period(t.Context(), question.PeriodOf{}) },
+		"person": func(a *question.Auditor) (question.Answer, error) {
+			return a.Person(t.Context(), s.Ann.Account(), ledger.PageRequest{})
+		},
+		"fees":   func(a *question.Auditor) (question.Answer, error) { return a.Fees(t.Context(), question.FeesOf{}) },
+		"supply": func(a *question.Auditor) (question.Answer, error) { return a.Supply(t.Context()) },
+		"unused": func(a *question.Auditor) (question.Answer, error) { return a.Unused(t.Context(), ledger.PageRequest{}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			past, err := ask(question.New(then, "datanet"))
+			require.NoError(t, err)
+			present, err := ask(question.New(now, "datanet"))
+			require.NoError(t, err)
+			if p, ok := present.(question.Person); ok {
+				p.Roles[0].Last = nil // which is later than the height
+				present = p
+			}
+			require.Equal(t, present, past)
+		})
+	}
+}
+
+func TestWhatSnapshotsHoldAndTheSummaryOfTrainingContent(t *testing.T) {
+	s := told(t)
+	a := s.auditor(t)
+	held, err := a.Snapshot(t.Context(), snapshot.Named{Datanet: s.Pool, Number: 1})
+	show(t, "snapshot", held, err)
+	require.EqualValues(t, 3, held.Makeup.Contributions)
+	require.Len(t, held.Revisions, 2)
+	require.EqualValues(t, 1, held.Makeup.States[len(held.Makeup.States)-1].Contributions, "one is erased now")
+	_, err = a.Snapshot(t.Context(), snapshot.Named{Datanet: s.Pool, Number: 9})
+	require.Equal(t, ledger.CodeNotFound, ledger.AsFault(err).Code)
+
+	summary, err := a.Training(t.Context(), s.Small)
+	text := show(t, "training-summary", summary, err)
+	require.EqualValues(t, 4, summary.Makeup.Contributions, "each once, though two snapshots hold three of them")
+	require.EqualValues(t, 16, summary.Makeup.Tokens)
+	require.EqualValues(t, 1, summary.Makeup.PersonalData.Contributions)
+	numbers := map[string]bool{}
+	for _, f := range summary.Fields {
+		numbers[f.Number] = true
+		require.True(t, f.Value != "" || f.Gap != "", f.Title)
+	}
+	for _, number := range []string{"1.1", "1.2", "1.3", "2.1", "2.2.1", "2.2.2", "2.3", "2.4", "2.5", "2.6", "3.1", "3.2", "3.3"} {
+		require.True(t, numbers[number], number)
+	}
+	require.Contains(t, text, "less than 1 billion tokens (16 canonical tokens")
+}

@@ -1,0 +1,123 @@
+package question
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/datanet-consortium/datanet/audit/report"
+	"github.com/datanet-consortium/datanet/chaincode/datanet"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/seal"
+	"github.com/datanet-consortium/datanet/chaincode/snapshot"
+)
+
+// Snapshot answers what a snapshot of a datanet holds.
+type Snapshot struct {
+	Asked
+	snapshot.Named
+	Datanet   datanet.Version     `json:"about" doc:"The datanet in its latest version."`
+	Versions  []datanet.Version   `json:"versions" doc:"Those under which its contributions stand."`
+	Terms     []seal.Terms        `json:"terms" doc:"How many leaves stood under which version when it was taken."`
+	Count     int64               `json:"count" doc:"Leaves, tombstones too."`
+	Revisions []snapshot.Revision `json:"revisions" doc:"The earliest first."`
+	Taken     report.Evidence     `json:"taken"`
+	Revised   report.Evidence     `json:"revised" doc:"The transaction of the latest revision."`
+	Makeup    Makeup              `json:"makeup"`
+}
+
+// Snapshot answers for one snapshot.
+func (a *Auditor) Snapshot(ctx context.Context, n snapshot.Named) (answer Snapshot, err error) {
+	if err := n.Validate(); err != nil {
+		return answer, err
+	}
+	s, found, err := load[snapshot.Snapshot](ctx, a, snapshot.Key(n))
+	if err == nil && !found {
+		err = ledger.Refuse(ledger.CodeNotFound, "datanet %s has no snapshot %d", n.Datanet, n.Number).At("number")
+	}
+	if err != nil {
+		return answer, err
+	}
+	if answer.Asked, err = a.asked(ctx, "snapshot", "What the contributions say: the ledger holds salted commitments.", "Who their authors are: that stands in the descriptors, which their organisations hold."); err != nil {
+		return answer, err
+	}
+	answer.Named, answer.Count, answer.Terms, answer.Revised = n, s.value.Count, s.value.Terms, s.evidence
+	if answer.Taken, err = a.origin(ctx, s.value.Taken, s.evidence); err != nil {
+		return answer, err
+	}
+	head, _, err := load[datanet.Datanet](ctx, a, datanet.Key(n.Datanet))
+	if err != nil {
+		return answer, err
+	}
+	answer.Datanet, answer.Versions, answer.Revisions = head.value.Version, []datanet.Version{}, []snapshot.Revision{}
+	for _, t := range s.value.Terms {
+		version, found, err := load[datanet.Version](ctx, a, datanet.VersionKey(n.Datanet, t.Version))
+		if err != nil {
+			return answer, err
+		}
+		if found {
+			answer.Versions = append(answer.Versions, version.value)
+		}
+	}
+	for number := max(1, s.value.Revision-most); number <= s.value.Revision; number++ {
+		revision, found, err := load[snapshot.Revision](ctx, a, revisionKey(n, number))
+		if err != nil {
+			return answer, err
+		}
+		if found {
+			answer.Revisions = append(answer.Revisions, revision.value)
+		}
+	}
+	answer.Makeup, err = a.makeup(ctx, []snapshot.Named{n})
+	return answer, err
+}
+
+// Report is the answer to read.
+func (s Snapshot) Report() report.Document {
+	latest := s.Revisions[len(s.Revisions)-1]
+	d := s.document(fmt.Sprintf("Snapshot %d of %s", s.Number, s.Named.Datanet), report.Fact{Name: "datanet", Value: s.Datanet.Title}, report.Fact{Name: "owner", Value: ledger.Owner(s.Named.Datanet)},
+		report.Fact{Name: "leaves", Value: strconv.FormatInt(s.Count, 10)}, report.Fact{Name: "live", Value: fmt.Sprintf("%d records, %d canonical tokens", latest.Records, latest.Tokens)})
+	revisions := &report.Table{Columns: []string{"revision", "root", "records", "tokens", "made tombstones", "transaction"}}
+	for _, r := range s.Revisions {
+		revisions.Add(nil, strconv.Itoa(r.Revision), r.Root.String(), strconv.FormatInt(r.Records, 10), strconv.FormatInt(r.Tokens, 10), strconv.Itoa(len(r.Erased)), r.Tx)
+	}
+	licences := &report.Table{Columns: []string{"version of the datanet", "licence", "contributions under it", "under licences of their own"}}
+	for i, v := range s.Versions {
+		licences.Add(nil, strconv.Itoa(v.Number), terms(v.Licence, false, v.Number), strconv.FormatInt(s.Terms[i].Plain, 10), strconv.FormatInt(s.Terms[i].Own, 10))
+	}
+	taken := report.Section{Title: "Revisions", Table: revisions}
+	taken.Say([]report.Evidence{s.Taken, s.Revised}, "Taken by %s, in its latest revision since %s.", s.Taken.By, orNone(report.Time(s.Revised.Time)))
+	d.Sections = append(d.Sections, taken, report.Section{Title: "Licences", Table: licences}, s.Makeup.section("What it held when it was taken"))
+	return d
+}
+
+// section shows a makeup.
+func (m Makeup) section(title string) report.Section {
+	s := report.Section{Title: title}
+	found := []report.Evidence{m.Latest}
+	s.Say(found, "%d contributions with %d records and %d canonical tokens, of works made %s; the last was sealed on %s.", m.Contributions, m.Records, m.Tokens, years(m.FromYear, m.ToYear), orNone(report.Time(m.Latest.Time)))
+	if !m.Whole {
+		s.Say(nil, "There are more: only so many were counted.")
+	}
+	s.Say(nil, "%d of them hold personal data of living people, as their contributors say.", m.PersonalData.Contributions)
+	t := &report.Table{Columns: []string{"", "contributions", "records", "tokens"}}
+	for _, group := range []struct {
+		name string
+		list []Part
+	}{{"collected: ", m.Methods}, {"media type: ", m.MediaTypes}, {"language: ", m.Languages}, {"contributed through: ", m.Organisations}, {"state now: ", m.States}} {
+		for _, p := range group.list {
+			t.Add(nil, group.name+p.Name, strconv.FormatInt(p.Contributions, 10), strconv.FormatInt(p.Records, 10), strconv.FormatInt(p.Tokens, 10))
+		}
+	}
+	s.Table = t
+	return s
+}
+
+func names(list []Part) string {
+	all := make([]string, len(list))
+	for i, p := range list {
+		all[i] = fmt.Sprintf("%s (%d contributions, %d tokens)", p.Name, p.Contributions, p.Tokens)
+	}
+	return strings.Join(all, ", ")
+}

@@ -1,0 +1,234 @@
+package question
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/datanet-consortium/datanet/audit/report"
+	"github.com/datanet-consortium/datanet/chaincode/datanet"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/model"
+	"github.com/datanet-consortium/datanet/chaincode/snapshot"
+)
+
+// Training answers the summary of training content that Article 53(1)(d) of Regulation (EU) 2024/1689 asks for, in the
+// sections of the Commission's template (C(2025) 8311), as far as the ledger knows. What it does not know stands there as
+// a gap, for the provider to fill.
+type Training struct {
+	Asked
+	Model    model.Named `json:"model"`
+	Template string      `json:"template"`
+	Fields   []Field     `json:"fields"`
+	Makeup   Makeup      `json:"makeup" doc:"What the snapshots of the lineage held."`
+}
+
+// Field is a field of the template.
+type Field struct {
+	Number   string            `json:"number"`
+	Title    string            `json:"title"`
+	Value    string            `json:"value" doc:"What the ledger says; empty when it says nothing."`
+	Gap      string            `json:"gap,omitzero" doc:"What the provider has to add, and why the ledger does not know it."`
+	Evidence []report.Evidence `json:"evidence"`
+}
+
+// The ranges of the template for text.
+const (
+	billion      = 1_000_000_000
+	tenTrillions = 10_000 * billion
+)
+
+// Training answers for one model.
+func (a *Auditor) Training(ctx context.Context, n model.Named) (answer Training, err error) {
+	m, err := a.Model(ctx, n, ledger.PageRequest{Limit: 1})
+	if err != nil {
+		return answer, err
+	}
+	answer.Model, answer.Template, answer.Asked = n, "C(2025) 8311", m.Asked
+	answer.Question = "training-summary"
+	answer.Unknown = append(answer.Unknown, "Everything that the fields name as a gap.")
+	var snapshots []snapshot.Named
+	for _, s := range m.Snapshots {
+		snapshots = append(snapshots, s.Named)
+	}
+	if answer.Makeup, err = a.makeup(ctx, unique(snapshots)); err != nil {
+		return answer, err
+	}
+	var abouts []item[datanet.Datanet]
+	for _, s := range unique(datanetsOf(snapshots)) {
+		about, found, err := load[datanet.Datanet](ctx, a, datanet.Key(s))
+		if err != nil {
+			return answer, err
+		}
+		if found {
+			abouts = append(abouts, about)
+		}
+	}
+	answer.general(m, abouts)
+	answer.sources(m, abouts)
+	answer.processing(m)
+	return answer, nil
+}
+
+func datanetsOf(snapshots []snapshot.Named) (names []string) {
+	for _, s := range snapshots {
+		names = append(names, s.Datanet)
+	}
+	return names
+}
+
+func (t *Training) add(number, title, value, gap string, evidence ...report.Evidence) {
+	if evidence == nil {
+		evidence = []report.Evidence{}
+	}
+	t.Fields = append(t.Fields, Field{number, title, value, gap, evidence})
+}
+
+// general is section 1.
+func (t *Training) general(m Model, abouts []item[datanet.Datanet]) {
+	cited := m.Registered
+	t.add("1.1", "Provider name and contact details", ledger.Owner(m.Model.Name)+", by account "+string(m.Model.Developer), "Legal name and contact details: the ledger knows organisations by their MSP IDs.", cited)
+	t.add("1.1", "Authorised representative name and contact details", "", "The ledger does not know representatives.")
+	t.add("1.2", "Versioned model name(s)", m.Model.Named.String(), "", cited)
+	t.add("1.2", "Model dependencies", orNone(dependencies(m)), "", append([]report.Evidence{cited}, ancestry(m)...)...)
+	placed, when := "It was never published on the network.", []report.Evidence{}
+	for _, c := range m.Cards {
+		if c.InForce || c.Card == 1 {
+			placed, when = "Published on the network on "+orNone(report.Time(c.Evidence[0].Time))+".", c.Evidence
+			break
+		}
+	}
+	t.add("1.2", "Date of placement of the model on the Union market", placed, "Whether publication on the network is placement on the Union market, and when it was placed otherwise.", when...)
+	modalities := []string{}
+	for _, about := range abouts {
+		modalities = append(modalities, string(about.value.Modality))
+	}
+	t.add("1.3", "Modality", "Text ("+strings.Join(unique(modalities), ", ")+" datanets; contributions are texts, tables of text and program code)", "Modalities of base models from outside the network.", evidenceOf(abouts)...)
+	t.add("1.3", "Training data size", size(t.Makeup), "Tokens of base models from outside the network.", t.Makeup.Latest)
+	t.add("1.3", "Types of content", names(t.Makeup.MediaTypes), "A description of the content: the ledger holds commitments to it.", evidenceOf(abouts)...)
+	t.add("1.3", "Latest date of data acquisition or collection for model training", report.Time(t.Makeup.Latest.Time), "The time is that of the transaction that sealed the last contribution; when the text was collected before, its contributor's organisation knows.", t.Makeup.Latest)
+	t.add("1.3", "Linguistic characteristics of the overall training data", names(t.Makeup.Languages), "")
+	t.add("1.3", "Other relevant characteristics of the overall training data", fmt.Sprintf("Works made %s; %d of %d contributions hold personal data of living people, as their contributors say.", years(t.Makeup.FromYear, t.Makeup.ToYear), t.Makeup.PersonalData.Contributions, t.Makeup.Contributions), "")
+}
+
+func size(m Makeup) string {
+	class := "less than 1 billion tokens"
+	switch {
+	case m.Tokens > tenTrillions:
+		class = "more than 10 trillion tokens"
+	case m.Tokens >= billion:
+		class = "1 billion to 10 trillion tokens"
+	}
+	text := fmt.Sprintf("Text: %s (%d canonical tokens, counted by validators)", class, m.Tokens)
+	if !m.Whole {
+		text += "; only the first contributions were counted"
+	}
+	return text
+}
+
+func dependencies(m Model) string {
+	var list []string
+	for _, a := range m.Ancestors {
+		list = append(list, a.Named.String())
+	}
+	for _, e := range m.Model.External {
+		list = append(list, fmt.Sprintf("%s (from outside the network, licence %s, digest %s)", e.Name, e.Licence, e.Digest))
+	}
+	return strings.Join(list, "; ")
+}
+
+func ancestry(m Model) (list []report.Evidence) {
+	for _, a := range m.Ancestors {
+		list = append(list, a.Evidence)
+	}
+	return list
+}
+
+func evidenceOf(abouts []item[datanet.Datanet]) (list []report.Evidence) {
+	for _, about := range abouts {
+		list = append(list, about.evidence)
+	}
+	return list
+}
+
+// sources is section 2.
+func (t *Training) sources(m Model, abouts []item[datanet.Datanet]) {
+	public, crawled, users, synthetic := part(t.Makeup.Methods, "public-dataset"), part(t.Makeup.Methods, "crawled"), part(t.Makeup.Methods, "user-generated"), part(t.Makeup.Methods, "synthetic")
+	licensed := part(t.Makeup.Methods, "licensed")
+	t.add("2.1", "Publicly available datasets", used(public), "Names and links of the datasets: they stand in the contributions' descriptors, of which the ledger holds commitments.")
+	t.add("2.2.1", "Datasets commercially licensed by rightsholders or their representatives", t.licences(m, abouts)+" Contributions whose contributor had them from a rights holder: "+used(licensed), "Agreements that were concluded outside the network.", t.grants(m)...)
+	own := []string{}
+	for _, p := range t.Makeup.Methods {
+		switch p.Name {
+		case "public-dataset", "crawled", "user-generated", "synthetic", "licensed":
+		default:
+			own = append(own, fmt.Sprintf("%s: %d contributions, %d tokens", p.Name, p.Contributions, p.Tokens))
+		}
+	}
+	t.add("2.2.2", "Private datasets obtained from other third parties", "Datanets of the network: "+describe(abouts)+". Their contributions by how they were collected: "+orNone(strings.Join(own, "; "))+".", "Private data that the provider had from elsewhere.", evidenceOf(abouts)...)
+	t.add("2.3", "Data crawled and scraped from online sources", used(crawled), "Names, behaviour and period of crawlers, and the domains: the contributors' organisations know them.")
+	t.add("2.4", "User data", used(users), "Whether the provider used data of its own services' users: nobody registers that.")
+	t.add("2.5", "Synthetic data", used(synthetic), "The models that made it, and whether other synthetic data was used.")
+	t.add("2.6", "Other sources of data", used(part(t.Makeup.Methods, "other")), "What the provider had besides the network's data: by registering the model its developer says that it was trained on these snapshots; no ledger sees the training.", m.Registered)
+}
+
+func used(p Part) string {
+	if p.Contributions == 0 {
+		return "No: no contribution in the lineage was collected so, as the contributors say."
+	}
+	return fmt.Sprintf("Yes: %d contributions, %d records, %d tokens, as the contributors say.", p.Contributions, p.Records, p.Tokens)
+}
+
+func describe(abouts []item[datanet.Datanet]) string {
+	list := make([]string, len(abouts))
+	for i, about := range abouts {
+		list[i] = fmt.Sprintf("%s (%s)", about.value.Name, about.value.Title)
+	}
+	return orNone(strings.Join(list, "; "))
+}
+
+func (t *Training) licences(m Model, abouts []item[datanet.Datanet]) string {
+	n := 0
+	for _, one := range m.Tickets {
+		n += len(one.Grants)
+	}
+	return fmt.Sprintf("Yes: data of %d datanets was used under their licences, and under %d grants of their owners; contributors are paid a part of every fee.", len(abouts), n)
+}
+
+func (t *Training) grants(m Model) (list []report.Evidence) {
+	for _, one := range m.Tickets {
+		list = append(list, one.Evidence...)
+		for _, g := range one.Grants {
+			list = append(list, g.Evidence...)
+		}
+	}
+	return list
+}
+
+// processing is section 3.
+func (t *Training) processing(m Model) {
+	left := t.Makeup.Contributions - part(t.Makeup.States, "approved").Contributions
+	t.add("3.1", "Respect of the reservation of rights from the text and data mining exception or limitation",
+		"Every contribution was given by a contributor under a licence, and the chaincode refused a training ticket that a licence or grant did not cover (licence interlock). "+
+			fmt.Sprintf("%d contributions have been withdrawn or erased since; they enter no later snapshot and no new ticket.", left),
+		"Measures taken for data from outside the network, and whether the provider signed the Code of Practice.", t.grants(m)...)
+	t.add("3.2", "Removal of illegal content", "Each contribution was approved by a quorum of independent organisations, which saw an automatic report on duplicates, derived text, personal-data patterns and odd characters, and could decline it for its licence, its origin or personal data.",
+		"What validators looked for beyond the report.")
+	t.add("3.3", "Other information", "Answers of the model carry receipts that name the contributions whose words they quote, and pay their contributors.", "")
+}
+
+// Report is the answer to read.
+func (t Training) Report() report.Document {
+	d := t.document("Summary of training content of "+t.Model.String(), report.Fact{Name: "required by", Value: "Article 53(1)(d) of Regulation (EU) 2024/1689"}, report.Fact{Name: "template", Value: t.Template})
+	for _, section := range []struct{ number, title string }{{"1", "1. General information"}, {"2", "2. List of data sources"}, {"3", "3. Relevant data processing aspects"}} {
+		table := &report.Table{Columns: []string{"field", "what the ledger says", "gap, for the provider to fill"}}
+		for _, f := range t.Fields {
+			if strings.HasPrefix(f.Number, section.number) {
+				table.Add(f.Evidence, f.Number+" "+f.Title, f.Value, f.Gap)
+			}
+		}
+		d.Sections = append(d.Sections, report.Section{Title: section.title, Table: table})
+	}
+	d.Sections = append(d.Sections, t.Makeup.section("What the figures are made of"))
+	return d
+}

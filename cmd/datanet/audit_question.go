@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/datanet-consortium/datanet/audit/question"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/client"
+)
+
+// auditQuestion is a command that asks the gateway a question and shows the answer as a report. The gateway gives the
+// data; the report is made here, so it is the same whatever gateway answers.
+type auditQuestion struct {
+	use, short string
+	path       string // under /audit, with the arguments' names in braces
+	paged      bool
+	// flags are query parameters of the question, with what they mean.
+	flags map[string]string
+	// render turns the answer's document into a report.
+	render func(data []byte) (question.Answer, error)
+}
+
+func rendered[T question.Answer](data []byte) (question.Answer, error) {
+	var answer T
+	if err := ledger.DecodeAnswer(data, &answer); err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	return answer, nil
+}
+
+var auditQuestions = []auditQuestion{
+	{use: "model NAME VERSION", short: "Which snapshots trained a model, by which right, and who validated each contribution", path: "/models/{name}/versions/{version}", paged: true, render: rendered[question.Model]},
+	{use: "contribution DATANET ID", short: "What became of a contribution, from its registration on", path: "/datanets/{datanet}/contributions/{id}", render: rendered[question.Contribution]},
+	{use: "claim HOST ID", short: "What became of a settlement: who recomputed it, who objected, who was paid", path: "/hosts/{host}/claims/{id}", render: rendered[question.Claim]},
+	{use: "period", short: "All events of a period, with the proof that none is missing", path: "/period", paged: true, render: rendered[question.Period],
+		flags: map[string]string{"first": "number of the first block", "end": "number of the block before which it ends", "from": "beginning, as 2030-01-02T15:04:05Z", "until": "end, as 2030-01-02T15:04:05Z"}},
+	{use: "blocks", short: "Headers of blocks, from which the chain of hashes can be computed again", path: "/blocks", render: rendered[question.Blocks],
+		flags: map[string]string{"first": "number of the first block", "limit": "how many"}},
+	{use: "person ACCOUNT", short: "What is held of a person, who received it, and what was erased", path: "/people/{account}", paged: true, render: rendered[question.Person]},
+	{use: "fees", short: "Where fees went", path: "/fees", paged: true, render: rendered[question.Fees], flags: map[string]string{"host": "of one host, by its account", "model": "of one model, as NAME@VERSION"}},
+	{use: "supply", short: "Whether credits were created or lost", path: "/supply", render: rendered[question.Supply]},
+	{use: "transaction ID", short: "A transaction's history, from the proposal to the state", path: "/transactions/{id}", render: rendered[question.Transaction]},
+	{use: "roles", short: "Who held which role when, and breaches of the separation of duties", path: "/roles", paged: true, render: rendered[question.Roles], flags: map[string]string{"account": "one account (default: all, page by page)"}},
+	{use: "unused", short: "Which data was released for training and is cited by no model", path: "/unused", paged: true, render: rendered[question.Unused]},
+}
+
+func newQuestions() []*cobra.Command {
+	var commands []*cobra.Command
+	for _, q := range auditQuestions {
+		commands = append(commands, q.command())
+	}
+	return append(commands, newAuditReceipt())
+}
+
+func (q auditQuestion) command() *cobra.Command {
+	names := strings.Fields(q.use)[1:]
+	command := &cobra.Command{Use: q.use, Short: q.short, Args: arguments(cobra.ExactArgs(len(names))),
+		Long: q.short + `, with the ledger evidence beside every statement. For the roles
+regulator and operator.`}
+	shown := showFlags(command)
+	if q.paged {
+		command.Flags().Int("limit", 0, "how many entries of the list in the answer (default: as the gateway says)")
+		command.Flags().String("cursor", "", "where the list goes on, as an earlier answer says")
+	}
+	for name, usage := range q.flags {
+		command.Flags().String(name, "", usage)
+	}
+	command.RunE = func(command *cobra.Command, args []string) error {
+		path := q.path
+		for i, name := range names {
+			path = strings.ReplaceAll(path, "{"+strings.ToLower(name)+"}", escaped(args[i]))
+		}
+		query := shown.query()
+		for _, name := range append([]string{"limit", "cursor"}, keysOf(q.flags)...) {
+			if flag := command.Flags().Lookup(name); flag != nil && flag.Changed {
+				query.Set(name, flag.Value.String())
+			}
+		}
+		return shown.answer(command, q.render, func(c *client.Client) ([]byte, error) {
+			data, _, err := c.Raw(command.Context(), http.MethodGet, "/audit"+path, query, nil)
+			return data, err
+		})
+	}
+	return command
+}
+
+func keysOf(m map[string]string) (keys []string) {
+	for key := range m {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// escaped is a name as a part of a path; the slash of a datanet's or a model's name separates two parts.
+func escaped(name string) string {
+	parts := strings.Split(name, "/")
+	for i := range parts {
+		parts[i] = url.PathEscape(parts[i])
+	}
+	return strings.Join(parts, "/")
+}
+
+// showOptions are those of every question.
+type showOptions struct {
+	format, out string
+	height      uint64
+}
+
+func showFlags(command *cobra.Command) *showOptions {
+	o := &showOptions{}
+	command.Flags().StringVar(&o.format, "format", "markdown", "markdown, html or json")
+	command.Flags().StringVar(&o.out, "out", "", "write the answer to this file")
+	command.Flags().Uint64Var(&o.height, "height", 0, "answer as of this many blocks (default: all)")
+	return o
+}
+
+func (o *showOptions) query() url.Values {
+	query := url.Values{}
+	if o.height > 0 {
+		query.Set("height", fmt.Sprint(o.height))
+	}
+	return query
+}
+
+// answer asks and shows what comes.
+func (o *showOptions) answer(command *cobra.Command, render func([]byte) (question.Answer, error), ask func(*client.Client) ([]byte, error)) error {
+	format := o.format
+	if wantsJSON(command) {
+		format = "json"
+	}
+	if format != "json" && format != "html" && format != "markdown" {
+		return usageError{errors.New("--format: markdown, html or json is expected")}
+	}
+	c, err := connect(command)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	data, err := ask(c)
+	if err != nil {
+		return err
+	}
+	if format != "json" {
+		answer, err := render(data)
+		if err != nil {
+			return err
+		}
+		document := answer.Report()
+		if data = document.Markdown(); format == "html" {
+			if data, err = document.HTML(); err != nil {
+				return err
+			}
+		}
+	} else {
+		var b bytes.Buffer
+		if err := json.Indent(&b, data, "", "  "); err != nil {
+			return fmt.Errorf("read the answer: %w", err)
+		}
+		data = append(b.Bytes(), '\n')
+	}
+	return writeOut(command, o.out, data)
+}
+
+// writeOut writes a document to a file that only its owner may read, or to the output.
+func writeOut(command *cobra.Command, out string, data []byte) error {
+	if out != "" {
+		if err := os.WriteFile(out, data, 0o600); err != nil {
+			return fmt.Errorf("write the answer: %w", err)
+		}
+		return nil
+	}
+	if _, err := command.OutOrStdout().Write(data); err != nil {
+		return fmt.Errorf("print the answer: %w", err)
+	}
+	return nil
+}
+
+func newAuditReceipt() *cobra.Command {
+	command := &cobra.Command{Use: "receipt FILE", Short: "What an answer of a model owes to whom, and which of it the ledger confirms", Args: arguments(cobra.ExactArgs(1)),
+		Long: `Reads a receipt from a file, as bytes or in hex, or from standard input (-), and shows its model,
+sources and shares, each checked on the ledger. Whether it is the receipt of the answer takes the
+corpus and the texts: datanet attribute verify. For the roles regulator and operator.`}
+	shown := showFlags(command)
+	command.RunE = func(command *cobra.Command, args []string) error {
+		r, err := readReceipt(args[0], command.InOrStdin())
+		if err != nil {
+			return err
+		}
+		encoded, err := r.Encode()
+		if err != nil {
+			return fmt.Errorf("%s: %w", args[0], err)
+		}
+		return shown.answer(command, rendered[question.Receipt], func(c *client.Client) ([]byte, error) {
+			data, _, err := c.Ask(command.Context(), "/audit/receipts", shown.query(), "application/octet-stream", encoded)
+			return data, err
+		})
+	}
+	return command
+}
