@@ -30,7 +30,7 @@ type KeyRequest struct {
 	Label   string        `json:"label,omitempty"` // for its owner; stays in this gateway
 	Scopes  []Scope       `json:"scopes"`
 	Expires time.Time     `json:"expires"`
-	Budget  *money.Amount `json:"budget,omitempty"` // the most that [Identities.Spend] lets it spend; nil: no limit
+	Budget  *money.Amount `json:"budget,omitempty"` // the most that uses with it may cost; nil: no limit
 }
 
 // Key is an API key without its secret.
@@ -186,7 +186,7 @@ func (s *Identities) byKey(ctx context.Context, token string) (Principal, error)
 	case key.Account.MSP() != s.config.MSPID:
 		return Principal{}, refuse(CodeForbidden, "the API key %s is not of an account of %s", id, s.config.MSPID)
 	}
-	p := Principal{Account: key.Account, Roles: key.roles, Method: APIKey, Scopes: key.Scopes, KeyID: id}
+	p := Principal{Account: key.Account, Roles: key.roles, Method: APIKey, Scopes: key.Scopes, KeyID: id, Budget: key.Budget}
 	// Who lost a role since has lost it here too.
 	if roles, kept, err := s.kept(p.Enrolment()); err != nil {
 		return Principal{}, err

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/money"
 )
 
 // GatewayEnrolment is the enrolment id of every organisation's gateway.
@@ -50,9 +51,10 @@ type Principal struct {
 	Gateway     string         // MSP ID of another member's gateway, "" otherwise
 	Roles       []ledger.Role  // as the certificate says; the ledger judges by the certificate alone
 	Method      Method
-	Scopes      []Scope // an API key's; nil for the other methods, which have every scope
-	KeyID       string  // an API key's id
-	Certificate []byte  // DER of the client certificate, of that method only
+	Scopes      []Scope       // an API key's; nil for the other methods, which have every scope
+	KeyID       string        // an API key's id
+	Budget      *money.Amount // an API key's; nil: no limit
+	Certificate []byte        // DER of the client certificate, of that method only
 }
 
 // May tells whether the principal may do what belongs to a scope. Another organisation's gateway has no scope: only

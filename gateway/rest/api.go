@@ -28,10 +28,13 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules"
+	"github.com/datanet-consortium/datanet/gateway/attesting"
 	"github.com/datanet-consortium/datanet/gateway/content"
+	"github.com/datanet-consortium/datanet/gateway/evidence/archive"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/openai"
+	"github.com/datanet-consortium/datanet/gateway/paying"
 	"github.com/datanet-consortium/datanet/gateway/serving"
 )
 
@@ -73,11 +76,17 @@ type Options struct {
 	Exchange Exchange
 	Release  func(context.Context, access.Handover) error
 	Handover http.Handler
+	// Attesting recomputes settlements for validators; nil in a gateway that keeps no content. Evidence shows gateways of
+	// other members what was settled here; nil in one that hosts nothing.
+	Attesting *attesting.Worker
+	Evidence  http.Handler
 	// Serving answers requests for models as a host, Paying those of people of the organisation, whose sessions pay: it
 	// answers, and returns the fault that it has told. Either may be nil. Models are those with a rate card in force.
 	Serving *serving.Host
 	Paying  func(http.ResponseWriter, *http.Request, identity.Principal) *openai.Error
 	Models  func() []openai.Model
+	// Wallet is what people see of the consumer's role; nil in a gateway that pays for nothing.
+	Wallet *paying.Consumer
 	// People issues API keys and certificates; nil: nobody does.
 	People People
 	// Settle brings what consumers have signed for to the ledger at once; nil in a gateway that serves no models.
@@ -145,9 +154,14 @@ func New(options Options) (*API, error) {
 	a.addOrganisations()
 	a.addAudit()
 	a.addSettling()
+	a.addAttesting()
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))
 	}
+	if options.Evidence != nil {
+		router.Handle(archive.Prefix+"*", a.between(options.Evidence))
+	}
+	a.addWallet()
 	a.addOperations()
 	return a, a.addDocument()
 }

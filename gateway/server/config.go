@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,7 +18,9 @@ import (
 	"github.com/spf13/viper"
 	"gopkg.in/yaml.v3"
 
+	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/attesting"
 )
 
 // Config is everything that a gateway is told. config/gateway.yaml explains each setting by example. Paths are relative
@@ -40,7 +43,9 @@ type Config struct {
 	Database      Database       `yaml:"database"`
 	Content       Content        `yaml:"content"`
 	Sequencer     Sequencer      `yaml:"sequencer"`
+	Paying        Paying         `yaml:"paying"`
 	Settlement    Settlement     `yaml:"settlement"`
+	Attestation   Attestation    `yaml:"attestation"`
 	Limits        Limits         `yaml:"limits"`
 	Log           Log            `yaml:"log"`
 }
@@ -119,6 +124,14 @@ type Sequencer struct {
 	Longest time.Duration `yaml:"longest"`
 }
 
+// Paying says how the gateway pays for the use of models.
+type Paying struct {
+	// Tokens is how many an answer may have whose request does not say.
+	Tokens uint64 `yaml:"tokens"`
+	// Patience is how long a request waits for room in a session, and for a host that does not answer.
+	Patience time.Duration `yaml:"patience"`
+}
+
 // Limits bound what callers may ask for.
 type Limits struct {
 	// Rate is requests per second of one caller, Burst as many at once; a rate of 0 is no bound.
@@ -143,9 +156,11 @@ type Log struct {
 func defaults() Config {
 	return Config{
 		Channel: "datanet", Chaincode: "datanet", Listen: "127.0.0.1:8443",
-		Settlement: Settlement{Amount: 100_000_000, Age: time.Hour, Every: 10 * time.Second, Refund: 10 * time.Minute, Courtesy: 10 * time.Minute},
-		Limits:     Limits{Rate: 200, Burst: 400, Body: 30 * time.Second, Wait: 20 * time.Second, Shutdown: 20 * time.Second, Lag: 50},
-		Log:        Log{Level: "info"},
+		Settlement:  Settlement{Amount: 100_000_000, Age: time.Hour, Every: 10 * time.Second, Refund: 10 * time.Minute, Courtesy: 10 * time.Second},
+		Paying:      Paying{Tokens: 1024, Patience: 30 * time.Second},
+		Attestation: Attestation{Rate: use.All, Engine: string(attesting.Streaming), Patience: 24 * time.Hour, Every: 30 * time.Second},
+		Limits:      Limits{Rate: 200, Burst: 400, Body: 30 * time.Second, Wait: 20 * time.Second, Shutdown: 20 * time.Second, Lag: 50},
+		Log:         Log{Level: "info"},
 	}
 }
 
@@ -318,11 +333,18 @@ func (c *Config) validate() error {
 			fault("limits."+name, "must be longer than 0")
 		}
 	}
+	if c.Paying.Tokens == 0 || c.Paying.Tokens > math.MaxInt32 {
+		fault("paying.tokens", "must be from 1 to %d", math.MaxInt32)
+	}
+	if c.Paying.Patience <= 0 {
+		fault("paying.patience", "must be longer than 0")
+	}
 	for name, d := range map[string]time.Duration{"age": c.Settlement.Age, "every": c.Settlement.Every, "refund": c.Settlement.Refund} {
 		if d <= 0 {
 			fault("settlement."+name, "must be longer than 0")
 		}
 	}
+	c.Attestation.check(fault)
 	if c.Settlement.Courtesy < 0 {
 		fault("settlement.courtesy", "must be at least 0")
 	}

@@ -85,7 +85,7 @@ func (s *Server) openContent(ctx context.Context) error {
 
 // otherGateway tells of which member's gateway a request comes.
 func (s *Server) otherGateway(r *http.Request) (string, bool) {
-	principal, err := s.identities.Authenticate(r)
+	principal, err := s.authenticate(r)
 	return principal.Gateway, err == nil && principal.Gateway != ""
 }
 
@@ -101,33 +101,50 @@ func (h hosts) RoundTrip(r *http.Request) (*http.Response, error) {
 	return transport.RoundTrip(r)
 }
 
-// exchangeClient shows the gateway's own identity to other gateways.
+// exchangeClient fetches from other gateways.
 func (s *Server) exchangeClient() (*exchange.Client, error) {
-	folder := s.config.Identity.Folder
-	own, err := tls.LoadX509KeyPair(filepath.Join(folder, "signcerts", "cert.pem"), filepath.Join(folder, "keystore", "key.pem"))
+	transport, addresses, err := s.otherGateways()
 	if err != nil {
-		return nil, fmt.Errorf("load the gateway's own identity: %w", err)
+		return nil, err
 	}
+	return exchange.NewClient(transport, addresses), nil
+}
+
+// otherGateways are the base URLs of other gateways, and a transport that shows them the gateway's own identity.
+func (s *Server) otherGateways() (http.RoundTripper, map[string]string, error) {
 	transports, addresses := hosts{}, map[string]string{}
 	for _, o := range s.config.Organisations {
 		if o.Gateway == "" || o.MSPID == s.config.Organisation {
 			continue
 		}
-		authority, err := os.ReadFile(o.TLSAuthority)
+		shown, err := s.toGateway(o)
 		if err != nil {
-			return nil, fmt.Errorf("read the TLS authority of the gateway of %s: %w", o.MSPID, err)
-		}
-		roots := x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(authority) {
-			return nil, fmt.Errorf("the TLS authority of the gateway of %s is no certificate", o.MSPID)
+			return nil, nil, err
 		}
 		transports[o.Gateway] = &http.Transport{
-			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots, Certificates: []tls.Certificate{own}},
-			TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: headersTimeout, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute,
+			TLSClientConfig: shown, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: headersTimeout, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute,
 		}
 		addresses[o.MSPID] = "https://" + o.Gateway
 	}
-	return exchange.NewClient(transports, addresses), nil
+	return transports, addresses, nil
+}
+
+// toGateway is how this gateway speaks to that of another organisation: under its TLS authority, with the own identity.
+func (s *Server) toGateway(o Organisation) (*tls.Config, error) {
+	folder := s.config.Identity.Folder
+	own, err := tls.LoadX509KeyPair(filepath.Join(folder, "signcerts", "cert.pem"), filepath.Join(folder, "keystore", "key.pem"))
+	if err != nil {
+		return nil, fmt.Errorf("load the gateway's own identity: %w", err)
+	}
+	authority, err := os.ReadFile(o.TLSAuthority)
+	if err != nil {
+		return nil, fmt.Errorf("read the TLS authority of the gateway of %s: %w", o.MSPID, err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(authority) {
+		return nil, fmt.Errorf("the TLS authority of the gateway of %s is no certificate", o.MSPID)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots, Certificates: []tls.Certificate{own}}, nil
 }
 
 // keepUp destroys what is to be erased, at once when the index tells of it, and removes what nobody goes on with, until the

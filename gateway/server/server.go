@@ -22,13 +22,16 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/attesting"
 	"github.com/datanet-consortium/datanet/gateway/corpus"
 	"github.com/datanet-consortium/datanet/gateway/database"
+	"github.com/datanet-consortium/datanet/gateway/evidence/archive"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/keystore"
 	"github.com/datanet-consortium/datanet/gateway/outbox"
+	"github.com/datanet-consortium/datanet/gateway/paying"
 	"github.com/datanet-consortium/datanet/gateway/rest"
 	"github.com/datanet-consortium/datanet/gateway/sequencer"
 	"github.com/datanet-consortium/datanet/gateway/settling"
@@ -63,9 +66,12 @@ type Server struct {
 	registry   *prometheus.Registry
 	api        *rest.API
 	health     *health
-	content    *library         // nil when the gateway only reads
-	corpora    *corpus.Library  // nil when the gateway only reads
-	settling   *settling.Worker // nil when the gateway only reads
+	content    *library          // nil when the gateway only reads
+	archive    *archive.Archive  // nil when the gateway hosts nothing
+	attesting  *attesting.Worker // nil when the gateway only reads
+	corpora    *corpus.Library   // nil when the gateway only reads
+	settling   *settling.Worker  // nil when the gateway only reads
+	paying     *paying.Consumer  // nil when the gateway only reads
 	listener   net.Listener
 	closers    []func() error
 }
@@ -100,7 +106,13 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 		if err := s.openContent(ctx); err != nil {
 			return nil, err
 		}
+		if err := s.openPaying(); err != nil {
+			return nil, err
+		}
 		if err := s.openCorpora(); err != nil {
+			return nil, err
+		}
+		if err := s.openAttesting(ctx); err != nil {
 			return nil, err
 		}
 		s.openSettling()
@@ -218,7 +230,7 @@ func (s *Server) openOutbox(ctx context.Context) (err error) {
 func (s *Server) openAPI(version string) (err error) {
 	options := rest.Options{
 		Organisation: s.config.Organisation, Channel: s.config.Channel, Version: version,
-		Authenticate: s.identities.Authenticate, Index: s.index, Peer: ownPeer{s}, People: s.identities,
+		Authenticate: s.authenticate, Index: s.index, Peer: ownPeer{s}, People: s.identities,
 		Rate: s.config.Limits.Rate, Burst: s.config.Limits.Burst, BodyTimeout: s.config.Limits.Body, WriteWait: s.config.Limits.Wait,
 		Log: s.log, Metrics: s.registry, Gather: s.registry, Ready: s.health.check,
 	}
@@ -232,8 +244,15 @@ func (s *Server) openAPI(version string) (err error) {
 	if s.outbox != nil {
 		options.Outbox = s.outbox
 	}
+	options.Attesting = s.attesting
+	if s.archive != nil {
+		options.Evidence = s.archive.Handler(s.otherGateway)
+	}
 	if c := s.content; c != nil {
 		options.Content, options.Exchange, options.Release, options.Handover = c.store, c.client, c.service.Release, c.handover
+	}
+	if s.paying != nil {
+		options.Wallet, options.Paying, options.Models = s.paying, s.pay, s.paying.Models
 	}
 	s.api, err = rest.New(options)
 	return err
@@ -280,11 +299,18 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		work.Go(func() { s.recover(background) })
 		work.Go(func() { s.purge(background) })
 	}
+	if s.archive != nil {
+		work.Go(func() { s.sweepArchive(background) })
+	}
 	if s.content != nil {
 		work.Go(func() { s.content.keepUp(background, s.index) })
 		work.Go(func() { s.checkCorpora(background) })
+		work.Go(func() { s.attest(background) })
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
+	}
+	if s.paying != nil {
+		work.Go(func() { s.paying.Run(background) })
 	}
 	if s.settling != nil {
 		work.Go(func() { s.settle(background) })

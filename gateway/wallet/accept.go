@@ -115,10 +115,17 @@ func (s *session) check(a Answer, c Checker, known use.Request, ours bool) error
 // stop records that nothing more is signed in a session and returns why.
 func (w *Wallet) stop(s *session, place uint64, reason string) error {
 	wrong := &WrongError{place, reason}
+	if err := w.halt(s, place, reason); err != nil {
+		return errors.Join(wrong, err)
+	}
+	return wrong
+}
+
+func (w *Wallet) halt(s *session, place uint64, reason string) error {
 	if len(reason) > 1024 {
 		reason = reason[:1024]
 	}
-	if err := w.durably(func() (uint64, error) {
+	return w.durably(func() (uint64, error) {
 		if s.stopped != "" {
 			return 0, nil
 		}
@@ -126,10 +133,7 @@ func (w *Wallet) stop(s *session, place uint64, reason string) error {
 		record.Hash(s.id)
 		record.String(fmt.Sprintf("place %d: %s", place, reason))
 		return w.write(record)
-	}); err != nil {
-		return errors.Join(wrong, err)
-	}
-	return wrong
+	})
 }
 
 // accept is the state after an answer, whose place is the next one.
@@ -139,6 +143,7 @@ func (w *Wallet) accept(s *session, leaf use.Leaf, hash merkle.Hash) {
 	s.amount += leaf.Fee
 	s.last = hash
 	s.signed.Add(leaf.Number)
+	s.move()
 }
 
 // drop ends the waiting of a request, which has cost so much.

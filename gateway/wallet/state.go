@@ -176,13 +176,14 @@ func (w *Wallet) applyKind(kind byte, r *journal.Reader) error {
 		change = func() { w.drop(s, number, 0) }
 	case recordStop:
 		reason := r.String()
-		change = func() { s.stopped = reason }
+		change = func() { s.stopped = reason; s.move() }
 	case recordEnd:
 		change = func() {
 			for number := range s.waiting {
 				w.drop(s, number, 0)
 			}
 			s.ended = true
+			s.move()
 		}
 	default:
 		return errors.New("the kind is unknown: was it written by a later version?")

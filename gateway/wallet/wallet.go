@@ -1,8 +1,8 @@
 // Package wallet is the consumer's side of the payment protocol (docs/usage.md, section 2) as a state machine over a
 // durable journal: it numbers and signs requests, checks answers, and signs for exactly those that are right.
 //
-// Paying is not wired yet: nothing in this repository sends paid requests over HTTP. This package is what that will stand
-// on. It knows no HTTP, no ledger and no clock; spending keys stay with the caller's signer.
+// Package paying sends the requests. This one knows no HTTP, no ledger and no clock; spending keys stay with the caller's
+// signer.
 //
 // Life of a request: Ask takes the next number out of a block that is reserved on disk and signs the request together
 // with a voucher for all answers accepted so far. Accept checks an answer; the places before it must have been accepted.
@@ -17,6 +17,7 @@
 package wallet
 
 import (
+	"context"
 	"crypto"
 	"errors"
 	"fmt"
@@ -119,6 +120,7 @@ type session struct {
 	ticket   uint64 // of the latest record that a signature rests on
 	stopped  string
 	ended    bool
+	moved    chan struct{} // closed when an answer is accepted, or nothing more is signed; nil when nobody waits
 }
 
 type account struct {
@@ -216,9 +218,12 @@ func (w *Wallet) TopUp(sid merkle.Hash, id string, amount uint64) error {
 	})
 }
 
-// SetBudget sets what an API key may spend. A key without a budget spends nothing.
+// SetBudget sets what an API key may spend. A key without a budget spends nothing. The same again is done.
 func (w *Wallet) SetBudget(key string, b Budget) error {
 	return w.durably(func() (uint64, error) {
+		if known := w.keys[key]; known != nil && known.Budget == b {
+			return 0, nil // even if it is not durable yet: what it allows is not either
+		}
 		record := journal.NewWriter(recordBudget)
 		record.String(key)
 		record.Uint64(b.Total)
@@ -271,6 +276,62 @@ func (w *Wallet) Session(sid merkle.Hash) (Standing, error) {
 		st.Waiting = append(st.Waiting, s.waiting[q].Request)
 	}
 	return st, nil
+}
+
+// Sessions lists the sessions that the journal has, in no order.
+func (w *Wallet) Sessions() []merkle.Hash {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Keys(w.sessions))
+}
+
+// Size is the length of the journal in bytes.
+func (w *Wallet) Size() int64 { return w.log.Size() }
+
+// Await returns once all answers before a place are accepted: then Accept takes the one there. It fails when nothing more
+// is signed in the session, and when the context ends.
+func (w *Wallet) Await(ctx context.Context, sid merkle.Hash, place uint64) error {
+	for {
+		w.mu.Lock()
+		s := w.sessions[sid]
+		if err := s.usable(); err != nil {
+			w.mu.Unlock()
+			return err
+		}
+		if s.tree.Size() >= place {
+			w.mu.Unlock()
+			return nil
+		}
+		if s.moved == nil {
+			s.moved = make(chan struct{})
+		}
+		moved := s.moved
+		w.mu.Unlock()
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ErrEarlier, ctx.Err())
+		}
+	}
+}
+
+// move wakes those who wait for a change of the session.
+func (s *session) move() {
+	if s.moved != nil {
+		close(s.moved)
+		s.moved = nil
+	}
+}
+
+// Stop ends a session for good because of an answer that somebody else has found wrong.
+func (w *Wallet) Stop(sid merkle.Hash, place uint64, reason string) error {
+	w.mu.Lock()
+	s := w.sessions[sid]
+	w.mu.Unlock()
+	if s == nil {
+		return ErrUnknown
+	}
+	return w.halt(s, place, reason)
 }
 
 func (s *session) mark() use.Mark {
