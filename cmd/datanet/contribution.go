@@ -1,17 +1,14 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
-	"github.com/datanet-consortium/datanet/chaincode/ticket"
 	"github.com/datanet-consortium/datanet/gateway/client"
 )
 
@@ -119,41 +116,4 @@ func downloadTo(command *cobra.Command, c *client.Client, resource, output strin
 		bar.finish()
 	}
 	return err
-}
-
-func newTicketDownload() *cobra.Command {
-	var folder string
-	command := &cobra.Command{
-		Use:   "download ID",
-		Short: "Download what a ticket covers, as JSON Lines with record ids",
-		Long: `Downloads the records of each snapshot that the ticket names into a file DATANET@NUMBER.jsonl of the
-folder, verified against the ledger by your gateway. Files that are complete are left as they
-are, and an interrupted one is continued.`,
-		Args: arguments(cobra.ExactArgs(1)),
-		RunE: calling(func(command *cobra.Command, args []string, c *client.Client) error {
-			t, _, err := client.Get[ticket.Ticket](command.Context(), c, client.Path("tickets", args[0]), nil)
-			if err != nil {
-				return err
-			}
-			if err := os.MkdirAll(folder, 0o700); err != nil {
-				return usageError{err}
-			}
-			var faults []error
-			for _, source := range t.Sources {
-				output := filepath.Join(folder, fmt.Sprintf("%s@%d.jsonl", strings.ReplaceAll(source.Datanet, "/", "-"), source.Number))
-				if _, err := os.Stat(output); err == nil {
-					fmt.Fprintf(command.ErrOrStderr(), "%s is complete\n", output)
-					continue
-				}
-				if err := downloadTo(command, c, client.SnapshotContentPath(t.ID, source.Datanet), output); err != nil {
-					faults = append(faults, fmt.Errorf("%s: %w", source.Datanet, err))
-					continue
-				}
-				fmt.Fprintln(command.OutOrStdout(), output)
-			}
-			return errors.Join(faults...)
-		}),
-	}
-	command.Flags().StringVarP(&folder, "output", "o", ".", "the folder to write to")
-	return command
 }

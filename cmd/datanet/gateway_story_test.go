@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -184,6 +185,8 @@ func TestTheStoryFromInvitationToTrainingFromTheCommandLine(t *testing.T) {
 	require.Equal(t, len(queue.Items), strings.Count(string(lines), "\n"))
 	require.Contains(t, string(lines), "iron and clay")
 
+	s.trainAndHandOver(lab, library, ticket.ID, train)
+
 	// Who has no right gets nothing, and the regulator's gateway writes nothing.
 	nothing := s.as(lab, "contributor1", "contribution", "get", verse, queue.Items[0].ID, "-o", filepath.Join(s.home, "stolen"))
 	require.Equal(t, exitRefused, nothing.code, nothing.stderr)
@@ -194,6 +197,63 @@ func TestTheStoryFromInvitationToTrainingFromTheCommandLine(t *testing.T) {
 	well := s.as(lab, "validator1", "doctor")
 	require.Equal(t, exitSuccess, well.code, well.stdout)
 	require.Equal(t, 4, strings.Count(well.stdout, "answers, with the same functions as the others"))
+}
+
+// trainAndHandOver trains the built-in model and registers it, and an adapter that was trained elsewhere on the downloaded
+// records. The host of another organisation gets the artifacts to its own gateway.
+func (s *teller) trainAndHandOver(trainer, host, ticket, records string) {
+	out := filepath.Join(s.home, "verse-model")
+	trained := s.as(trainer, "trainer1", "model", "train", "--ticket", ticket, "--out", out)
+	require.Equal(s.t, exitSuccess, trained.code, trained.stderr)
+	again := s.as(trainer, "trainer1", "model", "train", "--ticket", ticket, "--out", out)
+	require.Equal(s.t, trained.stdout, again.stdout, "the same again")
+	written := s.as("", "", "attribute", "generate", "--built", filepath.Join(out, "corpus"), "--prompt", "the", "--tokens", "5")
+	require.Equal(s.t, exitSuccess, written.code, written.stderr)
+	require.NotEmpty(s.t, strings.TrimSpace(written.stdout))
+	register := []string{"model", "register", "AILabMSP/verse", "1.0", "--artifact", out}
+	first := s.write(trainer, "trainer1", register...)
+	require.Equal(s.t, first.Response.Digest, s.write(trainer, "trainer1", register...).Response.Digest, "the same again is done")
+	listed := s.as(trainer, "trainer1", "model", "artifacts", "AILabMSP/verse", "1.0")
+	require.Contains(s.t, listed.stdout, "model.json")
+	require.Equal(s.t, exitRefused, s.as(host, "host1", "model", "artifacts", "AILabMSP/verse", "1.0").code, "nobody hosts it yet")
+
+	adapter := filepath.Join(s.home, "adapter")
+	require.NoError(s.t, os.Mkdir(adapter, 0o700))
+	require.NoError(s.t, os.WriteFile(filepath.Join(adapter, "adapter_config.json"), []byte(`{"peft_type":"LORA","base_model_name_or_path":"Qwen/Qwen2.5-0.5B","r":1}`), 0o600))
+	header := `{"q.lora_A.weight":{"dtype":"U8","shape":[1,2],"data_offsets":[0,2]},"q.lora_B.weight":{"dtype":"U8","shape":[3,1],"data_offsets":[2,5]}}`
+	weights := append(binary.LittleEndian.AppendUint64(nil, uint64(len(header))), header+"12345"...)
+	require.NoError(s.t, os.WriteFile(filepath.Join(adapter, "adapter_model.safetensors"), weights, 0o600))
+	lora := []string{"model", "register", "AILabMSP/verse-lora", "1.0", "--artifact", adapter, "--tickets", ticket, "--records", records}
+	require.Equal(s.t, exitUsage, s.as(trainer, "trainer1", lora...).code, "its base is not described")
+	s.write(trainer, "trainer1", append(lora, "--base-licence", "Apache-2.0", "--base-digest", strings.Repeat("ab", 32))...)
+	shown := s.as(trainer, "trainer1", "model", "show", "AILabMSP/verse-lora", "1.0", "--json")
+	require.Contains(s.t, shown.stdout, "huggingface.co/Qwen/Qwen2.5-0.5B")
+
+	// The library's host consents to a rate card, and its gateway fetches what it is to serve.
+	s.write(host, "host1", "account", "open")
+	s.write(trainer, "operator1", "account", "open")
+	schedule := `{"platform":"AILabMSP:operator1","platformPpm":50000,"issuer":"AILabMSP:operator1"}`
+	proposed := s.write(trainer, "operator1", "proposal", "propose", "schedule.set", "--expires", "7d", "--params", schedule).Response
+	s.write(trainer, "operator2", "proposal", "approve", proposed.ID, proposed.Digest)
+	s.write(host, "operator1", "proposal", "approve", proposed.ID, proposed.Digest)
+	s.write(trainer, "operator1", "proposal", "execute", proposed.ID)
+	for _, name := range []string{"AILabMSP/verse", "AILabMSP/verse-lora"} {
+		s.write(trainer, "trainer1", "model", "publish", name, "1.0", "1", "--price-in", "1000", "--price-out", "5000", "--host", "NationalLibraryMSP:host1", "--host-ppm", "300000", "--owner-ppm", "300000")
+		s.write(host, "host1", "model", "accept", name, "1.0", "1")
+	}
+	s.soon("adapter_model.safetensors", host, "host1", "model", "artifacts", "AILabMSP/verse-lora", "1.0")
+	fetched := filepath.Join(s.home, "fetched")
+	eventually(s.t, func() error {
+		if r := s.as(host, "host1", "model", "artifacts", "AILabMSP/verse", "1.0", "-o", fetched); r.code != exitSuccess {
+			return fmt.Errorf("%s", r.stderr)
+		}
+		return nil
+	})
+	original, err := os.ReadFile(filepath.Join(out, "model.json"))
+	require.NoError(s.t, err)
+	copied, err := os.ReadFile(filepath.Join(fetched, "model.json"))
+	require.NoError(s.t, err)
+	require.Equal(s.t, original, copied)
 }
 
 // gatewaysOf are the URLs of a network's gateways, by the names of the organisations.

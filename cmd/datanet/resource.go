@@ -1,6 +1,10 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/datanet-consortium/datanet/gateway/client"
+)
 
 // A resource command calls one function of the ledger. Its help, its flags and who may call it come from the ledger's
 // own table of functions; only what is listed here is the command line's.
@@ -23,6 +27,10 @@ type resource struct {
 	example string
 	// complete fills in what the caller has left out of the flags; nil: nothing.
 	complete func(*cobra.Command) error
+	// extra adds flags that are no fields of the request; nil: none.
+	extra func(*cobra.Command)
+	// after does what follows on a write, with the ledger's answer; nil: nothing.
+	after func(command *cobra.Command, c *client.Client, answer []byte, written client.Committed) error
 }
 
 // resources is the table of all commands that are one function and nothing else.
@@ -57,7 +65,7 @@ var resources = []resource{
 	{group: "ticket", use: "show ID", function: "ticket:Get", path: "/tickets/{id}"},
 	{group: "ticket", use: "list", function: "ticket:List", path: "/tickets", columns: []string{"id", "state", "purpose", "trainer", "expires"}},
 
-	{group: "model", use: "register NAME VERSION", function: "model:Register"},
+	{group: "model", use: "register NAME VERSION", function: "model:Register", extra: artifactFlags, complete: artifactFacts, after: handOver},
 	{group: "model", use: "publish NAME VERSION CARD", function: "model:Publish"},
 	{group: "model", use: "accept NAME VERSION CARD", function: "model:Accept"},
 	{group: "model", use: "retire NAME VERSION", function: "model:Retire"},

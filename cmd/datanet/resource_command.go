@@ -56,6 +56,7 @@ var others = map[string]func() []*cobra.Command{
 	"validate":     func() []*cobra.Command { return []*cobra.Command{newQueue(), newNext(), newVote()} },
 	"proposal":     func() []*cobra.Command { return []*cobra.Command{newDrawSecret()} },
 	"sampling":     func() []*cobra.Command { return []*cobra.Command{newSamplingDraw()} },
+	"model":        func() []*cobra.Command { return []*cobra.Command{newModelTrain(), newModelArtifacts()} },
 	"ticket":       func() []*cobra.Command { return []*cobra.Command{newTicketDownload()} },
 }
 
@@ -119,6 +120,9 @@ func newResource(r resource, f *ledger.Function) *cobra.Command {
 	write := writeFlags(command)
 	from := command.Flags().String("from", "", "a JSON or YAML file with the request, or - for standard input; flags replace parts of it")
 	fields := request.New(command.Flags(), f.Request, taken)
+	if r.extra != nil {
+		r.extra(command)
+	}
 	command.RunE = func(command *cobra.Command, args []string) error {
 		return r.write(command, fields, words, args, *from, write)
 	}
@@ -328,6 +332,11 @@ func (r resource) write(command *cobra.Command, fields *request.Fields, words []
 	data, written, err := c.SubmitRaw(command.Context(), r.function, o.key, document)
 	if err != nil {
 		return err
+	}
+	if r.after != nil {
+		if err := r.after(command, c, data, written); err != nil {
+			return err
+		}
 	}
 	return printWritten(command, data, written)
 }

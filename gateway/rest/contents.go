@@ -8,10 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -79,11 +79,11 @@ func (a *API) addContents() {
 		a.add(&op)
 	}
 	ranges := map[string]string{"ETag": "Names the bytes.", "Accept-Ranges": "bytes", "Content-Disposition": "attachment"}
-	whole := answer{status: http.StatusOK, doc: "The bytes.", media: bytesType, schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}, headers: ranges}
-	part := whole
+	complete := answer{status: http.StatusOK, doc: "The bytes.", media: bytesType, schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}, headers: ranges}
+	part := complete
 	part.status, part.doc = http.StatusPartialContent, "A part of the bytes."
 	add(operation{id: "get-content", path: ofContribution + "/content", summary: "Gives the files of a contribution, as they were uploaded",
-		doc: about + "Without file, all files one after another. Ranges are for going on.", answers: []answer{whole, part, {status: http.StatusNotModified, doc: "The caller has it."}},
+		doc: about + "Without file, all files one after another. Ranges are for going on.", answers: []answer{complete, part, {status: http.StatusNotModified, doc: "The caller has it."}},
 		params: []*huma.Param{queryParam("file", text(), "One of the files."), headerParam("Range", false, "One range of bytes; with several, all bytes are given."), headerParam("If-Range", false, "The ETag that the range is of.")},
 		handle: func(c *call) error { return c.withContent(giveFiles) }})
 	add(operation{id: "get-content-about", path: ofContribution + "/about", summary: "Tells author, source, notes and files of a contribution", doc: about,
@@ -93,8 +93,11 @@ func (a *API) addContents() {
 		answers: []answer{lines}, handle: func(c *call) error { return c.withContent(giveRecords) }})
 	a.add(&operation{id: "get-ticket-content", method: get, path: "/v1/tickets/{id}/contents/{organisation}/{name}", tag: "contents", scope: identity.Content, limit: -1,
 		summary: "Gives what a training ticket opens of a datanet, as JSON Lines",
-		doc:     "All records of the ticket's snapshot of the datanet, in its order. What other members hold is fetched first, under releases that they record on the ledger.",
-		answers: []answer{lines}, problems: problems, params: []*huma.Param{a.heightParam()}, handle: giveTicket})
+		doc: "All records of the ticket's snapshot of the datanet, in its order. What other members hold is fetched first, under releases that they record on the ledger. " +
+			"A download that broke off goes on with after and record; when that contribution has been erased meanwhile, the code is gone, and the download begins anew.",
+		answers: []answer{lines}, problems: problems, handle: giveTicket,
+		params: []*huma.Param{queryParam("after", text(), "Go on after a record of this contribution: the last one that has come whole."),
+			queryParam("record", whole(0, math.MaxInt32), "That record's number in the contribution."), a.heightParam()}})
 }
 
 func enum(values ...string) *huma.Schema {
@@ -320,15 +323,7 @@ func giveFiles(c *call, found *content.Content) error {
 	header.Set("Cache-Control", "private, no-cache")
 	header.Set("Content-Type", bytesType)
 	header.Set("Content-Disposition", "attachment")
-	if strings.Contains(c.r.Header.Get("Range"), ",") {
-		c.r.Header.Del("Range") // a server may give the whole instead, and multipart/byteranges helps nobody to go on
-	}
-	w, from := &ranged{patient: patient{w: c.w, control: http.NewResponseController(c.w)}}, &remembering{ReadSeeker: body}
-	http.ServeContent(w, c.r, "", time.Time{}, from)
-	if w.refused {
-		return newProblem(codeRange, "the content has %d bytes", found.Size)
-	}
-	return from.err
+	return c.serveRange(body, found.Size)
 }
 
 // remembering keeps a failure to read, of which [http.ServeContent] tells nobody once the answer has begun.
@@ -400,14 +395,18 @@ func (c *call) lines() *bufio.Writer {
 
 func giveRecords(c *call, found *content.Content) error {
 	out := c.lines()
-	if err := writeRecords(c.ctx(), out, found); err != nil {
+	if err := writeRecords(c.ctx(), out, found, -1); err != nil {
 		return err
 	}
 	return out.Flush()
 }
 
-func writeRecords(ctx context.Context, out io.Writer, found *content.Content) error {
+// writeRecords writes the records of a content that come after the one of a number.
+func writeRecords(ctx context.Context, out io.Writer, found *content.Content, after int) error {
 	return found.Records(ctx, func(number int, record []byte) error {
+		if number <= after {
+			return nil
+		}
 		if !utf8.Valid(record) {
 			return fmt.Errorf("record %d of contribution %s is not UTF-8", number, found.Place.ID)
 		}
@@ -447,9 +446,20 @@ func giveTicket(c *call) error {
 	if ids, err = c.leaves(snapshot.Named{Datanet: datanet, Number: number}); err != nil {
 		return err
 	}
+	last, after := c.query.Get("after"), -1
+	if last != "" {
+		record, err := c.number("record", 0, 0, math.MaxInt32)
+		if err != nil {
+			return err
+		}
+		if after = int(record); !slices.Contains(ids, last) {
+			return newProblem(codeGone, "contribution %s is not in the snapshot any more: begin anew", ledger.Clip(last))
+		}
+		ids = ids[slices.Index(ids, last):]
+	}
 	h := access.Handover{Named: access.Named{Datanet: datanet}, Snapshot: number, Reason: access.Training, Ticket: opened.ID}
 	var out *bufio.Writer
-	for _, id := range ids {
+	for i, id := range ids {
 		of, err := ask[contribution.Contribution](c, "contribution:Get", contribution.Named{Datanet: datanet, ID: id})
 		if err != nil {
 			return err
@@ -462,6 +472,9 @@ func giveTicket(c *call) error {
 			alone.Snapshot, alone.Contributions = 0, []string{id}
 			found, err = c.obtainSoon(of, alone)
 		}
+		if errors.Is(err, content.ErrErased) && last == id {
+			return newProblem(codeGone, "contribution %s is being erased: begin anew", id)
+		}
 		if errors.Is(err, content.ErrErased) {
 			continue // what is being erased is not trained on any more
 		}
@@ -471,7 +484,10 @@ func giveTicket(c *call) error {
 		if out == nil {
 			out = c.lines()
 		}
-		if err := writeRecords(c.ctx(), out, found); err != nil {
+		if i > 0 {
+			after = -1
+		}
+		if err := writeRecords(c.ctx(), out, found, after); err != nil {
 			return err
 		}
 	}

@@ -21,9 +21,11 @@ import (
 	"gocloud.dev/blob/memblob"
 
 	"github.com/datanet-consortium/datanet/chaincode/access"
+	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
+	"github.com/datanet-consortium/datanet/gateway/artifact"
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/identity"
@@ -84,6 +86,9 @@ func withContent(t *testing.T) func(*rest.Options) {
 		t.Cleanup(func() { require.NoError(t, bucket.Close()) })
 		o.Content, err = content.New(t.Context(), openDatabase(t, "content"), bucket, keys, content.Options{})
 		require.NoError(t, err)
+		o.Artifacts, err = artifact.Open(t.TempDir())
+		require.NoError(t, err)
+		o.Settle = func(context.Context) ([]claim.Claim, error) { return nil, nil }
 		o.Exchange = nobody{}
 		o.Release = func(context.Context, access.Handover) error { return ledger.Refuse(ledger.CodeForbidden, "no right") }
 	}

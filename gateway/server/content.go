@@ -101,17 +101,8 @@ func (h hosts) RoundTrip(r *http.Request) (*http.Response, error) {
 	return transport.RoundTrip(r)
 }
 
-// exchangeClient fetches from other gateways.
+// exchangeClient shows the gateway's own identity to other gateways.
 func (s *Server) exchangeClient() (*exchange.Client, error) {
-	transport, addresses, err := s.otherGateways()
-	if err != nil {
-		return nil, err
-	}
-	return exchange.NewClient(transport, addresses), nil
-}
-
-// otherGateways are the base URLs of other gateways, and a transport that shows them the gateway's own identity.
-func (s *Server) otherGateways() (http.RoundTripper, map[string]string, error) {
 	transports, addresses := hosts{}, map[string]string{}
 	for _, o := range s.config.Organisations {
 		if o.Gateway == "" || o.MSPID == s.config.Organisation {
@@ -119,14 +110,15 @@ func (s *Server) otherGateways() (http.RoundTripper, map[string]string, error) {
 		}
 		shown, err := s.toGateway(o)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		transports[o.Gateway] = &http.Transport{
 			TLSClientConfig: shown, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: headersTimeout, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute,
 		}
 		addresses[o.MSPID] = "https://" + o.Gateway
 	}
-	return transports, addresses, nil
+	s.gateways, s.addresses = transports, addresses
+	return exchange.NewClient(transports, addresses), nil
 }
 
 // toGateway is how this gateway speaks to that of another organisation: under its TLS authority, with the own identity.

@@ -22,10 +22,8 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
-	"github.com/datanet-consortium/datanet/gateway/attesting"
 	"github.com/datanet-consortium/datanet/gateway/corpus"
 	"github.com/datanet-consortium/datanet/gateway/database"
-	"github.com/datanet-consortium/datanet/gateway/evidence/archive"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
@@ -67,11 +65,12 @@ type Server struct {
 	api        *rest.API
 	health     *health
 	content    *library          // nil when the gateway only reads
-	archive    *archive.Archive  // nil when the gateway hosts nothing
-	attesting  *attesting.Worker // nil when the gateway only reads
+	paying     *paying.Consumer  // nil when the gateway only reads
 	corpora    *corpus.Library   // nil when the gateway only reads
 	settling   *settling.Worker  // nil when the gateway only reads
-	paying     *paying.Consumer  // nil when the gateway only reads
+	artifacts  *artifacts        // nil when the gateway only reads
+	gateways   http.RoundTripper // to the gateways of other organisations,
+	addresses  map[string]string // whose base URLs these are, by MSP ID
 	listener   net.Listener
 	closers    []func() error
 }
@@ -112,7 +111,7 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 		if err := s.openCorpora(); err != nil {
 			return nil, err
 		}
-		if err := s.openAttesting(ctx); err != nil {
+		if err := s.openArtifacts(); err != nil {
 			return nil, err
 		}
 		s.openSettling()
@@ -244,12 +243,11 @@ func (s *Server) openAPI(version string) (err error) {
 	if s.outbox != nil {
 		options.Outbox = s.outbox
 	}
-	options.Attesting = s.attesting
-	if s.archive != nil {
-		options.Evidence = s.archive.Handler(s.otherGateway)
-	}
 	if c := s.content; c != nil {
 		options.Content, options.Exchange, options.Release, options.Handover = c.store, c.client, c.service.Release, c.handover
+	}
+	if s.artifacts != nil {
+		options.Artifacts, options.ArtifactHandover = s.artifacts.Store, s.artifacts.handler()
 	}
 	if s.paying != nil {
 		options.Wallet, options.Paying, options.Models = s.paying, s.pay, s.paying.Models
@@ -299,15 +297,14 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		work.Go(func() { s.recover(background) })
 		work.Go(func() { s.purge(background) })
 	}
-	if s.archive != nil {
-		work.Go(func() { s.sweepArchive(background) })
-	}
 	if s.content != nil {
 		work.Go(func() { s.content.keepUp(background, s.index) })
 		work.Go(func() { s.checkCorpora(background) })
-		work.Go(func() { s.attest(background) })
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
+	}
+	if s.artifacts != nil {
+		work.Go(func() { s.artifacts.keepUp(background) })
 	}
 	if s.paying != nil {
 		work.Go(func() { s.paying.Run(background) })

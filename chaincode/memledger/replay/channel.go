@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -103,7 +102,7 @@ const lifecycleNamespace = "_lifecycle"
 // configuration may hold it.
 func (r *Replayer) setPolicy() error {
 	definition := r.engine.Get(inNamespace(lifecycleNamespace, "namespaces/fields/"+r.chaincode+"/ValidationInfo"))
-	if definition == nil || r.bound && bytes.Equal(definition.Value, r.policy) {
+	if definition == nil {
 		return nil
 	}
 	data := &lifecycle.StateData{}
@@ -126,7 +125,6 @@ func (r *Replayer) setPolicy() error {
 		return err
 	}
 	r.engine.SetPolicy(*policy)
-	r.policy, r.bound = definition.Value, true
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package process
+package main
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Peak returns the most memory that this process had, in GB. (What getrusage says includes the process that
+// peak returns the most memory that this process had, in GB. (What getrusage says includes the process that
 // started it.)
-func Peak() float64 {
+func peak() float64 {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0
