@@ -55,15 +55,19 @@ func newWorkload(ctx context.Context, c *consortium, g *load.Generator, s settin
 	if err := w.fill(ctx, g, s.transactions+2*s.inFlight); err != nil {
 		return nil, fmt.Errorf("give the payers credits: %w", err)
 	}
+	return w, nil
+}
+
+// plainBalances gives the plain token's accounts balances.
+func (w *workload) plainBalances(ctx context.Context) error {
 	var accounts []string
-	for _, account := range c.payees {
+	for _, account := range w.payees {
 		accounts = append(accounts, string(account))
 	}
-	_, err := soon(ctx, c.treasury, call(yardstick.Mint, yardstick.Grant{Accounts: accounts, Amount: 1 << 40}))
-	if err != nil {
-		return nil, fmt.Errorf("give the plain token's accounts balances: %w", err)
+	if _, err := soon(ctx, w.treasury, call(yardstick.Mint, yardstick.Grant{Accounts: accounts, Amount: 1 << 40})); err != nil {
+		return fmt.Errorf("give the plain token's accounts balances: %w", err)
 	}
-	return w, nil
+	return nil
 }
 
 // Credits begin with coinOf micro-credits, which may be halved many times, those with which the payers make each
@@ -113,23 +117,36 @@ func (w *workload) fill(ctx context.Context, g *load.Generator, count int) error
 	return err
 }
 
-// rows are the cases, the no-op first.
-func (w *workload) rows(s settings) []row {
-	burst := func(next func() (load.Attempt, error)) load.Burst {
-		return load.Burst{Attempts: s.transactions, InFlight: s.inFlight, Next: next}
+func burstOf(s settings, next func() (load.Attempt, error)) load.Burst {
+	return load.Burst{Attempts: s.transactions, InFlight: s.inFlight, Next: next}
+}
+
+// yardsticks are what all other cases are compared to, the no-op first.
+func (w *workload) yardsticks(s settings) []row {
+	return []row{
+		{name: noop, burst: burstOf(s, w.yardstick(yardstick.Nothing))},
+		{name: "one key written", burst: burstOf(s, w.yardstick(yardstick.Write))},
 	}
+}
+
+// rows are the cases of paying.
+func (w *workload) rows(s settings) []row {
 	batches := load.Burst{Attempts: max(1, s.transactions/batchesOf), InFlight: batchesInFlight, Next: w.batch}
+	return []row{
+		{name: hotPayee, items: 1, burst: burstOf(s, w.toMerchant), expected: "≥ 90 % of no-op, 0 conflicts"},
+		{name: hotPayer, items: 1, burst: burstOf(s, w.fromMerchant), expected: "≥ 70 % of no-op"},
+		{name: "transfer, uniform", items: 1, burst: burstOf(s, w.toAnyone)},
+		{name: fmt.Sprintf("batch of %d payees", len(w.payees)), items: len(w.payees), burst: batches},
+	}
+}
+
+// plains are the cases of the plain token.
+func (w *workload) plains(s settings) []row {
 	uniform, hot := w.anyone, func() ledger.Account { return w.payees[0] }
 	return []row{
-		{name: noop, burst: burst(w.yardstick(yardstick.Nothing))},
-		{name: "one key written", burst: burst(w.yardstick(yardstick.Write))},
-		{name: hotPayee, items: 1, burst: burst(w.toMerchant), expected: "≥ 90 % of no-op, 0 conflicts"},
-		{name: hotPayer, items: 1, burst: burst(w.fromMerchant), expected: "≥ 70 % of no-op"},
-		{name: "transfer, uniform", items: 1, burst: burst(w.toAnyone)},
-		{name: fmt.Sprintf("batch of %d payees", len(w.payees)), items: len(w.payees), burst: batches},
-		{name: "plain token, hot payee", items: 1, burst: burst(w.plain(uniform, hot)), expected: "about one per block"},
-		{name: "plain token, hot payer", items: 1, burst: burst(w.plain(hot, uniform)), expected: "about one per block"},
-		{name: "plain token, uniform", items: 1, burst: burst(w.plain(uniform, uniform))},
+		{name: "plain token, hot payee", items: 1, burst: burstOf(s, w.plain(uniform, hot)), expected: "about one per block"},
+		{name: "plain token, hot payer", items: 1, burst: burstOf(s, w.plain(hot, uniform)), expected: "about one per block"},
+		{name: "plain token, uniform", items: 1, burst: burstOf(s, w.plain(uniform, uniform))},
 	}
 }
 

@@ -71,11 +71,17 @@ func topologyOf(s settings) (topology *network.Topology, err error) {
 	return topology, topology.Validate()
 }
 
+// Chaincodes of a network: the ledger's rules, with the yardstick or without.
+const (
+	withYardstick = "bench/chaincode"
+	rulesOnly     = "cmd/chaincode"
+)
+
 // start builds the programs and brings the network up.
-func start(ctx context.Context, s settings, dir string, topology *network.Topology, progress func(string)) (*consortium, error) {
-	progress("building the chaincode with the yardstick")
+func start(ctx context.Context, s settings, dir string, topology *network.Topology, served string, progress func(string)) (*consortium, error) {
+	progress("building the chaincode")
 	chaincode, builder := filepath.Join(dir, "bin", "chaincode"), filepath.Join(dir, "bin", "ccaas-builder")
-	for program, source := range map[string]string{chaincode: "bench/chaincode", builder: "cmd/ccaas-builder"} {
+	for program, source := range map[string]string{chaincode: served, builder: "cmd/ccaas-builder"} {
 		build := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/datanet-consortium/datanet/"+source)
 		if output, err := build.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("build %s: %w: %s", source, err, output)

@@ -5,6 +5,9 @@
 // other, several times over, and each figure is the median of a case's bursts. What counts is the ratio to the first
 // row, a transaction that does nothing, since a burst keeps the whole machine busy.
 //
+// With --ledger it measures nothing, but makes a large ledger of the same transactions, those of the yardstick excepted,
+// and leaves it as an audit bundle.
+//
 //	go run ./bench [--ordering bft|raft] [--keys ed25519|ecdsa-p256] [--repetitions N] [--transactions N] [--json FILE]
 package main
 
@@ -33,6 +36,8 @@ type settings struct {
 	dir          string
 	sealed       int
 	only         []string
+	ledger       string
+	size         int
 }
 
 func main() {
@@ -52,7 +57,12 @@ func command() *cobra.Command {
 	c := &cobra.Command{
 		Use: "bench", Short: "Measure what the ledger's transactions cost on a local network",
 		Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
-		RunE: func(c *cobra.Command, _ []string) error { return run(c.Context(), s, c.OutOrStdout(), c.ErrOrStderr()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if s.ledger != "" {
+				return makeLedger(c.Context(), s, c.OutOrStdout(), c.ErrOrStderr())
+			}
+			return run(c.Context(), s, c.OutOrStdout(), c.ErrOrStderr())
+		},
 	}
 	f := c.Flags()
 	f.StringVar(&s.ordering, "ordering", "bft", "ordering service of the local network: bft or raft")
@@ -67,5 +77,7 @@ func command() *cobra.Command {
 	f.StringVar(&s.json, "json", "", "also write the figures to this file, as JSON rows")
 	f.StringVar(&s.dir, "dir", "", "keep the network's folder, with its logs, here")
 	f.StringArrayVar(&s.only, "only", nil, "measure only the no-op and this row, by its name, or sealing; may be repeated")
+	f.StringVar(&s.ledger, "ledger", "", "measure nothing, but make a large ledger and export it as an audit bundle into this folder")
+	f.IntVar(&s.size, "size", 100_000, "transactions of that ledger, at least")
 	return c
 }

@@ -94,9 +94,7 @@ func (p *pool) poem(records int64) contribution.Submit {
 
 // rows are the cases of contributing. eligible is how many organisations vote on a contribution.
 func (p *pool) rows(s settings) []row {
-	burst := func(next func() (load.Attempt, error)) load.Burst {
-		return load.Burst{Attempts: s.transactions, InFlight: s.inFlight, Next: next}
-	}
+	burst := func(next func() (load.Attempt, error)) load.Burst { return burstOf(s, next) }
 	eligible := len(p.members) - 1
 	batches := load.Burst{Attempts: max(1, s.transactions/(2*batchesOf)), InFlight: batchesInFlight, Next: p.submitBatch}
 	return []row{

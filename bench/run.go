@@ -38,7 +38,7 @@ func run(ctx context.Context, s settings, out, progress io.Writer) (err error) {
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
 	say := func(text string) { fmt.Fprintln(progress, text) }
-	c, err := start(ctx, s, dir, topology, say)
+	c, err := start(ctx, s, dir, topology, withYardstick, say)
 	if err != nil {
 		return err
 	}
@@ -74,11 +74,14 @@ func measure(ctx context.Context, c *consortium, s settings, say func(string)) (
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	if err := w.plainBalances(ctx); err != nil {
+		return nil, nil, nil, err
+	}
 	p, err := newPool(ctx, c, generator)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	rows := slices.Concat(w.rows(s), p.rows(s), newMarket(p, c.payees, s.sessions).rows(s))
+	rows := slices.Concat(w.yardsticks(s), w.rows(s), w.plains(s), p.rows(s), newMarket(p, c.payees, s.sessions).rows(s))
 	for _, name := range s.only {
 		if name != sealing && !slices.ContainsFunc(rows, func(r row) bool { return r.name == name }) {
 			return nil, nil, nil, fmt.Errorf("--only: there is no row %q", name)

@@ -3,6 +3,7 @@ package integration_test
 import (
 	"encoding/hex"
 	"testing"
+	"time"
 
 	"github.com/hyperledger/fabric/protoutil"
 	"github.com/stretchr/testify/require"
@@ -27,16 +28,14 @@ func auditAll(t *testing.T, c *consortium) {
 	w, err := bundle.Create(dir, bundle.Manifest{Channel: c.topology.Channel, Chaincode: c.topology.Chaincode.Name, Genesis: hex.EncodeToString(genesis), Unproved: []string{}})
 	require.NoError(t, err)
 	require.NoError(t, w.Append(first))
-	for w.Next() < height {
-		block, open := <-blocks
-		require.True(t, open, "the stream of blocks ended")
-		require.NoError(t, w.Append(block))
-	}
+	require.NoError(t, w.Follow(t.Context(), blocks, height, time.Minute, nil))
 	require.NoError(t, w.Close())
 	r, err := bundle.Open(dir)
 	require.NoError(t, err)
 	defer r.Close()
 	report, err := verify.Run(t.Context(), r, verify.Options{Genesis: [32]byte(genesis), Measure: true})
+	require.NoError(t, err)
+	_, err = report.MeasureSignatures()
 	require.NoError(t, err)
 	require.Equal(t, height, report.Height)
 	require.Positive(t, report.Verdicts[string(memledger.MVCCReadConflict)])

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"gopkg.in/yaml.v3"
 
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/network"
 	"github.com/datanet-consortium/datanet/test-network/process"
 )
@@ -97,11 +98,23 @@ func (s *State) gatewayConfig(org *network.Organization) ([]byte, error) {
 		"identity": identity, "organisations": organisations,
 		// Nobody on one machine approves for long: what is approved may be sealed soon.
 		"sequencer": map[string]any{"quiet": sealQuiet.String()},
+		// One validator's key is here, so the gateway attests, and who has worked out a table pays by it.
+		"attestation": map[string]any{"account": attestor(org)}, "settlement": map[string]any{"courtesy": "0s"},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("write the configuration of %s: %w", org.GatewayNode(), err)
 	}
 	return content, nil
+}
+
+// attestor is the user as whom an organisation's gateway attests, "" when none is a validator.
+func attestor(org *network.Organization) string {
+	for _, user := range org.Users {
+		if slices.Contains(user.Roles, ledger.Validator) {
+			return user.Name
+		}
+	}
+	return ""
 }
 
 // runGateways starts the gateways of all organisations that do not run, and starts those again whose configuration has

@@ -10,21 +10,12 @@ import (
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 	"github.com/hyperledger/fabric/protoutil"
 
-	"github.com/datanet-consortium/datanet/audit/bundle"
 	"github.com/datanet-consortium/datanet/chaincode/memledger"
+	"github.com/datanet-consortium/datanet/chaincode/memledger/replay"
 )
 
-// apply does, block after block, what needs the blocks before.
-func (v *verifier) apply(group []*checked, manifest *bundle.Manifest) {
-	for _, c := range group {
-		v.applyOrGiveUp(c)
-	}
-	if v.options.Progress != nil {
-		v.options.Progress(v.report.Height-v.report.First, manifest.Height-manifest.First)
-	}
-}
-
-// applyOrGiveUp turns a panic over a hostile block into a finding; the state is not to be trusted after it.
+// applyOrGiveUp does, block after block, what needs the blocks before. It turns a panic over a hostile block into a
+// finding; the state is not to be trusted after it.
 func (v *verifier) applyOrGiveUp(c *checked) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -61,10 +52,6 @@ func (v *verifier) applyBlock(c *checked) {
 		if verdicts != nil {
 			v.report.Verdicts[peer.TxValidationCode(verdicts[i]).String()]++
 			v.judge(c, i, t, peer.TxValidationCode(verdicts[i]))
-		}
-		if v.options.Measure {
-			v.signatures.keep(v.config, t.own)
-			v.signatures.keep(v.config, t.signers...)
 		}
 	}
 	v.rerunAll(c, verdicts)
@@ -185,12 +172,12 @@ func (v *verifier) endorsedDefinition(t *transaction) bool {
 			}
 			private = true
 			msp, ok := strings.CutPrefix(collection.CollectionName, implicitCollection)
-			if !ok || !v.config.satisfied(fmt.Sprintf(organisationsPolicy, v.config.group(msp)), t.signers) {
+			if !ok || !v.config.satisfied(fmt.Sprintf(organisationsPolicy, v.config.group(msp)), t.signers()) {
 				return false
 			}
 		}
 	}
-	return private && !public || v.config.satisfied(definitionPolicy, t.signers)
+	return private && !public || v.config.satisfied(definitionPolicy, t.signers())
 }
 
 // follow judges the block's transactions on the state, applies them, and compares the commit hash and the conservation of
@@ -236,7 +223,7 @@ func (v *verifier) follow(c *checked, verdicts []byte) {
 	if err != nil {
 		v.find(Finding{Severity: Forged, Rule: RuleForm, Block: number, Message: err.Error()})
 	}
-	if want := commitHash(v.commit, verdicts, changes); !bytes.Equal(held, want) {
+	if want := replay.CommitHash(v.commit, verdicts, changes); !bytes.Equal(held, want) {
 		v.find(Finding{Severity: Forged, Rule: RuleCommitHash, Block: number,
 			Message: fmt.Sprintf("the peer's commit hash is %x, its transactions give %x", held, want)})
 	}

@@ -2,13 +2,12 @@ package verify
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 	"github.com/hyperledger/fabric/protoutil"
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/datanet-consortium/datanet/chaincode/memledger/replay"
@@ -25,21 +24,7 @@ type checked struct {
 	err          error // why it cannot be followed
 }
 
-// check does for a group of blocks, on all workers, what needs only the configuration.
-func (v *verifier) check(group []*common.Block) []*checked {
-	out := make([]*checked, len(group))
-	var workers errgroup.Group
-	workers.SetLimit(v.options.Workers)
-	for i, block := range group {
-		workers.Go(func() error {
-			out[i] = v.checkBlock(block)
-			return nil
-		})
-	}
-	_ = workers.Wait() // they return none
-	return out
-}
-
+// checkBlock does what needs only the configuration. It may run for several blocks at once.
 func (v *verifier) checkBlock(block *common.Block) (c *checked) {
 	c = &checked{block: block}
 	number := block.GetHeader().GetNumber()
@@ -57,7 +42,7 @@ func (v *verifier) checkBlock(block *common.Block) (c *checked) {
 		find(RuleForm, "the block has no header")
 		block.Header = &common.BlockHeader{}
 	}
-	if err := protoutil.VerifyTransactionsAreWellFormed(block.GetData()); err != nil {
+	if err := wellFormed(block.GetData()); err != nil {
 		find(RuleForm, "%v", err)
 	}
 	if !bytes.Equal(protoutil.ComputeBlockDataHash(&common.BlockData{Data: block.GetData().GetData()}), block.GetHeader().GetDataHash()) {
@@ -69,17 +54,37 @@ func (v *verifier) checkBlock(block *common.Block) (c *checked) {
 	if number > 0 && v.config != nil {
 		v.signedByOrderers(c, find)
 	}
-	if v.state != nil {
-		c.prepared, c.err = v.state.Prepare(block)
+	transactions := make([]*transaction, len(block.GetData().GetData()))
+	for i, data := range block.GetData().GetData() {
+		transactions[i] = open(data, v.config)
+		v.signatures.count.Add(int64(1 + len(transactions[i].endorsements)))
+	}
+	if v.replayer != nil {
+		c.prepared, c.err = v.replayer.PrepareParsed(block, parsed(transactions, v.config))
 	}
 	if v.config != nil {
-		c.transactions = make([]*transaction, len(block.GetData().GetData()))
-		for i, data := range block.GetData().GetData() {
-			c.transactions[i] = open(data, v.config)
-			v.signatures.count.Add(int64(1 + len(c.transactions[i].signers)))
+		c.transactions = transactions
+		if v.options.Measure {
+			v.signatures.keep(v.config, transactions)
 		}
 	}
 	return c
+}
+
+// parsed is what the replay needs of transactions.
+func parsed(transactions []*transaction, config *configuration) []replay.Parsed {
+	all := make([]replay.Parsed, len(transactions))
+	for i, t := range transactions {
+		all[i] = replay.Parsed{ID: t.id, Channel: t.channel, Kind: t.kind, Config: t.config, Chaincode: t.chaincode, Sets: t.sets,
+			Endorsers: func() ([]string, error) {
+				if config == nil {
+					return nil, errors.New("no configuration before the first endorsed transaction")
+				}
+				t.endorsers = config.endorsers(t)
+				return t.endorsers, nil
+			}}
+	}
+	return all
 }
 
 func (v *verifier) signedByOrderers(c *checked, find func(Rule, string, ...any)) {
@@ -144,29 +149,23 @@ func plainLastConfig(block *common.Block, number uint64) error {
 	return nil
 }
 
-// rerunAll runs the rules again for a block's valid transactions, on all workers.
+// rerunAll runs the rules again for a block's valid transactions, also on workers that are idle.
 func (v *verifier) rerunAll(c *checked, verdicts []byte) {
 	if v.rerun == nil || v.state == nil || len(verdicts) != len(c.transactions) {
 		return
 	}
 	differences := make([]*difference, len(c.transactions))
-	var workers errgroup.Group
-	workers.SetLimit(v.options.Workers)
-	var count sync.Mutex
+	var rerun []int
 	for i, t := range c.transactions {
-		if peer.TxValidationCode(verdicts[i]) != peer.TxValidationCode_VALID || t.code != peer.TxValidationCode_VALID ||
-			t.kind != common.HeaderType_ENDORSER_TRANSACTION || t.chaincode != v.chaincode {
-			continue
+		if peer.TxValidationCode(verdicts[i]) == peer.TxValidationCode_VALID && t.code == peer.TxValidationCode_VALID &&
+			t.kind == common.HeaderType_ENDORSER_TRANSACTION && t.chaincode == v.chaincode {
+			rerun = append(rerun, i)
 		}
-		workers.Go(func() error {
-			differences[i] = v.rerun.compare(t, v.chaincode)
-			count.Lock()
-			defer count.Unlock()
-			v.report.Rerun++
-			return nil
-		})
 	}
-	_ = workers.Wait() // they return none
+	v.report.Rerun += len(rerun)
+	v.share(len(rerun), func(i int) {
+		differences[rerun[i]] = v.rerun.compare(c.transactions[rerun[i]], v.chaincode)
+	})
 	for i, d := range differences {
 		if d != nil {
 			v.find(Finding{Severity: Broken, Rule: RuleOutcome, Block: c.block.GetHeader().GetNumber(), Tx: &i,

@@ -1,81 +1,11 @@
 package verify
 
 import (
-	"cmp"
-	"crypto/sha256"
 	"fmt"
-	"slices"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
-	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
-	"github.com/hyperledger/fabric/core/ledger/kvledger/txmgmt/rwsetutil"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
-
-	"github.com/datanet-consortium/datanet/chaincode/memledger/replay"
 )
-
-// Field numbers of Fabric's messages Updates and KVWrite.
-const (
-	fieldWrite      protowire.Number = 1
-	fieldNamespace  protowire.Number = 1
-	fieldCollection protowire.Number = 2
-	fieldKey        protowire.Number = 3
-	fieldDelete     protowire.Number = 4
-	fieldValue      protowire.Number = 5
-	fieldVersion    protowire.Number = 6
-)
-
-// commitHash chains a block's verdicts and changes to the commit hash of the block before, as peers do. It sorts the
-// changes.
-func commitHash(before, verdicts []byte, changes []replay.Change) []byte {
-	data := protowire.AppendVarint(nil, uint64(len(verdicts)))
-	data = append(data, verdicts...)
-	data = append(data, updateBytes(changes)...)
-	sum := sha256.Sum256(append(data, before...))
-	return sum[:]
-}
-
-// updateBytes encodes changes by namespace, public ones first, collection and key; a namespace and a collection are named
-// once. The channel's configuration, in the namespace without a name, is left out.
-func updateBytes(changes []replay.Change) []byte {
-	slices.SortFunc(changes, func(a, b replay.Change) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Collection, b.Collection), cmp.Compare(a.Key, b.Key))
-	})
-	var data []byte
-	namespace, collection := "", ""
-	for _, c := range changes {
-		var w []byte
-		if c.Namespace != namespace {
-			namespace, collection = c.Namespace, ""
-			w = appendBytes(w, fieldNamespace, []byte(namespace))
-		}
-		if c.Collection != collection {
-			collection = c.Collection
-			w = appendBytes(w, fieldCollection, []byte(collection))
-		}
-		w = appendBytes(w, fieldKey, []byte(c.Key))
-		if c.Value == nil {
-			w = protowire.AppendVarint(protowire.AppendTag(w, fieldDelete, protowire.VarintType), 1)
-		}
-		w = appendBytes(w, fieldValue, c.Value)
-		version := c.Version
-		if c.After != nil {
-			version = c.After.Version
-		}
-		w = appendBytes(w, fieldVersion, rwsetutil.NewVersion(&kvrwset.Version{BlockNum: version.Block, TxNum: version.Tx}).ToBytes())
-		data = protowire.AppendBytes(protowire.AppendTag(data, fieldWrite, protowire.BytesType), w)
-	}
-	return data
-}
-
-// appendBytes appends a field of bytes, unless it is empty.
-func appendBytes(to []byte, field protowire.Number, value []byte) []byte {
-	if len(value) == 0 {
-		return to
-	}
-	return protowire.AppendBytes(protowire.AppendTag(to, field, protowire.BytesType), value)
-}
 
 // heldCommitHash is the commit hash that a block holds.
 func heldCommitHash(block *common.Block) ([]byte, error) {

@@ -3,14 +3,12 @@ package verify
 import (
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/hyperledger/fabric-lib-go/bccsp"
 	"github.com/hyperledger/fabric-lib-go/bccsp/factory"
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric/common/channelconfig"
 	"github.com/hyperledger/fabric/common/policies"
-	"github.com/hyperledger/fabric/msp"
 	"github.com/hyperledger/fabric/protoutil"
 	"google.golang.org/protobuf/proto"
 )
@@ -21,13 +19,7 @@ type configuration struct {
 	number   uint64 // of its block
 	bundle   *channelconfig.Bundle
 	orderers protoutil.BlockVerifierFunc
-	known    sync.Map // serialized identity to *identity
-}
-
-// identity is a certificate that was checked once.
-type identity struct {
-	msp.Identity
-	err error // it is not of the channel, or not valid
+	known    cache[*identity] // by serialized identity
 }
 
 // configure reads the configuration in a configuration block.
@@ -94,21 +86,6 @@ func (c *configuration) follows(next *common.Block) error {
 		return errors.New("it names no update that it follows from")
 	}
 	return c.bundle.ConfigtxValidator().Validate(envelope)
-}
-
-// identity looks up who signed and checks the certificate, as peers do: whatever the date, since an expired certificate
-// was good once.
-func (c *configuration) identity(serialized []byte) (msp.Identity, error) {
-	if known, ok := c.known.Load(string(serialized)); ok {
-		id := known.(*identity)
-		return id.Identity, id.err
-	}
-	id := &identity{}
-	if id.Identity, id.err = c.bundle.MSPManager().DeserializeIdentity(serialized); id.err == nil {
-		id.err = id.Validate()
-	}
-	c.known.Store(string(serialized), id)
-	return id.Identity, id.err
 }
 
 // satisfied evaluates a policy of the configuration.

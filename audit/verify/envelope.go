@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
@@ -21,39 +22,58 @@ type transaction struct {
 	creator   []byte
 	chaincode string // that endorsed
 	invoked   string // that the header names
+	config    []byte // of a configuration
 	args      [][]byte
 	response  []byte
 	event     *peer.ChaincodeEvent
 	sets      *rwsetutil.TxRwSet // nil when unreadable
-	signers   []*protoutil.SignedData
+	own       *protoutil.SignedData
+	// signedPart, together with the endorser's identity, is what each endorsement signs. Answers is the hash of the
+	// proposal in it.
+	signedPart, answers []byte
+	endorsements        []signature
+	endorsers           []string // whose peers' signatures are good, where that decides
 	// code is the peers' verdict on form and creator; VALID means that the rest decides.
 	code peer.TxValidationCode
 	why  string // of another code
-	own  *protoutil.SignedData
 }
+
+// signature is an endorsement.
+type signature struct{ by, signature []byte }
 
 func (t *transaction) fail(code peer.TxValidationCode, format string, args ...any) *transaction {
 	t.code, t.why = code, fmt.Sprintf(format, args...)
 	return t
 }
 
-// open reads an envelope and judges form and creator in the order in which peers do.
+// open reads an envelope and judges form and creator in the order in which peers do. Whatever can be read is read, so that
+// a transaction can be followed that should not have been let through.
 func open(data []byte, c *configuration) *transaction {
 	t := &transaction{code: peer.TxValidationCode_VALID}
-	envelope, err := protoutil.GetEnvelopeFromBlock(data)
+	payload, signed, err := envelopeOf(data)
 	if err != nil {
 		return t.fail(peer.TxValidationCode_INVALID_OTHER_REASON, "envelope: %v", err)
 	}
-	payload, err := protoutil.UnmarshalPayload(envelope.GetPayload())
+	headers, inner, err := payloadOf(payload)
 	if err != nil {
 		return t.fail(peer.TxValidationCode_BAD_PAYLOAD, "payload: %v", err)
 	}
-	channel, signature, err := t.header(payload.GetHeader())
+	channel, signature, err := t.header(headers)
+	if t.kind == common.HeaderType_CONFIG {
+		t.config = inner
+	}
 	if err != nil {
 		return t.fail(peer.TxValidationCode_BAD_COMMON_HEADER, "header: %v", err)
 	}
 	t.creator = signature.GetCreator()
-	t.own = &protoutil.SignedData{Data: envelope.GetPayload(), Identity: t.creator, Signature: envelope.GetSignature()}
+	t.own = &protoutil.SignedData{Data: payload, Identity: t.creator, Signature: signed}
+	var unanswered error
+	if t.kind == common.HeaderType_ENDORSER_TRANSACTION {
+		unanswered = t.endorsed(headers, inner)
+	}
+	if c == nil {
+		return t
+	}
 	if err := c.signed(t.own); err != nil {
 		return t.fail(peer.TxValidationCode_BAD_CREATOR_SIGNATURE, "creator: %v", err)
 	}
@@ -64,8 +84,8 @@ func open(data []byte, c *configuration) *transaction {
 		if err := protoutil.CheckTxID(channel.GetTxId(), signature.GetNonce(), signature.GetCreator()); err != nil {
 			return t.fail(peer.TxValidationCode_BAD_PROPOSAL_TXID, "%v", err)
 		}
-		if err := t.endorsed(payload); err != nil {
-			return t.fail(peer.TxValidationCode_INVALID_ENDORSER_TRANSACTION, "%v", err)
+		if unanswered != nil {
+			return t.fail(peer.TxValidationCode_INVALID_ENDORSER_TRANSACTION, "%v", unanswered)
 		}
 	}
 	if t.channel != c.channel {
@@ -82,7 +102,7 @@ func (t *transaction) header(header *common.Header) (*common.ChannelHeader, *com
 	if err != nil {
 		return nil, nil, err
 	}
-	signature, err := protoutil.UnmarshalSignatureHeader(header.GetSignatureHeader())
+	signature, err := signatureHeaderOf(header.GetSignatureHeader())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -113,73 +133,118 @@ func nonceAndCreator(h *common.SignatureHeader) error {
 }
 
 // endorsed reads the one action of a transaction and checks that what was endorsed answers what was proposed.
-func (t *transaction) endorsed(payload *common.Payload) error {
-	tx, err := protoutil.UnmarshalTransaction(payload.GetData())
+func (t *transaction) endorsed(headers *common.Header, data []byte) error {
+	act, err := actionOf(data)
 	if err != nil {
 		return err
 	}
-	if len(tx.GetActions()) != 1 || tx.GetActions()[0] == nil {
-		return fmt.Errorf("%d actions instead of one", len(tx.GetActions()))
+	proposal, err := t.action(act.GetPayload())
+	if err != nil {
+		return err
 	}
-	act := tx.GetActions()[0]
-	header, err := protoutil.UnmarshalSignatureHeader(act.GetHeader())
+	header, err := signatureHeaderOf(act.GetHeader())
 	if err != nil {
 		return err
 	}
 	if err := nonceAndCreator(header); err != nil {
 		return err
 	}
-	action, err := protoutil.UnmarshalChaincodeActionPayload(act.GetPayload())
+	original := &common.Header{ChannelHeader: headers.GetChannelHeader(), SignatureHeader: act.GetHeader()}
+	hash, err := protoutil.GetProposalHash2(original, proposal)
 	if err != nil {
 		return err
 	}
-	signed := action.GetAction().GetProposalResponsePayload()
-	response, err := protoutil.UnmarshalProposalResponsePayload(signed)
-	if err != nil {
-		return err
-	}
-	original := &common.Header{ChannelHeader: payload.GetHeader().GetChannelHeader(), SignatureHeader: act.GetHeader()}
-	hash, err := protoutil.GetProposalHash2(original, action.GetChaincodeProposalPayload())
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(hash, response.GetProposalHash()) {
+	if !bytes.Equal(hash, t.answers) {
 		return fmt.Errorf("what was endorsed is no answer to what was proposed")
 	}
-	for _, e := range action.GetAction().GetEndorsements() {
-		data := append(append(make([]byte, 0, len(signed)+len(e.GetEndorser())), signed...), e.GetEndorser()...)
-		t.signers = append(t.signers, &protoutil.SignedData{Data: data, Identity: e.GetEndorser(), Signature: e.GetSignature()})
+	return nil
+}
+
+// actionOf is the one action of a transaction.
+func actionOf(data []byte) (*peer.TransactionAction, error) {
+	var raw []byte
+	act := &peer.TransactionAction{}
+	if split(data, &raw) && raw != nil && split(raw, &act.Header, &act.Payload) {
+		return act, nil
 	}
-	t.results(response.GetExtension(), action.GetChaincodeProposalPayload())
+	tx, err := message(data, &peer.Transaction{})
+	if err == nil && (len(tx.GetActions()) != 1 || tx.GetActions()[0] == nil) {
+		err = fmt.Errorf("%d actions instead of one", len(tx.GetActions()))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return tx.GetActions()[0], nil
+}
+
+// action reads what was endorsed, by whom, and answers the proposal.
+func (t *transaction) action(data []byte) (proposal []byte, err error) {
+	var raw []byte
+	if !split(data, &proposal, &raw) || splitEach(raw, &t.signedPart, t.endorsement) != nil {
+		payload, err := message(data, &peer.ChaincodeActionPayload{})
+		if err != nil {
+			return nil, err
+		}
+		proposal, t.signedPart, t.endorsements = payload.GetChaincodeProposalPayload(), payload.GetAction().GetProposalResponsePayload(), nil
+		for _, e := range payload.GetAction().GetEndorsements() {
+			t.endorsements = append(t.endorsements, signature{e.GetEndorser(), e.GetSignature()})
+		}
+	}
+	var extension []byte
+	if !split(t.signedPart, &t.answers, &extension) {
+		response, err := message(t.signedPart, &peer.ProposalResponsePayload{})
+		if err != nil {
+			return nil, err
+		}
+		t.answers, extension = response.GetProposalHash(), response.GetExtension()
+	}
+	t.results(extension, proposal)
+	return proposal, nil
+}
+
+func (t *transaction) endorsement(data []byte) error {
+	var s signature
+	if !split(data, &s.by, &s.signature) {
+		return errUnusual
+	}
+	t.endorsements = append(t.endorsements, s)
 	return nil
 }
 
 // results reads what peers need only later; whatever does not parse stays empty.
 func (t *transaction) results(extension, proposal []byte) {
-	action, err := protoutil.UnmarshalChaincodeAction(extension)
-	if err != nil {
-		return
+	var sets, events, response, chaincode []byte
+	if !split(extension, &sets, &events, &response, &chaincode) {
+		action, err := message(extension, &peer.ChaincodeAction{})
+		if err != nil {
+			return
+		}
+		sets, events, t.chaincode, t.response = action.GetResults(), action.GetEvents(), action.GetChaincodeId().GetName(), action.GetResponse().GetPayload()
+	} else {
+		id, answer := &peer.ChaincodeID{}, &peer.Response{}
+		if proto.Unmarshal(chaincode, id) != nil || proto.Unmarshal(response, answer) != nil {
+			return
+		}
+		t.chaincode, t.response = id.GetName(), answer.GetPayload()
 	}
-	t.chaincode, t.response = action.GetChaincodeId().GetName(), action.GetResponse().GetPayload()
 	event := &peer.ChaincodeEvent{}
-	if len(action.GetEvents()) > 0 && proto.Unmarshal(action.GetEvents(), event) == nil {
+	if len(events) > 0 && proto.Unmarshal(events, event) == nil {
 		t.event = event
 	}
-	sets := &rwsetutil.TxRwSet{}
-	if sets.FromProtoBytes(action.GetResults()) == nil {
-		t.sets = sets
-	}
+	t.sets = setsOf(sets)
 	input, spec := &peer.ChaincodeProposalPayload{}, &peer.ChaincodeInvocationSpec{}
-	if proto.Unmarshal(proposal, input) == nil && proto.Unmarshal(input.GetInput(), spec) == nil {
-		t.args = spec.GetChaincodeSpec().GetInput().GetArgs()
+	if split(proposal, &input.Input) || proto.Unmarshal(proposal, input) == nil {
+		if proto.Unmarshal(input.GetInput(), spec) == nil {
+			t.args = spec.GetChaincodeSpec().GetInput().GetArgs()
+		}
 	}
 }
 
-// signed checks a signature and that its signer is of the channel.
-func (c *configuration) signed(s *protoutil.SignedData) error {
-	id, err := c.identity(s.Identity)
-	if err != nil {
-		return err
+// signers are the endorsements as policies want them: each is over the answer and the endorser's own identity.
+func (t *transaction) signers() []*protoutil.SignedData {
+	var all []*protoutil.SignedData
+	for _, e := range t.endorsements {
+		all = append(all, &protoutil.SignedData{Data: slices.Concat(t.signedPart, e.by), Identity: e.by, Signature: e.signature})
 	}
-	return id.Verify(s.Data, s.Signature)
+	return all
 }

@@ -86,6 +86,8 @@ type Report struct {
 	// Unproved says what this verification did not show.
 	Unproved []string `json:"unproved"`
 	Stats    Stats    `json:"stats"`
+
+	measured *signatures
 }
 
 // Worst is the gravest severity among the findings, "" when there are none.

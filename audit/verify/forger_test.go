@@ -134,7 +134,7 @@ func (f *forger) recommit() {
 		changes, err := state.Apply(prepared)
 		require.NoError(f, err)
 		if b.Header.Number > 0 {
-			before = commitHash(before, verdictsOf(b), changes)
+			before = replay.CommitHash(before, verdictsOf(b), changes)
 			b.Metadata.Metadata[common.BlockMetadataIndex_COMMIT_HASH] = encode(f, &common.Metadata{Value: before})
 		}
 	}

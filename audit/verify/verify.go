@@ -29,7 +29,7 @@ type Options struct {
 	Chaincode string
 	// Workers is how many goroutines check signatures; 0 is one for each core.
 	Workers int
-	// Measure compares the run with the bare cost of its signature checks.
+	// Measure keeps what [Report.MeasureSignatures] needs.
 	Measure bool
 	// Progress, when not nil, is told after each group of blocks how many were verified, and of how many.
 	Progress func(done, all uint64)
@@ -43,11 +43,11 @@ type Tip struct {
 	Hash   [sha256.Size]byte
 }
 
-// A group of blocks is checked together; it ends after this many blocks or bytes, and with a configuration. Two groups
-// are in memory at once.
+// Blocks on the way between the reader and the one who applies them are at most so many, and after the first one so many
+// bytes of transactions.
 const (
-	groupBlocks = 64
-	groupBytes  = 16 << 20
+	mostBlocks = 256
+	mostBytes  = 16 << 20
 )
 
 // verifier holds what is known while the blocks go by.
@@ -56,11 +56,13 @@ type verifier struct {
 	report     *Report
 	chaincode  string
 	config     *configuration
-	state      *replay.Replayer // nil when the blocks cannot be followed, or not any more
+	replayer   *replay.Replayer // nil for a range
+	state      *replay.Replayer // the same, until the blocks cannot be followed any more
 	rerun      *rerunner
 	previous   *common.BlockHeader
 	commit     []byte // commit hash of the block before
 	signatures signatures
+	helpers    chan func() // taken by workers that have nothing else to do
 }
 
 // Run verifies a bundle. The error is for a bundle that cannot be read at all, or a context that ended; everything else
@@ -91,7 +93,8 @@ func Run(ctx context.Context, r *bundle.Reader, options Options) (*Report, error
 		return nil, err
 	}
 	v.end(r)
-	return v.report, v.finish(start)
+	v.finish(start)
+	return v.report, nil
 }
 
 // begin takes what the bundle begins with: nothing, or a configuration that has to be believed.
@@ -103,7 +106,8 @@ func (v *verifier) begin(r *bundle.Reader) error {
 		v.find(Finding{Severity: Forged, Rule: RuleGenesis, Message: "the manifest names another genesis block: " + r.Manifest.Genesis})
 	}
 	if r.Manifest.First == 0 {
-		v.state = replay.New(v.chaincode)
+		v.replayer = replay.New(v.chaincode)
+		v.state = v.replayer
 		return nil
 	}
 	v.report.Unproved = append(v.report.Unproved,
@@ -128,55 +132,6 @@ func (v *verifier) begin(r *bundle.Reader) error {
 	if hash, err := protoutil.BlockDataHash(base.GetData()); err != nil || string(hash) != string(base.GetHeader().GetDataHash()) {
 		v.find(Finding{Severity: Forged, Rule: RuleData, Block: base.GetHeader().GetNumber(), Message: "the configuration at the beginning has another hash than its header says"})
 	}
-	return nil
-}
-
-// blocks verifies all blocks. While one group is checked, the group before it is applied; after a configuration the next
-// check waits until it is applied.
-func (v *verifier) blocks(ctx context.Context, r *bundle.Reader) error {
-	applied := make(chan struct{})
-	close(applied)
-	var group []*common.Block
-	size, configured := 0, true
-	flush := func() {
-		if len(group) == 0 {
-			return
-		}
-		if configured {
-			<-applied
-		}
-		checked := v.check(group)
-		<-applied
-		configured = isConfiguration(group[len(group)-1])
-		done := make(chan struct{})
-		applied = done
-		go func() {
-			defer close(done)
-			v.apply(checked, r.Manifest)
-		}()
-		group, size = nil, 0
-	}
-	defer func() { <-applied }()
-	for block, err := range r.Blocks() {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err != nil {
-			flush()
-			<-applied
-			if !errors.Is(err, bundle.ErrDamaged) {
-				return err
-			}
-			v.find(Finding{Severity: Forged, Rule: RuleBundle, Block: v.report.Height, Message: err.Error()})
-			return nil
-		}
-		group = append(group, block)
-		size += proto.Size(block)
-		if len(group) >= groupBlocks || size >= groupBytes || isConfiguration(block) {
-			flush()
-		}
-	}
-	flush()
 	return nil
 }
 
@@ -234,20 +189,13 @@ func (v *verifier) end(r *bundle.Reader) {
 	}
 }
 
-func (v *verifier) finish(start time.Time) error {
+func (v *verifier) finish(start time.Time) {
 	s := &v.report.Stats
 	s.Seconds, s.Workers, s.Signatures = time.Since(start).Seconds(), v.options.Workers, v.signatures.count.Load()
 	s.PerSecond = float64(v.report.Transactions) / s.Seconds
-	if !v.options.Measure {
-		return nil
+	if v.options.Measure {
+		v.report.measured = &v.signatures
 	}
-	each, err := v.signatures.bare()
-	if err != nil {
-		return err
-	}
-	s.BareSeconds = each.Seconds() * float64(s.Signatures) / float64(s.Workers)
-	s.Ratio = s.BareSeconds / s.Seconds
-	return nil
 }
 
 // find keeps a finding. Only one goroutine may call it at a time.

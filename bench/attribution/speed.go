@@ -20,6 +20,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/index"
 	"github.com/datanet-consortium/datanet/attribution/indexed"
 	"github.com/datanet-consortium/datanet/attribution/text1"
+	"github.com/datanet-consortium/datanet/bench/process"
 )
 
 const megabyte = 1 << 20
@@ -104,7 +105,7 @@ func buildChild(ctx context.Context, dir string, b *bench) error {
 	if err := x.Close(); err != nil {
 		return err
 	}
-	report.Memory = peak()
+	report.Memory = process.Peak()
 	return json.NewEncoder(os.Stdout).Encode(report)
 }
 
@@ -171,9 +172,9 @@ func (b *bench) standardLibrary(ctx context.Context) (seconds float64, err error
 			}
 		}
 	}
-	start := processorTime()
+	start := process.Time()
 	suffixarray.New(all)
-	return (processorTime() - start).Seconds(), nil
+	return (process.Time() - start).Seconds(), nil
 }
 
 // look measures receipts over an index in a folder, in pieces.
@@ -223,20 +224,20 @@ func (b *bench) look(ctx context.Context, dir string) error {
 			return err
 		}
 		tokens := 0
-		start := processorTime()
+		start := process.Time()
 		for _, output := range outputs {
 			for s := text1.NewScanner(output); s.Next(); {
 				tokens++
 			}
 		}
-		tokenising = append(tokenising, (processorTime()-start).Seconds()*1e6/float64(tokens))
-		start = processorTime()
+		tokenising = append(tokenising, (process.Time()-start).Seconds()*1e6/float64(tokens))
+		start = process.Time()
 		for _, output := range outputs {
 			if _, err := engine.Trace(output, nil, attribution.DefaultTau); err != nil {
 				return err
 			}
 		}
-		tracing = append(tracing, (processorTime()-start).Seconds()*1e6/float64(tokens))
+		tracing = append(tracing, (process.Time()-start).Seconds()*1e6/float64(tokens))
 		for _, output := range outputs {
 			start := time.Now()
 			r, err := engine.Receipt(attribution.Answer{Output: output, Tau: attribution.DefaultTau})

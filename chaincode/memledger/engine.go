@@ -57,6 +57,33 @@ func (e *Engine) Commit(block []Transaction) ([]Flag, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.commit(block, u)
+	return flags, nil
+}
+
+// Follow validates a block, but commits it as if its verdicts were the given ones. It returns its own, and changes the
+// block where they differ.
+func (e *Engine) Follow(block []Transaction, given []Flag) ([]Flag, error) {
+	flags, u, err := e.validate(block)
+	if err != nil {
+		return nil, err
+	}
+	differ := false
+	for i := range block {
+		if flags[i] != given[i] {
+			differ, block[i].Settled = true, given[i]
+		}
+	}
+	if differ {
+		if _, u, err = e.validate(block); err != nil {
+			return nil, err
+		}
+	}
+	e.commit(block, u)
+	return flags, nil
+}
+
+func (e *Engine) commit(block []Transaction, u updates) {
 	e.state.apply(u)
 	for _, tx := range block {
 		if tx.ID != "" {
@@ -64,13 +91,6 @@ func (e *Engine) Commit(block []Transaction) ([]Flag, error) {
 		}
 	}
 	e.height++
-	return flags, nil
-}
-
-// Validate returns what [Engine.Commit] would, and commits nothing.
-func (e *Engine) Validate(block []Transaction) ([]Flag, error) {
-	flags, _, err := e.validate(block)
-	return flags, err
 }
 
 func (e *Engine) validate(block []Transaction) ([]Flag, updates, error) {

@@ -238,10 +238,12 @@ func TestPolicies(t *testing.T) {
 
 func TestDroppedTransactionsSetNoPolicyForOthers(t *testing.T) {
 	slot := step{id: "slot", writes: put("slot", "open"), policies: guard("slot", slotV)}
-	engine := NewEngine(majority)
-	_, err := engine.Commit([]Transaction{slot.transaction()})
-	require.NoError(t, err)
-	alone, err := engine.Validate([]Transaction{step{writes: put("slot", "yes")}.transaction()})
+	engine, twin := NewEngine(majority), NewEngine(majority)
+	for _, e := range []*Engine{engine, twin} {
+		_, err := e.Commit([]Transaction{slot.transaction()})
+		require.NoError(t, err)
+	}
+	alone, err := twin.Commit([]Transaction{step{writes: put("slot", "yes")}.transaction()})
 	require.NoError(t, err)
 	flags, err := engine.Commit([]Transaction{slot.transaction(), step{writes: put("slot", "yes")}.transaction()})
 	require.NoError(t, err)

@@ -47,6 +47,11 @@ type Config struct {
 	Strict bool
 	// Committed, when not nil, is told of every block, in order, the genesis block excepted.
 	Committed func(*Block)
+	// First is the number of the first block; 0 means 1, the block after the genesis block.
+	First uint64
+	// Name, when not nil, gives a proposal without an id its id: in Fabric a hash of what the client signs. Otherwise
+	// ids are counted.
+	Name func(Proposal) string
 }
 
 // Network is a channel of peers in memory. It is not safe for concurrent use.
@@ -82,7 +87,7 @@ type Block struct {
 	Flags     []Flag
 }
 
-// New makes a channel whose next block is block 1.
+// New makes a channel whose next block is the first one of its configuration.
 func New(config Config) (*Network, error) {
 	if len(config.Members) == 0 {
 		return nil, errors.New("memledger: no members")
@@ -108,8 +113,10 @@ func New(config Config) (*Network, error) {
 		}
 		n.chaincode[msp] = config.Registry
 	}
-	if _, err := n.engine.Commit(nil); err != nil { // the genesis block
-		return nil, err
+	for range max(config.First, 1) { // the genesis block, and what else others put there
+		if _, err := n.engine.Commit(nil); err != nil {
+			return nil, err
+		}
 	}
 	return n, nil
 }
@@ -235,6 +242,9 @@ func (n *Network) prepare(p Proposal) (Proposal, error) {
 	now := n.config.Now()
 	if p.Time.IsZero() {
 		p.Time = now
+	}
+	if p.TxID == "" && n.config.Name != nil {
+		p.TxID = n.config.Name(p)
 	}
 	if p.TxID == "" {
 		n.proposals++

@@ -14,10 +14,12 @@ type Entry struct {
 	Policy  *ledger.Policy
 }
 
-// worldState is the committed state, its keys in order.
+// worldState is the committed state. Its keys are put in order only when a range is read: rules that write read none.
 type worldState struct {
 	entries map[ledger.Key]*Entry
-	keys    []ledger.Key
+	keys    []ledger.Key // in order, but for those added since; some may be gone
+	added   []ledger.Key
+	removed bool
 }
 
 // updates are what the valid transactions of a block did so far, by key; nil is a deleted key.
@@ -32,6 +34,7 @@ func (s *worldState) version(key ledger.Key) *Version {
 
 // between returns the committed keys from start up to, not including, end.
 func (s *worldState) between(start, end ledger.Key) []ledger.Key {
+	s.order()
 	lo, _ := slices.BinarySearch(s.keys, start)
 	hi := len(s.keys)
 	if end != "" {
@@ -67,31 +70,36 @@ func (s *worldState) scan(r RangeRead, u updates) []Read {
 }
 
 func (s *worldState) apply(u updates) {
-	var added []ledger.Key
-	removed := false
 	for key, entry := range u {
 		_, had := s.entries[key]
 		switch {
-		case entry == nil:
-			removed = removed || had
+		case entry == nil && had:
+			s.removed = true
 			delete(s.entries, key)
-		default:
+		case entry != nil:
 			if !had {
-				added = append(added, key)
+				s.added = append(s.added, key)
 			}
 			s.entries[key] = entry
 		}
 	}
-	if removed {
-		s.keys = slices.DeleteFunc(s.keys, func(key ledger.Key) bool { return s.entries[key] == nil })
+}
+
+// order brings the keys up to date.
+func (s *worldState) order() {
+	if s.removed {
+		gone := func(key ledger.Key) bool { return s.entries[key] == nil }
+		s.keys, s.added = slices.DeleteFunc(s.keys, gone), slices.DeleteFunc(s.added, gone)
+		s.removed = false
 	}
-	if len(added) > 0 {
-		slices.Sort(added)
-		s.keys = merge(s.keys, added)
+	if len(s.added) > 0 {
+		slices.Sort(s.added)
+		s.keys = slices.Compact(merge(s.keys, slices.Compact(s.added))) // a key may have gone and come back
+		s.added = nil
 	}
 }
 
-// merge inserts sorted keys into sorted keys; none is in both.
+// merge inserts sorted keys into sorted keys; one that is in both then stands twice.
 func merge(keys, added []ledger.Key) []ledger.Key {
 	keys = slices.Grow(keys, len(added))
 	i, j := len(keys)-1, len(added)-1

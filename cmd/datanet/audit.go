@@ -119,6 +119,11 @@ func auditVerify(command *cobra.Command, path string, options verification.Optio
 	if err != nil {
 		return err
 	}
+	if options.Measure {
+		if _, err := report.MeasureSignatures(); err != nil {
+			return err
+		}
+	}
 	if wantsJSON(command) {
 		err = printJSON(command.OutOrStdout(), report)
 	} else {

@@ -214,27 +214,11 @@ func (s *source) copy(ctx context.Context, progress io.Writer, w *bundle.Writer,
 	if err != nil {
 		return "", fmt.Errorf("ask the peer for blocks from %d: %w", first, err)
 	}
-	silence := time.NewTimer(blockSilence)
-	defer silence.Stop()
-	for w.Next() < to {
-		select {
-		case <-ctx.Done():
-			return tip, context.Cause(ctx)
-		case <-silence.C:
-			return tip, fmt.Errorf("the peer sent nothing for %s after block %d: repeat the command to go on", blockSilence, w.Next())
-		case block, open := <-blocks:
-			if !open {
-				return tip, fmt.Errorf("the peer ended the stream before block %d: repeat the command to go on", w.Next())
-			}
-			if err := w.Append(block); err != nil {
-				return tip, err
-			}
-			tip = fmt.Sprintf("%d:%x", block.GetHeader().GetNumber(), protoutil.BlockHeaderHash(block.GetHeader()))
-			silence.Reset(blockSilence)
-			shown.show(w.Next()-first, to-first)
-		}
-	}
-	return tip, nil
+	err = w.Follow(ctx, blocks, to, blockSilence, func(block *common.Block) {
+		tip = fmt.Sprintf("%d:%x", block.GetHeader().GetNumber(), protoutil.BlockHeaderHash(block.GetHeader()))
+		shown.show(w.Next()-first, to-first)
+	})
+	return tip, err
 }
 
 // packFile packs a bundle beside its place and puts it there at once.

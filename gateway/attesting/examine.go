@@ -67,8 +67,8 @@ type Examination struct {
 	Pages      []payout.Page `json:"-"`                   // of the table
 }
 
-// errWaits is a claim that cannot be examined now.
-var errWaits = errors.New("a contribution of the corpus is erased and its snapshot not yet revised: the claim waits")
+// ErrWaits says that a claim cannot be examined now.
+var ErrWaits = errors.New("a contribution of the corpus is erased and its snapshot not yet revised: the claim waits")
 
 // paid is one use of the settlement.
 type paid struct {
@@ -160,7 +160,7 @@ func (w *Worker) examine(ctx context.Context, c claim.Claim, x *Examination) err
 	}
 	defer func() { _ = s.corpus.Close() }() // reading has told what was wrong
 	if len(s.corpus.Destroyed) > 0 {
-		return errWaits
+		return ErrWaits
 	}
 	uses, err := w.leaves(ctx, s)
 	if err != nil {

@@ -58,7 +58,7 @@ func (w *Worker) voted(ctx context.Context, c claim.Claim) (bool, error) {
 
 // Answer votes or objects as an examination has found, and keeps what was found.
 func (w *Worker) Answer(ctx context.Context, x *Examination) error {
-	if err := w.keep(ctx, x); err != nil {
+	if err := w.Keep(ctx, x); err != nil {
 		return err
 	}
 	if x.Difference != nil {
@@ -95,8 +95,8 @@ func (x *Examination) Objection() (claim.Object, error) {
 // report is what an objection names the digest of.
 func (x *Examination) report() ([]byte, error) { return ledger.Encode(x) }
 
-// keep keeps the pages of a table, for who pays them, and the report of an objection.
-func (w *Worker) keep(ctx context.Context, x *Examination) error {
+// Keep keeps the pages of a table, for who pays them, and the report of an objection.
+func (w *Worker) Keep(ctx context.Context, x *Examination) error {
 	var report []byte
 	secret := ""
 	if x.Difference != nil {

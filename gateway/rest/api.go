@@ -29,7 +29,9 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules"
 	"github.com/datanet-consortium/datanet/gateway/artifact"
+	"github.com/datanet-consortium/datanet/gateway/attesting"
 	"github.com/datanet-consortium/datanet/gateway/content"
+	"github.com/datanet-consortium/datanet/gateway/evidence/archive"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/openai"
@@ -75,6 +77,10 @@ type Options struct {
 	Exchange Exchange
 	Release  func(context.Context, access.Handover) error
 	Handover http.Handler
+	// Attesting recomputes settlements for validators; nil in a gateway that keeps no content. Evidence shows gateways of
+	// other members what was settled here; nil in one that hosts nothing.
+	Attesting *attesting.Worker
+	Evidence  http.Handler
 	// Serving answers requests for models as a host, Paying those of people of the organisation, whose sessions pay: it
 	// answers, and returns the fault that it has told. Either may be nil. Models are those with a rate card in force.
 	Serving *serving.Host
@@ -152,9 +158,13 @@ func New(options Options) (*API, error) {
 	a.addOrganisations()
 	a.addAudit()
 	a.addSettling()
+	a.addAttesting()
 	a.addArtifacts()
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))
+	}
+	if options.Evidence != nil {
+		router.Handle(archive.Prefix+"*", a.between(options.Evidence))
 	}
 	if options.ArtifactHandover != nil {
 		router.Handle(artifact.Path+"*", a.between(options.ArtifactHandover))

@@ -18,7 +18,9 @@ import (
 	"github.com/spf13/viper"
 	"gopkg.in/yaml.v3"
 
+	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/attesting"
 )
 
 // Config is everything that a gateway is told. config/gateway.yaml explains each setting by example. Paths are relative
@@ -43,6 +45,7 @@ type Config struct {
 	Sequencer     Sequencer      `yaml:"sequencer"`
 	Paying        Paying         `yaml:"paying"`
 	Settlement    Settlement     `yaml:"settlement"`
+	Attestation   Attestation    `yaml:"attestation"`
 	Limits        Limits         `yaml:"limits"`
 	Log           Log            `yaml:"log"`
 }
@@ -153,10 +156,11 @@ type Log struct {
 func defaults() Config {
 	return Config{
 		Channel: "datanet", Chaincode: "datanet", Listen: "127.0.0.1:8443",
-		Settlement: Settlement{Amount: 100_000_000, Age: time.Hour, Every: 10 * time.Second, Refund: 10 * time.Minute, Courtesy: 10 * time.Minute},
-		Paying:     Paying{Tokens: 1024, Patience: 30 * time.Second},
-		Limits:     Limits{Rate: 200, Burst: 400, Body: 30 * time.Second, Wait: 20 * time.Second, Shutdown: 20 * time.Second, Lag: 50},
-		Log:        Log{Level: "info"},
+		Settlement:  Settlement{Amount: 100_000_000, Age: time.Hour, Every: 10 * time.Second, Refund: 10 * time.Minute, Courtesy: 10 * time.Second},
+		Paying:      Paying{Tokens: 1024, Patience: 30 * time.Second},
+		Attestation: Attestation{Rate: use.All, Engine: string(attesting.Streaming), Patience: 24 * time.Hour, Every: 30 * time.Second},
+		Limits:      Limits{Rate: 200, Burst: 400, Body: 30 * time.Second, Wait: 20 * time.Second, Shutdown: 20 * time.Second, Lag: 50},
+		Log:         Log{Level: "info"},
 	}
 }
 
@@ -340,6 +344,7 @@ func (c *Config) validate() error {
 			fault("settlement."+name, "must be longer than 0")
 		}
 	}
+	c.Attestation.check(fault)
 	if c.Settlement.Courtesy < 0 {
 		fault("settlement.courtesy", "must be at least 0")
 	}

@@ -101,8 +101,18 @@ func (h hosts) RoundTrip(r *http.Request) (*http.Response, error) {
 	return transport.RoundTrip(r)
 }
 
-// exchangeClient shows the gateway's own identity to other gateways.
+// exchangeClient fetches from other gateways.
 func (s *Server) exchangeClient() (*exchange.Client, error) {
+	transport, addresses, err := s.otherGateways()
+	if err != nil {
+		return nil, err
+	}
+	s.gateways, s.addresses = transport, addresses
+	return exchange.NewClient(transport, addresses), nil
+}
+
+// otherGateways are the base URLs of other gateways, and a transport that shows them the gateway's own identity.
+func (s *Server) otherGateways() (http.RoundTripper, map[string]string, error) {
 	transports, addresses := hosts{}, map[string]string{}
 	for _, o := range s.config.Organisations {
 		if o.Gateway == "" || o.MSPID == s.config.Organisation {
@@ -110,15 +120,14 @@ func (s *Server) exchangeClient() (*exchange.Client, error) {
 		}
 		shown, err := s.toGateway(o)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		transports[o.Gateway] = &http.Transport{
 			TLSClientConfig: shown, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: headersTimeout, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute,
 		}
 		addresses[o.MSPID] = "https://" + o.Gateway
 	}
-	s.gateways, s.addresses = transports, addresses
-	return exchange.NewClient(transports, addresses), nil
+	return transports, addresses, nil
 }
 
 // toGateway is how this gateway speaks to that of another organisation: under its TLS authority, with the own identity.

@@ -22,8 +22,10 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/attesting"
 	"github.com/datanet-consortium/datanet/gateway/corpus"
 	"github.com/datanet-consortium/datanet/gateway/database"
+	"github.com/datanet-consortium/datanet/gateway/evidence/archive"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
@@ -65,9 +67,11 @@ type Server struct {
 	api        *rest.API
 	health     *health
 	content    *library          // nil when the gateway only reads
-	paying     *paying.Consumer  // nil when the gateway only reads
+	archive    *archive.Archive  // nil when the gateway hosts nothing
+	attesting  *attesting.Worker // nil when the gateway only reads
 	corpora    *corpus.Library   // nil when the gateway only reads
 	settling   *settling.Worker  // nil when the gateway only reads
+	paying     *paying.Consumer  // nil when the gateway only reads
 	artifacts  *artifacts        // nil when the gateway only reads
 	gateways   http.RoundTripper // to the gateways of other organisations,
 	addresses  map[string]string // whose base URLs these are, by MSP ID
@@ -112,6 +116,9 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 			return nil, err
 		}
 		if err := s.openArtifacts(); err != nil {
+			return nil, err
+		}
+		if err := s.openAttesting(ctx); err != nil {
 			return nil, err
 		}
 		s.openSettling()
@@ -243,6 +250,10 @@ func (s *Server) openAPI(version string) (err error) {
 	if s.outbox != nil {
 		options.Outbox = s.outbox
 	}
+	options.Attesting = s.attesting
+	if s.archive != nil {
+		options.Evidence = s.archive.Handler(s.otherGateway)
+	}
 	if c := s.content; c != nil {
 		options.Content, options.Exchange, options.Release, options.Handover = c.store, c.client, c.service.Release, c.handover
 	}
@@ -297,9 +308,13 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		work.Go(func() { s.recover(background) })
 		work.Go(func() { s.purge(background) })
 	}
+	if s.archive != nil {
+		work.Go(func() { s.sweepArchive(background) })
+	}
 	if s.content != nil {
 		work.Go(func() { s.content.keepUp(background, s.index) })
 		work.Go(func() { s.checkCorpora(background) })
+		work.Go(func() { s.attest(background) })
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
 	}

@@ -45,5 +45,5 @@ func (s *Server) settle(ctx context.Context) {
 func (s *Server) openSettling() {
 	c := s.config.Settlement
 	s.settling = settling.New(settling.Options{Organisation: s.config.Organisation, Functions: functions{s}, Index: s.index, Outbox: s.outbox,
-		Amount: c.Amount, Age: c.Age, Every: c.Every, Refund: c.Refund, Courtesy: c.Courtesy, Log: s.log})
+		Pages: s.attesting, Amount: c.Amount, Age: c.Age, Every: c.Every, Refund: c.Refund, Courtesy: c.Courtesy, Log: s.log})
 }

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -102,7 +103,7 @@ const lifecycleNamespace = "_lifecycle"
 // configuration may hold it.
 func (r *Replayer) setPolicy() error {
 	definition := r.engine.Get(inNamespace(lifecycleNamespace, "namespaces/fields/"+r.chaincode+"/ValidationInfo"))
-	if definition == nil {
+	if definition == nil || r.bound && bytes.Equal(definition.Value, r.policy) {
 		return nil
 	}
 	data := &lifecycle.StateData{}
@@ -125,6 +126,7 @@ func (r *Replayer) setPolicy() error {
 		return err
 	}
 	r.engine.SetPolicy(*policy)
+	r.policy, r.bound = definition.Value, true
 	return nil
 }
 

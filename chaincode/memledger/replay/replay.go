@@ -54,6 +54,9 @@ type Replayer struct {
 	channel   channel
 	engine    *memledger.Engine
 	report    Report
+	policies  keyPolicies
+	policy    []byte // of the chaincode, as its definition has it, when it was last read
+	bound     bool   // the configuration has not changed since
 }
 
 // New begins before block 0.
@@ -112,14 +115,23 @@ type Prepared struct {
 // Prepare does the part of a block's replay that needs no state. It may run for several blocks at once, in any order,
 // but only when every configuration before them was applied: signatures are judged by the configuration in force.
 func (r *Replayer) Prepare(block *common.Block) (*Prepared, error) {
+	parsed := make([]Parsed, len(block.GetData().GetData()))
+	for i, data := range block.GetData().GetData() {
+		parsed[i] = r.parse(data)
+	}
+	return r.PrepareParsed(block, parsed)
+}
+
+// PrepareParsed is Prepare for a block whose envelopes the caller has read.
+func (r *Replayer) PrepareParsed(block *common.Block, parsed []Parsed) (*Prepared, error) {
 	p := &Prepared{number: block.GetHeader().GetNumber()}
 	var err error
 	if p.flags, err = validationFlags(block); err != nil {
 		return nil, fmt.Errorf("block %d: %w", p.number, err)
 	}
 	p.transactions = make([]read, len(p.flags))
-	for i, data := range block.GetData().GetData() {
-		if p.transactions[i], err = r.transaction(data, p.flags[i]); err != nil {
+	for i := range p.transactions {
+		if p.transactions[i], err = r.transaction(parsed[i], p.flags[i]); err != nil {
 			return nil, fmt.Errorf("block %d, transaction %d: %w", p.number, i, err)
 		}
 	}
@@ -138,12 +150,13 @@ func (r *Replayer) Apply(p *Prepared) ([]Change, error) {
 	for i := range p.transactions {
 		transactions[i] = p.transactions[i].Transaction
 	}
-	verdicts, err := r.engine.Validate(transactions)
+	changes := r.before(p)
+	verdicts, err := r.engine.Follow(transactions, p.flags)
 	if err != nil {
 		return nil, err
 	}
 	for i := range transactions {
-		tx := &transactions[i]
+		tx := &p.transactions[i].Transaction
 		if tx.Settled != "" {
 			r.report.Followed[p.flags[i]]++
 			continue
@@ -152,12 +165,7 @@ func (r *Replayer) Apply(p *Prepared) ([]Change, error) {
 		if verdicts[i] != p.flags[i] {
 			r.report.Differences = append(r.report.Differences,
 				Difference{Block: p.number, Tx: uint64(i), ID: tx.ID, Peers: p.flags[i], Engine: verdicts[i]})
-			tx.Settled = p.flags[i]
 		}
-	}
-	changes := r.before(p)
-	if _, err := r.engine.Commit(transactions); err != nil {
-		return nil, err
 	}
 	r.after(changes)
 	for i, tx := range p.transactions {
@@ -165,6 +173,7 @@ func (r *Replayer) Apply(p *Prepared) ([]Change, error) {
 			if err := r.channel.configure(tx.channel, tx.config); err != nil {
 				return nil, fmt.Errorf("block %d, transaction %d: %w", p.number, i, err)
 			}
+			r.bound = false
 		}
 	}
 	r.report.Blocks++
@@ -190,7 +199,15 @@ func validationFlags(block *common.Block) ([]memledger.Flag, error) {
 	}
 	flags := make([]memledger.Flag, count)
 	for i, code := range filter {
-		flags[i] = memledger.Flag(peer.TxValidationCode(code).String())
+		flags[i] = flagNames[code]
 	}
 	return flags, nil
 }
+
+// flagNames are the names of Fabric's validation codes.
+var flagNames = func() (names [256]memledger.Flag) {
+	for code := range names {
+		names[code] = memledger.Flag(peer.TxValidationCode(code).String())
+	}
+	return names
+}()

@@ -193,7 +193,7 @@ func FuzzTransaction(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := New(testChaincode)
 		r.channel = plainChannel{}
-		tx, err := r.transaction(data, memledger.Valid)
+		tx, err := r.transaction(r.parse(data), memledger.Valid)
 		if err == nil && tx.Settled == "" {
 			_, err = r.engine.Commit([]memledger.Transaction{tx.Transaction})
 			require.NoError(t, err, "one transaction alone halts no peer")

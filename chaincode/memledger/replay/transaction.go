@@ -3,6 +3,7 @@ package replay
 import (
 	"crypto/sha256"
 	"fmt"
+	"sync"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
@@ -26,52 +27,78 @@ type read struct {
 	hashes  []Change
 }
 
-// transaction turns an envelope of a block into what the engine works from. One that does not parse has only its
-// flag.
-func (r *Replayer) transaction(data []byte, flag memledger.Flag) (read, error) {
-	settled := read{Transaction: memledger.Transaction{Settled: flag}}
+// Parsed is what the replay needs of an envelope. One that does not parse has no kind.
+type Parsed struct {
+	ID      string
+	Channel string
+	Kind    common.HeaderType
+	Config  []byte // of a configuration: a ConfigEnvelope
+	// Chaincode is who answered, Sets what it read and wrote: nil for a transaction that does not parse.
+	Chaincode string
+	Sets      *rwsetutil.TxRwSet
+	// Endorsers finds the organisations whose peers' signatures are good, one for each identity. It is asked only when
+	// the verdict depends on it.
+	Endorsers func() ([]string, error)
+}
+
+// parse reads an envelope.
+func (r *Replayer) parse(data []byte) Parsed {
 	envelope, err := protoutil.GetEnvelopeFromBlock(data)
 	if err != nil {
-		return settled, nil
+		return Parsed{Kind: unread}
 	}
 	payload, err := protoutil.UnmarshalPayload(envelope.GetPayload())
 	if err != nil {
-		return settled, nil
+		return Parsed{Kind: unread}
 	}
 	header, err := protoutil.UnmarshalChannelHeader(payload.GetHeader().GetChannelHeader())
 	if err != nil {
-		return settled, nil
+		return Parsed{Kind: unread}
 	}
-	settled.ID = header.GetTxId()
-	switch common.HeaderType(header.GetType()) {
+	p := Parsed{ID: header.GetTxId(), Channel: header.GetChannelId(), Kind: common.HeaderType(header.GetType())}
+	switch p.Kind {
 	case common.HeaderType_CONFIG:
-		settled.channel, settled.config = header.GetChannelId(), payload.GetData()
-		return settled, nil
+		p.Config = payload.GetData()
 	case common.HeaderType_ENDORSER_TRANSACTION:
-	default:
-		return settled, nil
+		if action, err := parseAction(payload.GetData()); err == nil {
+			p.Chaincode, p.Sets = action.chaincode, action.rwset
+			p.Endorsers = func() ([]string, error) { return r.channel.endorsers(action.signatures) }
+		}
 	}
-	action, err := parseAction(payload.GetData())
-	if err != nil {
+	return p
+}
+
+// unread is the kind of an envelope that does not parse.
+const unread = common.HeaderType(-1)
+
+// transaction turns an envelope of a block into what the engine works from. One that does not parse has only its
+// flag.
+func (r *Replayer) transaction(p Parsed, flag memledger.Flag) (read, error) {
+	settled := read{Transaction: memledger.Transaction{ID: p.ID, Settled: flag}}
+	if p.Kind == common.HeaderType_CONFIG {
+		settled.channel, settled.config = p.Channel, p.Config
+	}
+	if p.Kind != common.HeaderType_ENDORSER_TRANSACTION || p.Sets == nil {
 		return settled, nil
 	}
 	var tx read
-	tx.Transaction, err = writeSet(action.rwset, r.chaincode)
+	var err error
+	tx.Transaction, err = r.writeSet(p.Sets)
 	if err != nil && flag != memledger.Valid {
 		return settled, nil // without effect, so what cannot be replayed of it is not missed
 	}
 	if err != nil {
 		return tx, err
 	}
-	tx.ID, tx.hashes = header.GetTxId(), hashedWrites(action.rwset)
-	if action.chaincode != r.chaincode || !judged[flag] || writesElsewhere(action.rwset, r.chaincode) {
+	tx.ID, tx.hashes = p.ID, hashedWrites(p.Sets)
+	if p.Chaincode != r.chaincode || !judged[flag] || writesElsewhere(p.Sets, r.chaincode) {
 		tx.Settled = flag
 		return tx, nil
 	}
-	if err := addReads(&tx.Transaction, action.rwset); err != nil {
+	if err := addReads(&tx.Transaction, p.Sets); err != nil {
 		return tx, err
 	}
-	tx.Endorsers, err = r.channel.endorsers(action.signatures)
+	tx.Endorsers, err = p.Endorsers()
 	return tx, err
 }
 
@@ -107,8 +134,9 @@ func parseAction(data []byte) (*action, error) {
 }
 
 // writeSet takes the writes of all namespaces. Of another chaincode's key policies only the new version matters.
-func writeSet(set *rwsetutil.TxRwSet, chaincode string) (memledger.Transaction, error) {
+func (r *Replayer) writeSet(set *rwsetutil.TxRwSet) (memledger.Transaction, error) {
 	var tx memledger.Transaction
+	chaincode := r.chaincode
 	for _, ns := range set.NsRwSets {
 		if ns.NameSpace == chaincode && len(ns.CollHashedRwSets) > 0 {
 			return tx, fmt.Errorf("namespace %s uses private data, which replay does not support", ns.NameSpace)
@@ -120,7 +148,7 @@ func writeSet(set *rwsetutil.TxRwSet, chaincode string) (memledger.Transaction, 
 			p := memledger.PolicyWrite{Key: inNamespace(ns.NameSpace, w.GetKey())}
 			if ns.NameSpace == chaincode {
 				var err error
-				if p.Policy, err = keyPolicy(w); err != nil {
+				if p.Policy, err = r.keyPolicy(w); err != nil {
 					return tx, fmt.Errorf("policy of key %q: %w", w.GetKey(), err)
 				}
 			}
@@ -204,17 +232,47 @@ func sameSummary(want *kvrwset.QueryReadsMerkleSummary, namespace string, now []
 }
 
 // keyPolicy reads the endorsement policy in a key's metadata, nil when there is none: metadata replaces all that
-// the key had.
-func keyPolicy(w *kvrwset.KVMetadataWrite) (*ledger.Policy, error) {
+// the key had. A chaincode sets few different ones, which are read once.
+func (r *Replayer) keyPolicy(w *kvrwset.KVMetadataWrite) (*ledger.Policy, error) {
 	for _, entry := range w.GetEntries() {
-		if entry.GetName() != peer.MetaDataKeys_VALIDATION_PARAMETER.String() || len(entry.GetValue()) == 0 {
-			continue
+		if entry.GetName() == validationParameter && len(entry.GetValue()) > 0 {
+			return r.policies.read(entry.GetValue())
 		}
-		envelope := &common.SignaturePolicyEnvelope{}
-		if err := proto.Unmarshal(entry.GetValue(), envelope); err != nil {
-			return nil, fmt.Errorf("not a signature policy: %w", err)
-		}
-		return signaturePolicy(envelope)
 	}
 	return nil, nil
+}
+
+var validationParameter = peer.MetaDataKeys_VALIDATION_PARAMETER.String()
+
+// keyPolicies are those that were read, by their encoding.
+type keyPolicies struct {
+	guard sync.RWMutex
+	known map[string]*ledger.Policy
+}
+
+// mostPolicies bounds what is remembered.
+const mostPolicies = 1000
+
+func (p *keyPolicies) read(data []byte) (*ledger.Policy, error) {
+	p.guard.RLock()
+	known := p.known[string(data)]
+	p.guard.RUnlock()
+	if known != nil {
+		return known, nil
+	}
+	envelope := &common.SignaturePolicyEnvelope{}
+	if err := proto.Unmarshal(data, envelope); err != nil {
+		return nil, fmt.Errorf("not a signature policy: %w", err)
+	}
+	policy, err := signaturePolicy(envelope)
+	if err != nil {
+		return nil, err
+	}
+	p.guard.Lock()
+	defer p.guard.Unlock()
+	if p.known == nil || len(p.known) >= mostPolicies {
+		p.known = map[string]*ledger.Policy{}
+	}
+	p.known[string(data)] = policy
+	return policy, nil
 }

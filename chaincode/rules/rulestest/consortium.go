@@ -52,9 +52,16 @@ func Of(t T, members ...string) *Consortium {
 // Watched founds a consortium like [Of] and tells of every block, if committed is not nil.
 func Watched(t T, committed func(*memledger.Block), members ...string) *Consortium {
 	t.Helper()
+	return On(t, memledger.Config{Channel: "datanet", Members: members, Strict: true, Committed: committed})
+}
+
+// On founds a consortium on a ledger that is configured but for its chaincode, its observer and its clock.
+func On(t T, config memledger.Config) *Consortium {
+	t.Helper()
 	c := &Consortium{Clock: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}
-	network, err := memledger.New(memledger.Config{Channel: "datanet", Members: members, Observers: []string{Regulator},
-		Registry: rules.New(members), Now: func() time.Time { return c.Clock }, Strict: true, Committed: committed})
+	config.Observers, config.Registry = []string{Regulator}, rules.New(config.Members)
+	config.Now = func() time.Time { return c.Clock }
+	network, err := memledger.New(config)
 	if err != nil {
 		t.Fatalf("new ledger: %v", err)
 	}

@@ -1,14 +1,14 @@
 //go:build unix
 
-package main
+package process
 
 import (
 	"syscall"
 	"time"
 )
 
-// processorTime is what this process has used of processors so far.
-func processorTime() time.Duration {
+// Time is what this process has used of processors so far.
+func Time() time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		return 0

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// peak returns the most memory that this process had, in GB. (What getrusage says includes the process that
+// Peak returns the most memory that this process had, in GB. (What getrusage says includes the process that
 // started it.)
-func peak() float64 {
+func Peak() float64 {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0

@@ -1,0 +1,143 @@
+// Command audit measures how fast an audit bundle is verified, beside the bare cost of the signatures in it, measured in
+// the same run on as many cores.
+//
+//	go run ./bench/audit FOLDER [--make N] [--ordering bft|raft] [--workers N] [--json FILE] [--cpuprofile FILE]
+//
+// FOLDER is a bundle, such as the one that bench --ledger leaves of a real network. With --make it is made first, unless it
+// is there, of a market on the in-memory ledger whose members sign with real keys: blocks of the same form, without the
+// hours that a busy machine needs for a network.
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/pprof"
+	"syscall"
+
+	"github.com/hyperledger/fabric-lib-go/common/flogging"
+	"github.com/spf13/cobra"
+
+	"github.com/datanet-consortium/datanet/audit/bundle"
+	"github.com/datanet-consortium/datanet/audit/verify"
+	"github.com/datanet-consortium/datanet/bench/process"
+)
+
+type settings struct {
+	size     int
+	ordering string
+	workers  int
+	json     string
+	profile  string
+}
+
+// figures are what is measured. Processor time says the same as time, but does not depend on what else the machine does.
+type figures struct {
+	verify.Stats
+	Transactions         int     `json:"transactions"`
+	ProcessorSeconds     float64 `json:"processorSeconds"`
+	BareProcessorSeconds float64 `json:"bareSignatureProcessorSeconds"`
+	ProcessorRatio       float64 `json:"processorRatio"`
+	PeakGB               float64 `json:"peakGB"`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	flogging.ActivateSpec("fatal")
+	if err := command().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench/audit:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func command() *cobra.Command {
+	var s settings
+	c := &cobra.Command{
+		Use: "audit FOLDER", Short: "Measure how fast an audit bundle is verified",
+		Args: cobra.ExactArgs(1), SilenceUsage: true, SilenceErrors: true,
+		RunE: func(c *cobra.Command, args []string) error { return run(c, args[0], s) },
+	}
+	f := c.Flags()
+	f.IntVar(&s.size, "make", 0, "make the bundle of so many transactions in memory, unless it is there")
+	f.StringVar(&s.ordering, "ordering", "bft", "ordering service of such a bundle: bft or raft")
+	f.IntVar(&s.workers, "workers", 0, "signatures checked at once (default: one for each core)")
+	f.StringVar(&s.json, "json", "", "also write the figures to this file")
+	f.StringVar(&s.profile, "cpuprofile", "", "write a processor profile of the verification to this file")
+	return c
+}
+
+func run(c *cobra.Command, folder string, s settings) (err error) {
+	if _, err := os.Stat(filepath.Join(folder, "manifest.json")); errors.Is(err, os.ErrNotExist) && s.size > 0 {
+		keys, err := os.MkdirTemp("", "datanet-keys-")
+		if err != nil {
+			return fmt.Errorf("make a folder for keys: %w", err)
+		}
+		defer os.RemoveAll(keys)
+		if err := makeLedger(folder, keys, s.ordering, s.size, c.ErrOrStderr()); err != nil {
+			return err
+		}
+	}
+	r, err := bundle.Open(folder)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	options := verify.Options{Measure: true, Workers: s.workers}
+	if _, err := hex.Decode(options.Genesis[:], []byte(r.Manifest.Genesis)); err != nil { // this is about speed, not about trust
+		return fmt.Errorf("read the genesis hash: %w", err)
+	}
+	if s.profile != "" {
+		file, err := os.Create(s.profile)
+		if err != nil {
+			return fmt.Errorf("write a profile: %w", err)
+		}
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return fmt.Errorf("write a profile: %w", err)
+		}
+		defer func() {
+			pprof.StopCPUProfile()
+			err = errors.Join(err, file.Close())
+		}()
+	}
+	began := process.Time()
+	report, err := verify.Run(c.Context(), r, options)
+	if err != nil {
+		return err
+	}
+	took, peak := process.Time()-began, process.Peak()
+	began = process.Time()
+	share, err := report.MeasureSignatures()
+	if err != nil {
+		return err
+	}
+	alone := float64(process.Time()-began) / share
+	figures := figures{Stats: report.Stats, Transactions: report.Transactions, ProcessorSeconds: took.Seconds(), BareProcessorSeconds: alone / 1e9,
+		ProcessorRatio: alone / float64(took), PeakGB: peak}
+	for i, f := range report.Findings {
+		if i < 10 {
+			fmt.Fprintln(c.ErrOrStderr(), f)
+		}
+	}
+	out := c.OutOrStdout()
+	fmt.Fprintf(out, "%d blocks, %d transactions %v, %d rules run again, %d findings\n", report.Height-report.First, report.Transactions, report.Verdicts,
+		report.Rerun, len(report.Findings)+report.Suppressed)
+	fmt.Fprintf(out, "%.2f s, %.0f transactions/s with %d workers; %d signatures alone %.2f s, a ratio of %.0f %%\n", figures.Seconds, figures.PerSecond,
+		figures.Workers, figures.Signatures, figures.BareSeconds, 100*figures.Ratio)
+	fmt.Fprintf(out, "processor time %.2f s, of signatures alone %.2f s, a ratio of %.0f %%; peak memory %.2f GB\n", figures.ProcessorSeconds,
+		figures.BareProcessorSeconds, 100*figures.ProcessorRatio, figures.PeakGB)
+	if s.json == "" {
+		return nil
+	}
+	data, err := json.MarshalIndent(figures, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write figures: %w", err)
+	}
+	return os.WriteFile(s.json, append(data, '\n'), 0o600)
+}
