@@ -17,7 +17,8 @@ import (
 // MaxCards bounds the rate cards of a model version.
 const MaxCards = 100_000
 
-// Publish is the request that puts a rate card in force, or offers it to the host of another organisation.
+// Publish is the request that puts a rate card in force, or offers it to the host of another organisation. A model whose
+// prices are both 0 costs nothing and needs no session.
 type Publish struct {
 	Named
 	Card     int            `json:"card"`     // the number of the new one: one more than that in force
@@ -34,9 +35,6 @@ func (p Publish) Validate() error {
 	}
 	if p.Card < 1 || p.Card > MaxCards {
 		return ledger.Invalid("card", "rate cards are numbered from 1 to %d", MaxCards)
-	}
-	if p.PriceIn == 0 && p.PriceOut == 0 {
-		return ledger.Invalid("priceOut", "one of the prices must be positive")
 	}
 	if p.HostPpm < 0 || p.HostPpm > money.Million {
 		return ledger.Invalid("hostPpm", "must be from 0 to %d", money.Million)
@@ -84,6 +82,9 @@ type Card struct {
 	Tx        string           `json:"tx"`
 	Digest    merkle.Hash      `json:"digest,omitzero"` // of all that stands before it; sessions and vouchers name it
 }
+
+// Free tells whether the model's use costs nothing.
+func (c Card) Free() bool { return c.PriceIn == 0 && c.PriceOut == 0 }
 
 // digest is that of the card as the ledger keeps it, its own field left out.
 func (c Card) digest() (merkle.Hash, error) {

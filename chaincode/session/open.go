@@ -63,6 +63,8 @@ func mustBeOffered(r ledger.Reader, t Terms) error {
 		return ledger.AsFault(err).At("model.card")
 	case card.Card != t.Model.Card:
 		return ledger.Refuse(ledger.CodeState, "the rate card of %s in force is number %d", m.Named, card.Card).At("model.card")
+	case card.Free():
+		return ledger.Refuse(ledger.CodeState, "rate card %d of %s costs nothing: its use needs no session", card.Card, m.Named).At("model.card")
 	case card.Digest != t.Card:
 		return ledger.Invalid("card", "the digest of rate card %d is %s", card.Card, card.Digest)
 	case card.Host != t.Host:

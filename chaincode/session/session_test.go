@@ -57,6 +57,20 @@ func TestASessionIsOpenedAsTheLedgerCanKeepIt(t *testing.T) {
 	require.NotEqual(t, p.ID, m.Open(t, ann, 0).ID, "each session has an id of its own")
 }
 
+func TestAFreeModelNeedsNoSession(t *testing.T) {
+	m := rulestest.NewMarket(t)
+	ann := m.Consumer(t, rulestest.B, 1_000)
+	card := m.Card.Publish
+	card.Card, card.PriceIn, card.PriceOut = 2, 0, 0
+	require.NoError(t, ledger.DecodeAnswer(m.Must(t, m.Trainer, "model:Publish", card), &m.Card))
+	require.True(t, m.Card.Free())
+	m.Must(t, m.Host, "model:Accept", m.CardName())
+	_, fault := m.Try(t, ann, "session:Open", session.Open{Name: m.ID(), Terms: m.Terms("a key", 1_000)})
+	require.NotNil(t, fault)
+	require.Equal(t, ledger.CodeState, fault.Code)
+	require.Contains(t, fault.Message, "costs nothing")
+}
+
 func TestTheIDIsThatOfTheTerms(t *testing.T) {
 	m := rulestest.NewMarket(t)
 	p := m.Open(t, m.Consumer(t, rulestest.B, 1_000), 1_000)

@@ -58,13 +58,25 @@ func (a *API) addModels() {
 			params:  []*huma.Param{headerParam(openai.VoucherHeader, false, "A signed request.")},
 			answers: []answer{{status: http.StatusOK, doc: "The answer, or a stream of its parts.", schema: object}}, handle: useModel})
 	}
+	if a.options.Models != nil {
+		a.addModelLists(add, object)
+	}
+	if a.options.Serving == nil {
+		return
+	}
+	a.addServing(add, object)
+}
+
+// addModelLists adds what tells of models.
+func (a *API) addModelLists(add func(operation), object *huma.Schema) {
 	add(operation{id: "list-open-models", method: get, path: openai.ModelsPath, summary: "Lists the models that have a rate card in force",
 		answers: []answer{{status: http.StatusOK, doc: "The list.", schema: object}}, handle: listModels})
 	add(operation{id: "get-open-model", method: get, path: openai.ModelsPath + "/{model}", summary: "Shows a model of that list",
 		answers: []answer{{status: http.StatusOK, doc: "The model.", schema: object}}, handle: getModel})
-	if a.options.Serving == nil {
-		return
-	}
+}
+
+// addServing adds what belongs to the answers of a host.
+func (a *API) addServing(add func(operation), object *huma.Schema) {
 	add(operation{id: "list-stored-answers", method: get, path: "/v1/serving/sessions/{session}/answers", summary: "Gives stored answers of a session",
 		doc:     "For the gateway of the account's organisation, which has lost them; those that are settled are gone.",
 		params:  []*huma.Param{queryParam("from", whole(0, math.MaxInt64), "The first place."), queryParam("most", whole(1, serving.MaxAnswers), "How many at most.")},

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"gocloud.dev/blob/memblob"
 
@@ -29,7 +30,11 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/identity"
+	"github.com/datanet-consortium/datanet/gateway/meter"
+	"github.com/datanet-consortium/datanet/gateway/meter/journal/journaltest"
+	"github.com/datanet-consortium/datanet/gateway/openai"
 	"github.com/datanet-consortium/datanet/gateway/rest"
+	"github.com/datanet-consortium/datanet/gateway/serving"
 	"github.com/datanet-consortium/datanet/network"
 	"github.com/datanet-consortium/datanet/network/pki"
 )
@@ -91,6 +96,18 @@ func withContent(t *testing.T) func(*rest.Options) {
 		o.Settle = func(context.Context) ([]claim.Claim, error) { return nil, nil }
 		o.Exchange = nobody{}
 		o.Release = func(context.Context, access.Handover) error { return ledger.Refuse(ledger.CodeForbidden, "no right") }
+	}
+}
+
+// withServing adds a host that serves nothing.
+func withServing(t *testing.T) func(*rest.Options) {
+	return func(o *rest.Options) {
+		m, err := meter.Open(&journaltest.Memory{}, meter.Limits{Exposure: 1, Unsettled: 1})
+		require.NoError(t, err)
+		o.Serving, err = serving.New(t.Context(), serving.Options{Organisation: rulestest.A, Channel: "datanet", Index: o.Index, Meter: m,
+			Receipts: openDatabase(t, "receipts"), Abreast: 1, Tokens: 1, Timeout: time.Second, BodyTimeout: o.BodyTimeout, Metrics: prometheus.NewRegistry()})
+		require.NoError(t, err)
+		o.Models = func() []openai.Model { return nil }
 	}
 }
 

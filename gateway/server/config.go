@@ -45,6 +45,7 @@ type Config struct {
 	Sequencer     Sequencer      `yaml:"sequencer"`
 	Paying        Paying         `yaml:"paying"`
 	Settlement    Settlement     `yaml:"settlement"`
+	Serving       Serving        `yaml:"serving"`
 	Attestation   Attestation    `yaml:"attestation"`
 	Limits        Limits         `yaml:"limits"`
 	Log           Log            `yaml:"log"`
@@ -159,6 +160,7 @@ func defaults() Config {
 		Settlement:  Settlement{Amount: 100_000_000, Age: time.Hour, Every: 10 * time.Second, Refund: 10 * time.Minute, Courtesy: 10 * time.Second},
 		Paying:      Paying{Tokens: 1024, Patience: 30 * time.Second},
 		Attestation: Attestation{Rate: use.All, Engine: string(attesting.Streaming), Patience: 24 * time.Hour, Every: 30 * time.Second},
+		Serving:     Serving{Exposure: 100_000_000, Unsettled: 200_000, Abreast: 256, Tokens: 4096, Timeout: 5 * time.Minute},
 		Limits:      Limits{Rate: 200, Burst: 400, Body: 30 * time.Second, Wait: 20 * time.Second, Shutdown: 20 * time.Second, Lag: 50},
 		Log:         Log{Level: "info"},
 	}
@@ -273,6 +275,9 @@ func (c *Config) resolve(base string) {
 	for i := range c.Identity.Keep {
 		paths = append(paths, &c.Identity.Keep[i])
 	}
+	for i := range c.Serving.Models {
+		paths = append(paths, &c.Serving.Models[i].Key)
+	}
 	for i := range c.Organisations {
 		paths = append(paths, &c.Organisations[i].Authority, &c.Organisations[i].TLSAuthority)
 	}
@@ -344,6 +349,7 @@ func (c *Config) validate() error {
 			fault("settlement."+name, "must be longer than 0")
 		}
 	}
+	c.Serving.check(fault)
 	c.Attestation.check(fault)
 	if c.Settlement.Courtesy < 0 {
 		fault("settlement.courtesy", "must be at least 0")

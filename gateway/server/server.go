@@ -30,10 +30,12 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/keystore"
+	"github.com/datanet-consortium/datanet/gateway/meter"
 	"github.com/datanet-consortium/datanet/gateway/outbox"
 	"github.com/datanet-consortium/datanet/gateway/paying"
 	"github.com/datanet-consortium/datanet/gateway/rest"
 	"github.com/datanet-consortium/datanet/gateway/sequencer"
+	"github.com/datanet-consortium/datanet/gateway/serving"
 	"github.com/datanet-consortium/datanet/gateway/settling"
 	"github.com/datanet-consortium/datanet/network/pki"
 )
@@ -75,6 +77,8 @@ type Server struct {
 	artifacts  *artifacts        // nil when the gateway only reads
 	gateways   http.RoundTripper // to the gateways of other organisations,
 	addresses  map[string]string // whose base URLs these are, by MSP ID
+	meter      *meter.Meter      // nil when the gateway serves no models
+	serving    *serving.Host     // nil when the gateway serves no models
 	listener   net.Listener
 	closers    []func() error
 }
@@ -116,6 +120,9 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 			return nil, err
 		}
 		if err := s.openArtifacts(); err != nil {
+			return nil, err
+		}
+		if err := s.openServing(ctx); err != nil {
 			return nil, err
 		}
 		if err := s.openAttesting(ctx); err != nil {
@@ -250,6 +257,9 @@ func (s *Server) openAPI(version string) (err error) {
 	if s.outbox != nil {
 		options.Outbox = s.outbox
 	}
+	if s.serving != nil {
+		options.Serving = s.serving
+	}
 	options.Attesting = s.attesting
 	if s.archive != nil {
 		options.Evidence = s.archive.Handler(s.otherGateway)
@@ -320,6 +330,9 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	}
 	if s.artifacts != nil {
 		work.Go(func() { s.artifacts.keepUp(background) })
+	}
+	if s.serving != nil {
+		work.Go(func() { s.serving.Run(background) })
 	}
 	if s.paying != nil {
 		work.Go(func() { s.paying.Run(background) })

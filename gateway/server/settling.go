@@ -5,6 +5,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/datanet-consortium/datanet/gateway/evidence/archive"
+	"github.com/datanet-consortium/datanet/gateway/meter"
+	"github.com/datanet-consortium/datanet/gateway/serving"
 	"github.com/datanet-consortium/datanet/gateway/settling"
 )
 
@@ -44,6 +47,23 @@ func (s *Server) settle(ctx context.Context) {
 
 func (s *Server) openSettling() {
 	c := s.config.Settlement
-	s.settling = settling.New(settling.Options{Organisation: s.config.Organisation, Functions: functions{s}, Index: s.index, Outbox: s.outbox,
-		Pages: s.attesting, Amount: c.Amount, Age: c.Age, Every: c.Every, Refund: c.Refund, Courtesy: c.Courtesy, Log: s.log})
+	o := settling.Options{Organisation: s.config.Organisation, Functions: functions{s}, Index: s.index, Outbox: s.outbox,
+		Pages: s.attesting, Amount: c.Amount, Age: c.Age, Every: c.Every, Refund: c.Refund, Courtesy: c.Courtesy, Log: s.log}
+	if s.meter != nil {
+		o.Meter, o.Archive = s.meter, keeping{s.serving, s.archive}
+	}
+	s.settling = settling.New(o)
+}
+
+// keeping keeps all of a settlement that is needed once the meter has forgotten it: receipts for good, and evidence.
+type keeping struct {
+	receipts *serving.Host
+	evidence *archive.Archive
+}
+
+func (k keeping) Archive(ctx context.Context, s meter.Settlement) error {
+	if err := k.receipts.Flush(ctx); err != nil {
+		return err
+	}
+	return k.evidence.Archive(ctx, s)
 }

@@ -190,13 +190,13 @@ func (x *exchange) free(member bool) error {
 		return err
 	}
 	x.h.mutex.RLock()
-	o, published := x.h.offers[x.request.Model]
+	card, published := x.h.offers[x.request.Model]
 	model := x.h.models[x.request.Model]
 	x.h.mutex.RUnlock()
 	switch {
 	case !published || model == nil:
 		return openai.Refuse(openai.CodeNotFound, "model", "this gateway serves no model of that name")
-	case !o.free():
+	case !card.Free():
 		return openai.Refuse(openai.CodeVoucher, "", "the model is paid for: open a session and send a voucher")
 	}
 	x.model = model

@@ -1,7 +1,6 @@
 package serving
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -14,17 +13,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
-	"github.com/datanet-consortium/datanet/gateway/openai"
 )
-
-// offer is a model with a rate card in force.
-type offer struct {
-	card    model.Card
-	since   int64 // Unix seconds, when the card was published
-	retired bool
-}
-
-func (o offer) free() bool { return o.card.PriceIn == 0 && o.card.PriceOut == 0 }
 
 // served is a model that this gateway serves.
 type served struct {
@@ -156,32 +145,14 @@ func (h *Host) look(ctx context.Context, work *sync.WaitGroup, n model.Named) er
 	if err != nil {
 		return fmt.Errorf("read model %s: %w", n, err)
 	}
-	o := offer{card: card, retired: m.State != model.Registered}
-	if entry, err := h.Index.Entry(ctx, model.CardKey(model.CardName{Named: n, Card: card.Card})); err == nil && !entry.Time.IsZero() {
-		o.since = entry.Time.Unix()
-	}
 	h.mutex.Lock()
-	h.offers[name] = o
+	h.offers[name] = card
 	h.mutex.Unlock()
 	if ours, err := h.Hosts(card.Host); err != nil || !ours {
 		return err
 	}
 	h.serve(ctx, work, m, card)
 	return nil
-}
-
-// Models are all that are published, by name, whoever hosts them.
-func (h *Host) Models() []openai.Model {
-	h.mutex.RLock()
-	defer h.mutex.RUnlock()
-	list := []openai.Model{}
-	for name, o := range h.offers {
-		if !o.retired {
-			list = append(list, openai.Model{ID: name, Created: o.since, OwnedBy: ledger.Owner(o.card.Name)})
-		}
-	}
-	slices.SortFunc(list, func(a, b openai.Model) int { return cmp.Compare(a.ID, b.ID) })
-	return list
 }
 
 // ask runs a query function and decodes its answer.

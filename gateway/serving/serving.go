@@ -104,8 +104,8 @@ type Host struct {
 	client   *http.Client // to upstreams
 
 	mutex    sync.RWMutex
-	models   map[string]*served // that are served here, by name@version
-	offers   map[string]offer   // all that are published, by name@version
+	models   map[string]*served    // that are served here, by name@version
+	offers   map[string]model.Card // those in force, by name@version
 	sessions map[merkle.Hash]*session
 	names    map[ledgersession.Named]*session
 	appeared chan struct{} // closed when a session appears
@@ -120,7 +120,7 @@ func New(ctx context.Context, o Options) (_ *Host, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{Options: o, models: map[string]*served{}, offers: map[string]offer{}, sessions: map[merkle.Hash]*session{},
+	h := &Host{Options: o, models: map[string]*served{}, offers: map[string]model.Card{}, sessions: map[merkle.Hash]*session{},
 		names: map[ledgersession.Named]*session{}, appeared: make(chan struct{}),
 		client: newUpstreamClient(), stopping: make(chan struct{})}
 	if h.receipts, err = openReceipts(ctx, o.Receipts, o.Log); err != nil {
