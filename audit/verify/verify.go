@@ -59,6 +59,7 @@ type verifier struct {
 	replayer   *replay.Replayer // nil for a range
 	state      *replay.Replayer // the same, until the blocks cannot be followed any more
 	rerun      *rerunner
+	invariants *invariants
 	previous   *common.BlockHeader
 	commit     []byte // commit hash of the block before
 	signatures signatures
@@ -108,6 +109,7 @@ func (v *verifier) begin(r *bundle.Reader) error {
 	if r.Manifest.First == 0 {
 		v.replayer = replay.New(v.chaincode)
 		v.state = v.replayer
+		v.invariants = newInvariants(v.chaincode, v.state)
 		return nil
 	}
 	v.report.Unproved = append(v.report.Unproved,
@@ -180,6 +182,9 @@ func (v *verifier) end(r *bundle.Reader) {
 		v.find(Finding{Severity: Forged, Rule: RuleTip, Block: last, Message: fmt.Sprintf("the bundle ends before block %d, which exists", tip.Number)})
 	}
 	if v.state != nil {
+		for _, f := range v.invariants.end() {
+			v.find(f)
+		}
 		for verdict, count := range v.state.Report().Followed {
 			v.report.Followed[string(verdict)] = count
 		}

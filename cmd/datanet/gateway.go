@@ -2,7 +2,6 @@ package main
 
 import (
 	"log/slog"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -13,17 +12,16 @@ import (
 func newGateway() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "gateway",
-		Short: "Run an organisation's gateway",
+		Short: "Run an organisation's gateway, back it up, change its master key",
 		Args:  arguments(cobra.NoArgs),
 		RunE:  func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
-	command.AddCommand(newServe())
+	command.AddCommand(newServe(), newBackup(), newBackups(), newRestore(), newRotateKey(), newRetireKey())
 	return command
 }
 
 func newServe() *cobra.Command {
-	var path string
-	var settings []string
+	var g gatewayConfig
 	command := &cobra.Command{
 		Use:   "serve --config FILE",
 		Short: "Serve the HTTP interface until it is interrupted",
@@ -32,9 +30,9 @@ setting. A setting can also be given as a variable, DATANET_GATEWAY_LIMITS_RATE,
 --set limits.rate=50. What happens is logged as lines of JSON.`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(command *cobra.Command, _ []string) error {
-			config, err := server.Load(path, os.Environ(), settings)
+			config, err := g.load()
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			var level slog.Level
 			if err := level.UnmarshalText([]byte(config.Log.Level)); err != nil {
@@ -48,8 +46,6 @@ setting. A setting can also be given as a variable, DATANET_GATEWAY_LIMITS_RATE,
 			return gateway.Run(command.Context())
 		},
 	}
-	command.Flags().StringVar(&path, "config", "", "the gateway's configuration")
-	command.Flags().StringArrayVar(&settings, "set", nil, "a setting, as limits.rate=50; may be given again")
-	mandatory(command, "config")
+	g.flags(command)
 	return command
 }

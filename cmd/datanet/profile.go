@@ -114,7 +114,7 @@ func chosen(command *cobra.Command) (profile, error) {
 		return p, err
 	}
 	if p.Identity == "" && p.APIKeyFile == "" {
-		p.Identity, p.APIKeyFile, p.CA = used.Identity, used.APIKeyFile, cmp.Or(p.CA, used.CA)
+		p.Identity, p.APIKeyFile = used.Identity, used.APIKeyFile
 	}
 	if p.Identity != "" {
 		own, err := readProfile(p.Identity)
@@ -123,7 +123,12 @@ func chosen(command *cobra.Command) (profile, error) {
 		}
 		p.Account, p.Gateway = own.Account, cmp.Or(p.Gateway, own.Gateway)
 	}
-	p.Gateway = cmp.Or(p.Gateway, used.Gateway)
+	if p.Gateway == "" {
+		p.Gateway = used.Gateway
+		if p.Identity == "" || p.Identity == used.Identity { // another identity's folder names its own
+			p.CA = cmp.Or(p.CA, used.CA)
+		}
+	}
 	return p, nil
 }
 

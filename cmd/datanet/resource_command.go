@@ -53,7 +53,7 @@ func newGroup(name, short string) *cobra.Command {
 var others = map[string]func() []*cobra.Command{
 	"account":      func() []*cobra.Command { return []*cobra.Command{newStatement()} },
 	"contribution": func() []*cobra.Command { return []*cobra.Command{newAdd(), newRevise(), newGet()} },
-	"validate":     func() []*cobra.Command { return []*cobra.Command{newQueue(), newNext(), newVote()} },
+	"validate":     func() []*cobra.Command { return []*cobra.Command{newQueue(), newNext(), newVote(), newAttest()} },
 	"proposal":     func() []*cobra.Command { return []*cobra.Command{newDrawSecret()} },
 	"sampling":     func() []*cobra.Command { return []*cobra.Command{newSamplingDraw()} },
 	"model":        func() []*cobra.Command { return []*cobra.Command{newModelTrain(), newModelArtifacts()} },

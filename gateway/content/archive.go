@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 
@@ -23,12 +24,15 @@ import (
 // So without the file of master keys nobody reads or alters it. In the archive, whose keys are still wrapped one by one:
 //
 //	head                  JSON of archiveHead
+//	more/KIND             what the gateway keeps in it besides, several times
 //	secret/CHECK          the wrapped secret of a fingerprint epoch
 //	tombstones            JSON of []grave, several times
 //	item/ID               JSON of archivedItem, and then, when the backup holds blobs,
 //	  object/ID/RANDOM      the item's objects as they lie in the bucket
 //	  void/ID               when the item was erased meanwhile: it is not to be restored
 //	end                   JSON of archiveEnd; without it the archive is cut off
+var pieceKind = regexp.MustCompile(`^[a-z]{1,32}$`)
+
 const (
 	backupMagic    = "DATANET-BACKUP/1"
 	maxArchiveJSON = 32 << 20
@@ -106,6 +110,8 @@ func (a archivedItem) check() error {
 
 // An archiver takes what is read from an archive.
 type archiver interface {
+	// piece is something of the gateway's.
+	piece(kind string, data []byte) error
 	secret(check string, wrapped []byte) error
 	tombstones([]grave) error
 	// item begins an item; the one before it is complete.
@@ -137,6 +143,14 @@ func readArchive(in io.Reader, to archiver) error {
 		case "head":
 			var head archiveHead
 			err, begun = readJSON(archive, header, &head), true
+		case "more":
+			if !pieceKind.MatchString(name) || header.Size > maxArchiveJSON || items > 0 {
+				return errArchive
+			}
+			var data []byte
+			if data, err = io.ReadAll(archive); err == nil {
+				err = to.piece(name, data)
+			}
 		case "secret":
 			var wrapped []byte
 			if ledger.ValidDigest("check", name) != nil || header.Size != wrappedSize {

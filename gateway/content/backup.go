@@ -2,6 +2,7 @@ package content
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -32,8 +33,9 @@ type Backup struct {
 }
 
 // Backup writes all that is ready, with the secrets of fingerprints and the tombstones, into one encrypted archive (see
-// archive.go), with or without the bytes. Unfinished uploads are left out. The file of master keys is no part of it.
-func (s *Store) Backup(ctx context.Context, out io.Writer, blobs bool) (Backup, error) {
+// archive.go), with or without the bytes. Unfinished uploads are left out. The file of master keys is no part of it. What
+// else the gateway wants to keep in it, more puts there in pieces; nil: nothing.
+func (s *Store) Backup(ctx context.Context, out io.Writer, blobs bool, more func(put func(kind string, data []byte) error) error) (Backup, error) {
 	b := Backup{ID: newID(), Created: s.now().UTC().Truncate(time.Millisecond), Blobs: blobs}
 	k := newKey()
 	wrapped, version, err := s.keys.wrap(kindBackup, b.ID, k)
@@ -53,7 +55,7 @@ func (s *Store) Backup(ctx context.Context, out io.Writer, blobs bool) (Backup, 
 		return b, fmt.Errorf("back up: %w", err)
 	}
 	w := &archiveWriter{store: s, tar: tar.NewWriter(sealed)}
-	if err := w.all(ctx, blobs); err != nil {
+	if err := w.all(ctx, blobs, more); err != nil {
 		return b, fmt.Errorf("back up: %w", err)
 	}
 	if err := errors.Join(w.tar.Close(), sealed.Close()); err != nil {
@@ -100,9 +102,14 @@ type archiveWriter struct {
 	damaged []string
 }
 
-func (w *archiveWriter) all(ctx context.Context, blobs bool) error {
+func (w *archiveWriter) all(ctx context.Context, blobs bool, more func(put func(kind string, data []byte) error) error) error {
 	if err := w.json("head", archiveHead{blobs}); err != nil {
 		return err
+	}
+	if more != nil {
+		if err := more(w.piece); err != nil {
+			return err
+		}
 	}
 	if err := w.secrets(ctx); err != nil {
 		return err
@@ -125,6 +132,13 @@ func (w *archiveWriter) all(ctx context.Context, blobs bool) error {
 			}
 		}
 	}
+}
+
+func (w *archiveWriter) piece(kind string, data []byte) error {
+	if !pieceKind.MatchString(kind) || len(data) > maxArchiveJSON {
+		return fmt.Errorf("a piece of kind %s and %d bytes is none", kind, len(data))
+	}
+	return w.entry("more/"+kind, int64(len(data)), bytes.NewReader(data))
 }
 
 func (w *archiveWriter) secrets(ctx context.Context) error {
@@ -262,8 +276,9 @@ type Restored struct {
 
 // Restore takes back what a backup holds. Each content is read whole and verified before it counts. What was erased
 // after the backup is not revived: the store's tombstones and the backup's tell, and, since both may be older than an
-// erasure, the ledger is asked for each contribution. A backup without blobs needs the bucket as it was.
-func (s *Store) Restore(ctx context.Context, in io.Reader, ledger Registry) (Restored, error) {
+// erasure, the ledger is asked for each contribution. A backup without blobs needs the bucket as it was. take is given the
+// pieces that the backup holds besides, in their order and before any content; nil: nobody is.
+func (s *Store) Restore(ctx context.Context, in io.Reader, ledger Registry, take func(kind string, data []byte) error) (Restored, error) {
 	result := Restored{Failed: map[string]error{}}
 	id, wrapped, err := readBackupHead(in)
 	if err != nil {
@@ -277,7 +292,7 @@ func (s *Store) Restore(ctx context.Context, in io.Reader, ledger Registry) (Res
 	if err != nil {
 		return result, fmt.Errorf("restore: %w", err)
 	}
-	r := &restorer{ctx: ctx, store: s, ledger: ledger, result: &result}
+	r := &restorer{ctx: ctx, store: s, ledger: ledger, take: take, result: &result}
 	if err := readArchive(plain, r); err != nil {
 		return result, fmt.Errorf("restore: %w", err)
 	}
@@ -291,8 +306,16 @@ type restorer struct {
 	ctx     context.Context
 	store   *Store
 	ledger  Registry
+	take    func(kind string, data []byte) error
 	result  *Restored
 	current *archivedItem // nil when there is none, or it is not wanted
+}
+
+func (r *restorer) piece(kind string, data []byte) error {
+	if r.take == nil {
+		return nil
+	}
+	return r.take(kind, data)
 }
 
 func (r *restorer) secret(check string, wrapped []byte) error {

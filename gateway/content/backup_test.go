@@ -24,15 +24,19 @@ func (f *fixture) afresh(t *testing.T, withBucket bool) *fixture {
 	data, err := os.ReadFile(filepath.Join(f.folder, "master.keys"))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "master.keys"), data, 0o600))
-	if withBucket {
-		require.NoError(t, os.CopyFS(filepath.Join(folder, "objects"), os.DirFS(filepath.Join(f.folder, "objects"))))
-	}
 	keys, err := content.OpenMasterKeys(filepath.Join(folder, "master.keys"))
 	require.NoError(t, err)
 	db, err := database.Open(t.Context(), database.SQLiteURL(filepath.Join(folder, "state.db")))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	fresh := openOn(t, folder, db, keys, content.Options{PartBytes: 2000})
+	if withBucket {
+		for _, name := range f.objects(t) {
+			object, err := f.bucket.ReadAll(t.Context(), name)
+			require.NoError(t, err)
+			require.NoError(t, fresh.bucket.WriteAll(t.Context(), name, object, nil))
+		}
+	}
 	fresh.epoch = f.epoch
 	return fresh
 }
@@ -40,7 +44,7 @@ func (f *fixture) afresh(t *testing.T, withBucket bool) *fixture {
 func (f *fixture) backup(t *testing.T, blobs bool) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	b, err := f.Backup(t.Context(), &out, blobs)
+	b, err := f.Backup(t.Context(), &out, blobs, nil)
 	require.NoError(t, err)
 	all, err := f.Backups(t.Context())
 	require.NoError(t, err)
@@ -66,7 +70,7 @@ func TestABackupIsRestored(t *testing.T) {
 		require.NoError(t, err)
 
 		fresh := f.afresh(t, !blobs)
-		result, err := fresh.Restore(t.Context(), iotest.OneByteReader(bytes.NewReader(backup)), asked())
+		result, err := fresh.Restore(t.Context(), iotest.OneByteReader(bytes.NewReader(backup)), asked(), nil)
 		require.NoError(t, err)
 		require.Equal(t, content.Restored{Items: 2, Secrets: 1, Failed: map[string]error{}}, result)
 		require.Equal(t, poems(30), fresh.text(t, first))
@@ -79,7 +83,7 @@ func TestABackupIsRestored(t *testing.T) {
 		require.EqualValues(t, 40, again.Records)
 		require.NoError(t, fresh.RetireMaster(t.Context(), 1), "keys are wrapped by the newest master key again")
 
-		result, err = fresh.Restore(t.Context(), bytes.NewReader(f.backup(t, true)), asked())
+		result, err = fresh.Restore(t.Context(), bytes.NewReader(f.backup(t, true)), asked(), nil)
 		require.NoError(t, err)
 		require.Equal(t, content.Restored{Present: 2, Secrets: 1, Failed: map[string]error{}}, result)
 	}
@@ -99,7 +103,7 @@ func TestNoRestoreRevivesWhatWasErased(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, list[0].Erased)
 
-	result, err := f.Restore(t.Context(), bytes.NewReader(backup), asked(n3))
+	result, err := f.Restore(t.Context(), bytes.NewReader(backup), asked(n3), nil)
 	require.NoError(t, err)
 	require.Equal(t, content.Restored{Present: 1, Erased: 2, Secrets: 1, Failed: map[string]error{}}, result)
 	for _, gone := range []string{before, here, onLedger} {
@@ -109,7 +113,7 @@ func TestNoRestoreRevivesWhatWasErased(t *testing.T) {
 	require.Equal(t, poems(6), f.text(t, kept))
 
 	fresh := f.afresh(t, false)
-	result, err = fresh.Restore(t.Context(), bytes.NewReader(backup), asked(n2, n3))
+	result, err = fresh.Restore(t.Context(), bytes.NewReader(backup), asked(n2, n3), nil)
 	require.NoError(t, err)
 	require.Equal(t, content.Restored{Items: 1, Erased: 2, Secrets: 1, Failed: map[string]error{}}, result)
 	_, err = fresh.Open(t.Context(), before)
@@ -118,8 +122,32 @@ func TestNoRestoreRevivesWhatWasErased(t *testing.T) {
 	_, err = f.RotateMaster(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, f.RetireMaster(t.Context(), 1))
-	_, err = f.afresh(t, false).Restore(t.Context(), bytes.NewReader(backup), asked())
+	_, err = f.afresh(t, false).Restore(t.Context(), bytes.NewReader(backup), asked(), nil)
 	require.ErrorContains(t, err, "master key 1", "the backup cannot be read any more")
+}
+
+func TestWhatTheGatewayKeepsBesidesComesBackInOrder(t *testing.T) {
+	f := open(t, content.Options{PartBytes: 1000})
+	f.assigned(t, poems(3))
+	var out bytes.Buffer
+	_, err := f.Backup(t.Context(), &out, true, func(put func(string, []byte) error) error {
+		require.Error(t, put("no/kind", nil))
+		return errors.Join(put("state", []byte("one")), put("keystore", nil), put("state", []byte("two")))
+	})
+	require.NoError(t, err)
+	require.NotContains(t, out.String(), "one", "it is encrypted as all is")
+	var got []string
+	fresh := f.afresh(t, false)
+	failure := errors.New("the disk is full")
+	_, err = fresh.Restore(t.Context(), bytes.NewReader(out.Bytes()), asked(), func(string, []byte) error { return failure })
+	require.ErrorIs(t, err, failure)
+	result, err := fresh.Restore(t.Context(), bytes.NewReader(out.Bytes()), asked(), func(kind string, data []byte) error {
+		got = append(got, kind+" "+string(data))
+		return nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, []string{"state one", "keystore ", "state two"}, got)
+	require.Equal(t, 1, result.Items)
 }
 
 type broken struct{}
@@ -142,14 +170,14 @@ func TestWhatARestoreRefuses(t *testing.T) {
 		"half missing":    func(b []byte) []byte { return b[:len(b)/2] },
 	} {
 		fresh := f.afresh(t, false)
-		_, err := fresh.Restore(t.Context(), bytes.NewReader(change(bytes.Clone(backup))), asked())
+		_, err := fresh.Restore(t.Context(), bytes.NewReader(change(bytes.Clone(backup))), asked(), nil)
 		require.Error(t, err, claim)
 	}
 	fresh := f.afresh(t, false)
-	_, err := fresh.Restore(t.Context(), bytes.NewReader(backup), broken{})
+	_, err := fresh.Restore(t.Context(), bytes.NewReader(backup), broken{}, nil)
 	require.ErrorContains(t, err, "the peer is down", "nothing is restored of which the ledger does not tell that it may be")
 
-	result, err := f.afresh(t, false).Restore(t.Context(), bytes.NewReader(f.backup(t, false)), asked())
+	result, err := f.afresh(t, false).Restore(t.Context(), bytes.NewReader(f.backup(t, false)), asked(), nil)
 	require.NoError(t, err)
 	require.ErrorIs(t, result.Failed[first], content.ErrDamaged, "bytes that are in neither backup nor bucket")
 	require.Zero(t, result.Items)
@@ -157,10 +185,10 @@ func TestWhatARestoreRefuses(t *testing.T) {
 	second, _, _ := f.assigned(t, poems(3))
 	require.NoError(t, os.Truncate(filepath.Join(f.folder, "objects", filepath.FromSlash("objects/"+first), lastOf(t, f, first)), 100))
 	var out bytes.Buffer
-	b, err := f.Backup(t.Context(), &out, true)
+	b, err := f.Backup(t.Context(), &out, true, nil)
 	require.NoError(t, err)
 	require.Equal(t, []string{first}, b.Damaged, "what is damaged does not stop the backup of what is not")
-	result, err = f.afresh(t, false).Restore(t.Context(), &out, asked())
+	result, err = f.afresh(t, false).Restore(t.Context(), &out, asked(), nil)
 	require.NoError(t, err)
 	require.Equal(t, content.Restored{Items: 1, Secrets: 1, Failed: map[string]error{}}, result)
 	require.Equal(t, poems(3), f.text(t, second))

@@ -48,6 +48,10 @@ type nothing struct {
 	begun archivedItem
 }
 
+func (n *nothing) piece(kind string, data []byte) error {
+	require.Empty(n.t, n.begun.ID, "pieces come first")
+	return nil
+}
 func (n *nothing) secret(check string, wrapped []byte) error {
 	require.Len(n.t, wrapped, wrappedSize)
 	return nil
@@ -75,6 +79,7 @@ func FuzzReadArchive(f *testing.F) {
 	var whole bytes.Buffer
 	w := &archiveWriter{tar: tar.NewWriter(&whole)}
 	require.NoError(f, w.json("head", archiveHead{true}))
+	require.NoError(f, w.piece("state", []byte("{}")))
 	require.NoError(f, w.entry("secret/"+a.Commitment, wrappedSize, bytes.NewReader(wrapped)))
 	require.NoError(f, w.json("tombstones", []grave{{Item: id}}))
 	require.NoError(f, w.json("item/"+id, a))

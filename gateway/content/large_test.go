@@ -111,7 +111,7 @@ func TestALargeContentTakesConstantMemory(t *testing.T) {
 
 	started = time.Now()
 	out := &counter{}
-	_, err = f.Backup(t.Context(), out, true)
+	_, err = f.Backup(t.Context(), out, true, nil)
 	require.NoError(t, err)
 	require.Greater(t, out.n, *large)
 	step("backup", started)

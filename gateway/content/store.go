@@ -113,6 +113,31 @@ func (s *Store) row(ctx context.Context, q querier, where string, args ...any) (
 	return r, nil
 }
 
+// Standing names the content of one revision of a contribution.
+type Standing struct{ Contribution, Commitment string }
+
+// ReadyOf lists the ids of all contents of a datanet's contributions that are ready.
+func (s *Store) ReadyOf(ctx context.Context, datanet string) (map[Standing]string, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT contribution, commitment, id FROM content_items WHERE datanet = ? AND state = ? AND contribution <> ''`, datanet, Ready)
+	if err != nil {
+		return nil, fmt.Errorf("read the content store: %w", err)
+	}
+	defer rows.Close()
+	ids := map[Standing]string{}
+	for rows.Next() {
+		var name Standing
+		var id string
+		if err := rows.Scan(&name.Contribution, &name.Commitment, &id); err != nil {
+			return nil, fmt.Errorf("read the content store: %w", err)
+		}
+		ids[name] = id
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read the content store: %w", err)
+	}
+	return ids, nil
+}
+
 // rows reads all items of a condition.
 func (s *Store) rows(ctx context.Context, q querier, where string, args ...any) ([]row, error) {
 	found, err := q.QueryContext(ctx, `SELECT `+columns+` FROM content_items WHERE `+where, args...)

@@ -60,10 +60,13 @@ func open(t *testing.T, options content.Options) *fixture {
 	return openOn(t, folder, db, keys, options)
 }
 
+// bucketAddress is where the store of a folder keeps its objects; see onS3.
+var bucketAddress = func(folder string) string { return "file://" + filepath.Join(folder, "objects") }
+
 func openOn(t *testing.T, folder string, db *database.DB, keys *content.MasterKeys, options content.Options) *fixture {
 	f := &fixture{folder: folder, db: db, keys: keys, clock: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}
 	var err error
-	f.bucket, err = content.OpenBucket(t.Context(), "file://"+filepath.Join(folder, "objects"))
+	f.bucket, err = content.OpenBucket(t.Context(), bucketAddress(folder))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, f.bucket.Close()) }) // the one that the fixture has then
 	options.Now = func() time.Time { return f.clock }
@@ -407,7 +410,7 @@ func TestNothingLiesInClear(t *testing.T) {
 	secret, err := f.Secret(t.Context(), f.epoch.Check)
 	require.NoError(t, err)
 	var backup bytes.Buffer
-	_, err = f.Backup(t.Context(), &backup, true)
+	_, err = f.Backup(t.Context(), &backup, true, nil)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(f.folder, "backup"), backup.Bytes(), 0o600))
 

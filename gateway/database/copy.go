@@ -19,9 +19,9 @@ type Piece struct {
 
 // Value is what a column holds: a number, a text, bytes, or with none of them NULL.
 type Value struct {
-	Number *int64  `json:"number,omitempty"`
-	Text   *string `json:"text,omitempty"`
-	Bytes  *[]byte `json:"bytes,omitempty"`
+	Number *int64  `json:"number,omitzero"`
+	Text   *string `json:"text,omitzero"`
+	Bytes  *[]byte `json:"bytes,omitzero"`
 }
 
 // pieceRows and pieceBytes are how much of a table a piece holds at most; one row may be larger.

@@ -77,7 +77,7 @@ func Open(ctx context.Context, db *database.DB, config Config) (*Identities, err
 			return nil, fmt.Errorf("open identities: %w", err)
 		}
 	}
-	if err := db.Migrate(ctx, migrations, "identity"); err != nil {
+	if err := Prepare(ctx, db); err != nil {
 		return nil, fmt.Errorf("open identities: %w", err)
 	}
 	return s, nil

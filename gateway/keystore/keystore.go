@@ -49,15 +49,9 @@ type Store struct {
 // Open opens the keystore of an organisation's gateway and makes the folder if there is none. It refuses a folder that
 // others may enter, and clears away what an interrupted [Store.Add] left.
 func Open(dir, mspID string) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open keystore: %w", err)
-	}
-	info, err := os.Stat(dir)
+	s, err := Look(dir, mspID)
 	if err != nil {
-		return nil, fmt.Errorf("open keystore: %w", err)
-	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("open keystore: folder %s has mode %04o: others can enter it; run chmod 700 on it", dir, info.Mode().Perm())
+		return nil, err
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -69,6 +63,21 @@ func Open(dir, mspID string) (*Store, error) {
 				return nil, fmt.Errorf("open keystore: %w", err)
 			}
 		}
+	}
+	return s, nil
+}
+
+// Look is Open beside a process that may be using the keystore.
+func Look(dir, mspID string) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open keystore: %w", err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open keystore: %w", err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("open keystore: folder %s has mode %04o: others can enter it; run chmod 700 on it", dir, info.Mode().Perm())
 	}
 	return &Store{dir: dir, mspID: mspID, identities: map[string]*pki.Identity{}}, nil
 }
@@ -125,6 +134,39 @@ func (s *Store) List() ([]string, error) {
 	}
 	slices.Sort(enrolments)
 	return enrolments, nil
+}
+
+// Export returns the certificate and the key (both PEM) of an enrolment, for a backup that is encrypted.
+func (s *Store) Export(enrolment string) (certificate, key []byte, err error) {
+	id, err := s.Get(enrolment)
+	if err != nil {
+		return nil, nil, err
+	}
+	if key, err = os.ReadFile(keyPath(filepath.Join(s.dir, enrolment))); err != nil {
+		return nil, nil, fmt.Errorf("export the key of %s: %w", enrolment, err)
+	}
+	return id.Credentials(), key, nil
+}
+
+// Import keeps what Export has returned. Where the enrolment is here with the same key, what is here stays: its
+// certificate may be a later one.
+func (s *Store) Import(enrolment string, certificate, key []byte) error {
+	block, more := pem.Decode(key)
+	if block == nil || block.Type != "PRIVATE KEY" || len(bytes.TrimSpace(more)) > 0 {
+		return fmt.Errorf("import the key of %s: it must be exactly one in PEM", enrolment)
+	}
+	private, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return fmt.Errorf("import the key of %s: it cannot be read", enrolment) // without what it says of the bytes
+	}
+	signer, ok := private.(crypto.Signer)
+	if !ok {
+		return fmt.Errorf("import the key of %s: it does not sign", enrolment)
+	}
+	if here, err := s.Get(enrolment); err == nil && sameKey(here.Certificate(), signer.Public()) {
+		return nil
+	}
+	return s.Add(enrolment, certificate, signer)
 }
 
 // Add keeps the key and the certificate (PEM) of an enrolment. When it returns both are on disk. An enrolment that has

@@ -168,7 +168,7 @@ type name struct {
 
 // Open makes the tables ready. Nothing is sent before [Outbox.Recover] or a request.
 func Open(ctx context.Context, db *database.DB, options Options) (*Outbox, error) {
-	if err := db.Migrate(ctx, migrations, "outbox"); err != nil {
+	if err := Prepare(ctx, db); err != nil {
 		return nil, fmt.Errorf("open outbox: %w", err)
 	}
 	if options.Keep == 0 {

@@ -36,6 +36,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/openai"
 	"github.com/datanet-consortium/datanet/gateway/paying"
+	"github.com/datanet-consortium/datanet/gateway/review"
 	"github.com/datanet-consortium/datanet/gateway/serving"
 )
 
@@ -71,9 +72,10 @@ type Options struct {
 	// HeightWait is how long a read waits for the index to reach min_height; 0 is 10 s.
 	HeightWait time.Duration
 	Log        *slog.Logger
-	// Content, Exchange, Release and Handover are nil together, in a gateway that keeps no content. Release records on the
+	// Content, Reviews, Exchange, Release and Handover are nil together, in a gateway that keeps no content. Release records on the
 	// ledger that this gateway hands something over, Handover serves the gateways of other members.
 	Content  *content.Store
+	Reviews  *review.Reviewer
 	Exchange Exchange
 	Release  func(context.Context, access.Handover) error
 	Handover http.Handler

@@ -46,7 +46,7 @@ func giveReview(c *call, found *content.Content) error {
 	if _, err := c.api.options.Content.Secret(c.ctx(), epoch.Check); errors.Is(err, content.ErrNoSecret) && epoch.Epoch > 0 {
 		_ = c.fetchSecret(epoch) // without it the fingerprint is not checked, and the answer says so
 	}
-	seen, err := review.Of(c.ctx(), c.api.options.Content, of, found, epoch, c.registered(n.Datanet))
+	seen, err := c.api.options.Reviews.Of(c.ctx(), of, found, epoch, c.registered(n.Datanet))
 	if errors.Is(err, review.ErrTooLarge) {
 		return newProblem(codeTooLarge, "%v", err)
 	}

@@ -34,6 +34,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/meter/journal/journaltest"
 	"github.com/datanet-consortium/datanet/gateway/openai"
 	"github.com/datanet-consortium/datanet/gateway/rest"
+	"github.com/datanet-consortium/datanet/gateway/review"
 	"github.com/datanet-consortium/datanet/gateway/serving"
 	"github.com/datanet-consortium/datanet/network"
 	"github.com/datanet-consortium/datanet/network/pki"
@@ -90,6 +91,8 @@ func withContent(t *testing.T) func(*rest.Options) {
 		bucket := memblob.OpenBucket(nil)
 		t.Cleanup(func() { require.NoError(t, bucket.Close()) })
 		o.Content, err = content.New(t.Context(), openDatabase(t, "content"), bucket, keys, content.Options{})
+		require.NoError(t, err)
+		o.Reviews, err = review.New(o.Content)
 		require.NoError(t, err)
 		o.Artifacts, err = artifact.Open(t.TempDir())
 		require.NoError(t, err)

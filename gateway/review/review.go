@@ -7,12 +7,16 @@
 package review
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/hashicorp/golang-lru/v2"
 
 	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/attribution/report"
@@ -42,34 +46,166 @@ type Review struct {
 	Report jsontext.Value `json:"report" doc:"The report, REPORT/1."`
 }
 
+// What is kept in memory: so many reviews, and so many small contents with which others are compared, each no larger than
+// keptBytes.
+const (
+	keptReviews  = 4096
+	keptContents = 4096
+	keptBytes    = 16 << 10
+)
+
+// Reviewer reviews contributions, each once as long as nothing has changed of what its report is about. It is safe for
+// concurrent use.
+type Reviewer struct {
+	store    *content.Store
+	reviews  *lru.Cache[subject, kept]
+	contents *lru.Cache[string, [][]byte] // records by the id of the content in the store
+
+	forgetting sync.Mutex
+	forgotten  uint64 // how often: what began before is not kept
+}
+
+// subject is what a review is of: a contribution in a revision, and the content that stands for it.
+type subject struct {
+	of       contribution.Named
+	revision int
+	content  string
+}
+
+// kept is a review, and the digest of all that it was made from.
+type kept struct {
+	from   [sha256.Size]byte
+	review Review
+}
+
+// New makes a reviewer of what a store holds.
+func New(store *content.Store) (*Reviewer, error) {
+	r := &Reviewer{store: store}
+	var err error
+	if r.reviews, err = lru.New[subject, kept](keptReviews); err != nil {
+		return nil, fmt.Errorf("keep reviews: %w", err)
+	}
+	if r.contents, err = lru.New[string, [][]byte](keptContents); err != nil {
+		return nil, fmt.Errorf("keep contents: %w", err)
+	}
+	return r, nil
+}
+
+// Forget drops all that is kept, as after an erasure.
+func (r *Reviewer) Forget() {
+	r.forgetting.Lock()
+	defer r.forgetting.Unlock()
+	r.forgotten++
+	r.reviews.Purge()
+	r.contents.Purge()
+}
+
+// era is how often all was forgotten.
+func (r *Reviewer) era() uint64 {
+	r.forgetting.Lock()
+	defer r.forgetting.Unlock()
+	return r.forgotten
+}
+
+// keep keeps what was read in an era, unless it is over.
+func (r *Reviewer) keep(era uint64, add func()) {
+	r.forgetting.Lock()
+	defer r.forgetting.Unlock()
+	if era == r.forgotten {
+		add()
+	}
+}
+
 // Of reviews a contribution, whose content is found. registered are the datanet's contributions in the order in which the
 // ledger registered them; it is read up to the reviewed one. epoch is the fingerprint epoch in force.
-func Of(ctx context.Context, store *content.Store, of contribution.Contribution, found *content.Content, epoch contribution.Epoch, registered iter.Seq2[contribution.Contribution, error]) (Review, error) {
+func (r *Reviewer) Of(ctx context.Context, of contribution.Contribution, found *content.Content, epoch contribution.Epoch, registered iter.Seq2[contribution.Contribution, error]) (Review, error) {
 	if found.Size > MaxBytes {
 		return Review{}, ErrTooLarge
 	}
+	review, err := r.of(ctx, of, found, epoch, registered)
+	if err != nil {
+		return Review{}, fmt.Errorf("review contribution %s: %w", of.ID, err)
+	}
+	return review, nil
+}
+
+func (r *Reviewer) of(ctx context.Context, of contribution.Contribution, found *content.Content, epoch contribution.Epoch, registered iter.Seq2[contribution.Contribution, error]) (Review, error) {
+	era := r.era()
+	compared, err := r.compared(ctx, of, registered)
+	if err != nil {
+		return Review{}, err
+	}
+	_, err = r.store.Secret(ctx, epoch.Check)
+	if err != nil && !errors.Is(err, content.ErrNoSecret) {
+		return Review{}, err
+	}
+	about, from := subject{of.Name(), of.Revision, found.ID}, digest(of, epoch, err == nil, compared)
+	if k, ok := r.reviews.Get(about); ok && k.from == from {
+		return k.review, nil
+	}
+	made, err := r.make(ctx, of, found, epoch, compared)
+	if err == nil && len(made.Report) <= keptBytes {
+		r.keep(era, func() { r.reviews.Add(about, kept{from, made}) })
+	}
+	return made, err
+}
+
+// earlier is a contribution that a report compares with, and the content that stands for it.
+type earlier struct {
+	contribution.Contribution
+	content string
+}
+
+// compared are the contributions that came before, stand and are held here.
+func (r *Reviewer) compared(ctx context.Context, of contribution.Contribution, registered iter.Seq2[contribution.Contribution, error]) (list []earlier, err error) {
+	held, err := r.store.ReadyOf(ctx, of.Datanet)
+	if err != nil {
+		return nil, err
+	}
+	for before, err := range registered {
+		if err != nil {
+			return nil, err
+		}
+		if before.Name() == of.Name() {
+			break
+		}
+		if before.State != contribution.Approved && before.State != contribution.Pending && before.State != contribution.Withdrawn {
+			continue
+		}
+		if id, ok := held[content.Standing{Contribution: before.ID, Commitment: before.Commitment}]; ok {
+			list = append(list, earlier{before, id})
+		}
+	}
+	return list, nil
+}
+
+// digest is of all that can change a review of one content.
+func digest(of contribution.Contribution, epoch contribution.Epoch, secret bool, compared []earlier) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %d %d %v %v %v %t\n", of.Commitment, of.Records, of.Tokens, of.Fingerprint, of.Moved, epoch, secret)
+	for _, e := range compared {
+		fmt.Fprintf(h, "%q %q %q\n", e.ID, e.Contributor, e.content)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+func (r *Reviewer) make(ctx context.Context, of contribution.Contribution, found *content.Content, epoch contribution.Epoch, compared []earlier) (Review, error) {
 	subject := attribution.Contribution{ID: of.ID, Account: string(of.Contributor)}
 	err := found.Records(ctx, func(_ int, record []byte) error {
-		subject.Records = append(subject.Records, append([]byte(nil), record...))
+		subject.Records = append(subject.Records, bytes.Clone(record))
 		return nil
 	})
 	if err != nil {
-		return Review{}, fmt.Errorf("review contribution %s: %w", of.ID, err)
+		return Review{}, err
 	}
 	checks, err := check(ctx, of, found, epoch)
 	if err != nil {
-		return Review{}, fmt.Errorf("review contribution %s: %w", of.ID, err)
+		return Review{}, err
 	}
 	draft := report.New(subject)
-	for earlier, err := range registered {
-		if err != nil {
-			return Review{}, fmt.Errorf("review contribution %s: %w", of.ID, err)
-		}
-		if earlier.Name() == of.Name() {
-			break
-		}
-		if err := compare(ctx, store, draft, earlier); err != nil {
-			return Review{}, fmt.Errorf("review contribution %s: compare with %s: %w", of.ID, earlier.ID, err)
+	for _, e := range compared {
+		if err := r.compare(ctx, draft, e); err != nil {
+			return Review{}, fmt.Errorf("compare with %s: %w", e.ID, err)
 		}
 	}
 	made := draft.Report()
@@ -105,25 +241,35 @@ func check(ctx context.Context, of contribution.Contribution, found *content.Con
 	return c, nil
 }
 
-// compare shows the draft an earlier contribution, if it stands and is held here.
-func compare(ctx context.Context, store *content.Store, draft *report.Draft, earlier contribution.Contribution) error {
-	if earlier.State != contribution.Approved && earlier.State != contribution.Pending && earlier.State != contribution.Withdrawn {
+// compare shows the draft an earlier contribution.
+func (r *Reviewer) compare(ctx context.Context, draft *report.Draft, e earlier) error {
+	if records, ok := r.contents.Get(e.content); ok {
+		draft.Earlier(e.ID, string(e.Contributor))
+		for _, record := range records {
+			draft.Record(record)
+		}
 		return nil
 	}
-	info, err := store.Find(ctx, earlier.Name(), earlier.Commitment)
-	switch {
-	case errors.Is(err, content.ErrNotFound) || errors.Is(err, content.ErrErased) || err == nil && info.State != content.Ready:
-		return nil
-	case err != nil:
-		return err
+	era := r.era()
+	held, err := r.store.Open(ctx, e.content)
+	if errors.Is(err, content.ErrErased) || errors.Is(err, content.ErrNotFound) {
+		return nil // since it was listed
 	}
-	held, err := store.Open(ctx, info.ID)
 	if err != nil {
 		return err
 	}
-	draft.Earlier(earlier.ID, string(earlier.Contributor))
-	return held.Records(ctx, func(_ int, record []byte) error {
+	small := held.Size <= keptBytes
+	var records [][]byte
+	draft.Earlier(e.ID, string(e.Contributor))
+	err = held.Records(ctx, func(_ int, record []byte) error {
+		if small {
+			records = append(records, bytes.Clone(record))
+		}
 		draft.Record(record)
 		return nil
 	})
+	if err == nil && small {
+		r.keep(era, func() { r.contents.Add(e.content, records) })
+	}
+	return err
 }

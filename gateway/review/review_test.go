@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/go-json-experiment/json"
 	"github.com/stretchr/testify/require"
@@ -32,6 +33,7 @@ const (
 type house struct {
 	t     *testing.T
 	store *content.Store
+	*review.Reviewer
 	epoch contribution.Epoch
 	list  []contribution.Contribution
 }
@@ -48,6 +50,8 @@ func open(t *testing.T) *house {
 	t.Cleanup(func() { require.NoError(t, bucket.Close()) })
 	h := &house{t: t}
 	h.store, err = content.New(t.Context(), db, bucket, keys, content.Options{})
+	require.NoError(t, err)
+	h.Reviewer, err = review.New(h.store)
 	require.NoError(t, err)
 	check, err := h.store.DrawSecret(t.Context())
 	require.NoError(t, err)
@@ -94,7 +98,7 @@ func (h *house) review(of contribution.Contribution) (review.Review, report.Repo
 	require.NoError(h.t, err)
 	found, err := h.store.Open(h.t.Context(), info.ID)
 	require.NoError(h.t, err)
-	seen, err := review.Of(h.t.Context(), h.store, of, found, h.epoch, h.registered())
+	seen, err := h.Of(h.t.Context(), of, found, h.epoch, h.registered())
 	require.NoError(h.t, err)
 	sum := sha256.Sum256(seen.Report)
 	require.Equal(h.t, hex.EncodeToString(sum[:]), seen.Hash, "the hash is that of the document that is shown")
@@ -129,6 +133,30 @@ func TestAReviewComparesWithWhatCameBeforeAndIsHeld(t *testing.T) {
 	require.Zero(t, r.Corpus.Contributions, "what is not held is left out")
 }
 
+func TestAReviewIsKeptUntilSomethingOfItChanges(t *testing.T) {
+	h := open(t)
+	first := h.add(ann, verse+" one")
+	second := h.add(bob, verse+" two")
+	seen, _ := h.review(second)
+	again, _ := h.review(second)
+	require.Equal(t, seen, again)
+	require.Same(t, unsafe.SliceData(seen.Report), unsafe.SliceData(again.Report), "it is the same one")
+
+	require.NoError(t, h.store.Erase(t.Context(), first.Name()))
+	third, r := h.review(second)
+	require.NotEqual(t, seen.Hash, third.Hash)
+	require.Zero(t, r.Corpus.Contributions, "what is destroyed here is compared with nothing, whatever is kept")
+	h.Forget()
+	fourth, _ := h.review(second)
+	require.Equal(t, third, fourth)
+	require.NotSame(t, unsafe.SliceData(third.Report), unsafe.SliceData(fourth.Report))
+
+	moved := second
+	moved.Tokens++
+	fifth, _ := h.review(moved)
+	require.False(t, fifth.Checks.Tokens, "the ledger's figures count each time")
+}
+
 func TestFiguresThatAreNotThoseOfTheContentAreSeen(t *testing.T) {
 	h := open(t)
 	of := h.add(ann, verse)
@@ -157,6 +185,6 @@ func TestAListThatFailsFailsTheReview(t *testing.T) {
 	found, err := h.store.Open(t.Context(), info.ID)
 	require.NoError(t, err)
 	broken := errors.New("the index is away")
-	_, err = review.Of(context.Background(), h.store, of, found, h.epoch, func(yield func(contribution.Contribution, error) bool) { yield(contribution.Contribution{}, broken) })
+	_, err = h.Of(context.Background(), of, found, h.epoch, func(yield func(contribution.Contribution, error) bool) { yield(contribution.Contribution{}, broken) })
 	require.ErrorIs(t, err, broken)
 }

@@ -83,6 +83,8 @@ type Issuer struct {
 	// Claim names the person. With People it is looked up there, else it is the enrolment id itself.
 	Claim  string   `yaml:"claim"`
 	People []Person `yaml:"people"`
+	// Authority is the PEM file of the TLS authority of the provider; "": the system's.
+	Authority string `yaml:"authority"`
 }
 
 // Person maps a claim's value to an enrolment id.
@@ -277,6 +279,9 @@ func (c *Config) resolve(base string) {
 	}
 	for i := range c.Serving.Models {
 		paths = append(paths, &c.Serving.Models[i].Key)
+	}
+	for i := range c.Identity.Issuers {
+		paths = append(paths, &c.Identity.Issuers[i].Authority)
 	}
 	for i := range c.Organisations {
 		paths = append(paths, &c.Organisations[i].Authority, &c.Organisations[i].TLSAuthority)

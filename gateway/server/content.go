@@ -20,6 +20,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/exchange"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
 	"github.com/datanet-consortium/datanet/gateway/index"
+	"github.com/datanet-consortium/datanet/gateway/review"
 )
 
 const (
@@ -40,6 +41,7 @@ const (
 // library is the content store, and what hands contents to and from other members.
 type library struct {
 	store    *content.Store
+	reviews  *review.Reviewer
 	client   *exchange.Client
 	service  exchange.Service
 	erasures content.Erasures // the service, once the corpora have let go
@@ -47,30 +49,38 @@ type library struct {
 	log      *slog.Logger
 }
 
-func (s *Server) openContent(ctx context.Context) error {
+// openStore opens the content store. Its master key is made when there is none and make says so.
+func (s *Server) openStore(ctx context.Context, make bool) (*content.Store, error) {
 	address := s.config.Content.Bucket
 	if address == "" {
 		folder, err := filepath.Abs(filepath.Join(s.config.Folder, "content"))
 		if err != nil {
-			return fmt.Errorf("find the folder of contents: %w", err)
+			return nil, fmt.Errorf("find the folder of contents: %w", err)
 		}
 		address = (&url.URL{Scheme: "file", Path: filepath.ToSlash(folder)}).String()
 	}
 	bucket, err := content.OpenBucket(ctx, address)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.closeLater(bucket.Close)
 	keys, err := content.OpenMasterKeys(s.config.Content.MasterKey)
-	if errors.Is(err, fs.ErrNotExist) {
+	if make && errors.Is(err, fs.ErrNotExist) {
 		s.log.Warn("a master key is made: keep a copy of its file apart from backups", "file", s.config.Content.MasterKey)
 		keys, err = content.CreateMasterKeys(s.config.Content.MasterKey)
 	}
 	if err != nil {
+		return nil, err
+	}
+	return content.New(ctx, s.state, bucket, keys, content.Options{Quota: s.config.Content.Quota})
+}
+
+func (s *Server) openContent(ctx context.Context) (err error) {
+	l := &library{log: s.log, service: exchange.Service{MSP: s.config.Organisation, Functions: functions{s}}}
+	if l.store, err = s.openStore(ctx, true); err != nil {
 		return err
 	}
-	l := &library{log: s.log, service: exchange.Service{MSP: s.config.Organisation, Functions: functions{s}}}
-	if l.store, err = content.New(ctx, s.state, bucket, keys, content.Options{Quota: s.config.Content.Quota}); err != nil {
+	if l.reviews, err = review.New(l.store); err != nil {
 		return err
 	}
 	if l.client, err = s.exchangeClient(); err != nil {
@@ -178,6 +188,9 @@ func (l *library) keepUp(ctx context.Context, from *index.Index) {
 
 func (l *library) erase(ctx context.Context) {
 	done, err := l.store.Destroy(ctx, l.erasures)
+	if len(done) > 0 || err != nil {
+		l.reviews.Forget()
+	}
 	for _, n := range done {
 		l.log.Info("a contribution was erased", "datanet", n.Datanet, "contribution", n.ID)
 	}

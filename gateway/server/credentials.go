@@ -2,8 +2,10 @@ package server
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"slices"
 	"sync"
@@ -117,4 +119,31 @@ func (c *Config) authorities() (map[string][]byte, error) {
 		authorities[o.MSPID] = text
 	}
 	return authorities, nil
+}
+
+// issuers are the OpenID Connect providers as package identity knows them.
+func (c *Config) issuers() (list []identity.Issuer, err error) {
+	for _, i := range c.Identity.Issuers {
+		issuer := identity.Issuer{URL: i.URL, Audience: i.Audience, Claim: i.Claim}
+		for _, p := range i.People {
+			if issuer.Accounts == nil {
+				issuer.Accounts = map[string]string{}
+			}
+			issuer.Accounts[p.Claim] = p.Enrolment
+		}
+		if i.Authority != "" {
+			text, err := os.ReadFile(i.Authority)
+			if err != nil {
+				return nil, fmt.Errorf("read the TLS authority of the issuer %s: %w", i.URL, err)
+			}
+			roots := x509.NewCertPool()
+			if !roots.AppendCertsFromPEM(text) {
+				return nil, fmt.Errorf("the TLS authority of the issuer %s is no certificate", i.URL)
+			}
+			issuer.Client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+				Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute}}
+		}
+		list = append(list, issuer)
+	}
+	return list, nil
 }

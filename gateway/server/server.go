@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/grpc"
@@ -51,6 +52,9 @@ const (
 	purgeEvery = time.Hour
 )
 
+// ErrRunning says that another process works in the gateway's folder.
+var ErrRunning = errors.New("a gateway runs in it, or a command that needs it for itself: stop it first")
+
 // Server is a gateway. It serves from [Server.Run] on.
 type Server struct {
 	config *Config
@@ -74,11 +78,11 @@ type Server struct {
 	corpora    *corpus.Library   // nil when the gateway only reads
 	settling   *settling.Worker  // nil when the gateway only reads
 	paying     *paying.Consumer  // nil when the gateway only reads
+	meter      *meter.Meter      // nil when the gateway serves no models
+	serving    *serving.Host     // nil when the gateway serves no models
 	artifacts  *artifacts        // nil when the gateway only reads
 	gateways   http.RoundTripper // to the gateways of other organisations,
 	addresses  map[string]string // whose base URLs these are, by MSP ID
-	meter      *meter.Meter      // nil when the gateway serves no models
-	serving    *serving.Host     // nil when the gateway serves no models
 	listener   net.Listener
 	closers    []func() error
 }
@@ -91,8 +95,8 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 			err = errors.Join(err, s.close())
 		}
 	}()
-	if err := os.MkdirAll(config.Folder, 0o700); err != nil {
-		return nil, fmt.Errorf("make the gateway's folder: %w", err)
+	if err := s.takeFolder(); err != nil {
+		return nil, err
 	}
 	if err := s.openDatabases(ctx); err != nil {
 		return nil, err
@@ -156,6 +160,23 @@ func (s *Server) close() error {
 	return errors.Join(faults...)
 }
 
+// takeFolder makes the gateway's folder and keeps other gateways, and commands that need it for themselves, out of it.
+func (s *Server) takeFolder() error {
+	if err := os.MkdirAll(s.config.Folder, 0o700); err != nil {
+		return fmt.Errorf("make the gateway's folder: %w", err)
+	}
+	lock := flock.New(filepath.Join(s.config.Folder, "lock"), flock.SetPermissions(0o600))
+	taken, err := lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("lock the gateway's folder: %w", err)
+	}
+	if !taken {
+		return fmt.Errorf("lock the gateway's folder %s: %w", s.config.Folder, ErrRunning)
+	}
+	s.closeLater(lock.Close)
+	return nil
+}
+
 func (s *Server) openDatabases(ctx context.Context) (err error) {
 	state, indexed := s.config.Database.State, s.config.Database.Index
 	if state == "" {
@@ -201,15 +222,8 @@ func (s *Server) openIdentities(ctx context.Context) (err error) {
 	if config.Authorities, err = s.config.authorities(); err != nil {
 		return err
 	}
-	for _, i := range s.config.Identity.Issuers {
-		issuer := identity.Issuer{URL: i.URL, Audience: i.Audience, Claim: i.Claim}
-		for _, p := range i.People {
-			if issuer.Accounts == nil {
-				issuer.Accounts = map[string]string{}
-			}
-			issuer.Accounts[p.Claim] = p.Enrolment
-		}
-		config.Issuers = append(config.Issuers, issuer)
+	if config.Issuers, err = s.config.issuers(); err != nil {
+		return err
 	}
 	if s.config.Identity.Authority != "" {
 		if config.Authority, err = pki.OpenAuthority(s.config.Identity.Authority); err != nil {
@@ -265,7 +279,7 @@ func (s *Server) openAPI(version string) (err error) {
 		options.Evidence = s.archive.Handler(s.otherGateway)
 	}
 	if c := s.content; c != nil {
-		options.Content, options.Exchange, options.Release, options.Handover = c.store, c.client, c.service.Release, c.handover
+		options.Content, options.Reviews, options.Exchange, options.Release, options.Handover = c.store, c.reviews, c.client, c.service.Release, c.handover
 	}
 	if s.artifacts != nil {
 		options.Artifacts, options.ArtifactHandover = s.artifacts.Store, s.artifacts.handler()
@@ -328,11 +342,11 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
 	}
-	if s.artifacts != nil {
-		work.Go(func() { s.artifacts.keepUp(background) })
-	}
 	if s.serving != nil {
 		work.Go(func() { s.serving.Run(background) })
+	}
+	if s.artifacts != nil {
+		work.Go(func() { s.artifacts.keepUp(background) })
 	}
 	if s.paying != nil {
 		work.Go(func() { s.paying.Run(background) })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
+	"github.com/datanet-consortium/datanet/gateway/artifact"
 	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
@@ -192,7 +194,11 @@ func (s *Server) keepsKey(account ledger.Account) (bool, error) {
 
 // artifact reads an artifact that may be a built-in model.
 func (s *Server) artifact(_ context.Context, m model.Model, digest string) ([]byte, error) {
-	return s.artifacts.Small(m, digest, serving.MaxArtifact)
+	data, err := s.artifacts.Small(m, digest, serving.MaxArtifact)
+	if errors.Is(err, artifact.ErrNoManifest) {
+		err = fmt.Errorf("%w: %w", err, fs.ErrNotExist)
+	}
+	return data, err
 }
 
 // openCorpus opens the corpus of a rate card's lineage, by the right of a host to hold it.

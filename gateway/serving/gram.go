@@ -3,44 +3,27 @@ package serving
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-
-	"github.com/go-json-experiment/json"
 
 	"github.com/datanet-consortium/datanet/attribution/index"
 	"github.com/datanet-consortium/datanet/attribution/infgram"
+	"github.com/datanet-consortium/datanet/gateway/artifact"
 	"github.com/datanet-consortium/datanet/gateway/openai"
 )
 
 const (
 	// MaxArtifact bounds what is read of an artifact to see whether it is a built-in model.
 	MaxArtifact = 64 << 10
-	gramFormat  = "infgram/1"
 	// gramDraws is how often an answer is begun anew that ends before its first token.
 	gramDraws = 16
 	// gramPart is how many tokens a part of a stream has.
 	gramPart = 8
 )
 
-// gramArtifact is the artifact of a built-in model: its options. The model itself is the corpus.
-type gramArtifact struct {
-	Format        string                `json:"format"`
-	Interpolation infgram.Interpolation `json:"interpolation"`
-	MaxContext    int                   `json:"maxContext"`
-}
-
 // readGram reads an artifact; ok is false when it is none of a built-in model.
-func readGram(artifact []byte) (options infgram.Options, ok bool, err error) {
-	var a gramArtifact
-	if len(artifact) > MaxArtifact || json.Unmarshal(artifact, &a) != nil || a.Format != gramFormat {
-		return options, false, nil
-	}
-	options = infgram.Options{MaxContext: a.MaxContext, Interpolation: a.Interpolation}
-	if options.MaxContext < 0 || options.Interpolation == (infgram.Interpolation{}) {
-		return options, true, errors.New("the artifact's options are out of range")
-	}
-	return options, true, nil
+func readGram(content []byte) (options infgram.Options, ok bool) {
+	m, err := artifact.DecodeModel(content)
+	return infgram.Options{MaxContext: m.MaxContext, Interpolation: m.Interpolation}, err == nil
 }
 
 // gram is the built-in model. It takes a chat as one text, and no temperature: what it writes follows from the corpus and

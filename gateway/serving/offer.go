@@ -93,11 +93,7 @@ func (h *Host) findRunner(ctx context.Context, m model.Model) (runner, merkle.Ha
 		if err != nil {
 			return nil, merkle.Hash{}, fmt.Errorf("read its artifact: %w", err)
 		}
-		options, ok, err := readGram(data)
-		if err != nil {
-			return nil, merkle.Hash{}, err
-		}
-		if ok {
+		if options, ok := readGram(data); ok {
 			digest, err := digestOf(artifact)
 			return gram{options}, digest, err
 		}

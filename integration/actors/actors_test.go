@@ -25,12 +25,13 @@ func TestActors(t *testing.T) {
 	s := raise(t)
 	all, err := filepath.Glob("testdata/*.txt")
 	require.NoError(t, err)
-	first, last := []string{"testdata/founding.txt"}, []string{"testdata/outage.txt"}
-	rest := slices.DeleteFunc(slices.Clone(all), func(f string) bool { return slices.Contains(first, f) || slices.Contains(last, f) })
+	first, outage, recovery := []string{"testdata/founding.txt"}, []string{"testdata/outage.txt"}, []string{"testdata/recovery.txt"}
+	alone := slices.Concat(first, outage, recovery)
+	rest := slices.DeleteFunc(slices.Clone(all), func(f string) bool { return slices.Contains(alone, f) })
 	for _, act := range []struct {
 		name    string
 		scripts []string
-	}{{"founding", first}, {"together", rest}, {"outage", last}} {
+	}{{"founding", first}, {"together", rest}, {"outage", outage}, {"recovery", recovery}} {
 		if !t.Run(act.name, func(t *testing.T) {
 			testscript.Run(t, testscript.Params{Files: act.scripts, Setup: s.setup, Cmds: s.commands(), RequireExplicitExec: true})
 		}) {

@@ -65,7 +65,9 @@ func (s *stage) as(ts *testscript.TestScript, neg bool, args []string) {
 	_, err = os.Stat(home)
 	fresh := errors.Is(err, fs.ErrNotExist)
 	ts.Check(os.MkdirAll(home, 0o700))
+	node := filepath.Join(s.dir, "nodes", "gateway."+name)
 	for name, value := range map[string]string{
+		"CONFIG": filepath.Join(node, "gateway.yaml"), "FOLDER": filepath.Join(node, "data"),
 		"HOME": home, "XDG_CONFIG_HOME": filepath.Join(home, ".config"), "PERSON": args[0], "ORG": name, "MSP": d.org.MSPID, "GATEWAY": d.url, "CA": d.ca,
 	} {
 		ts.Setenv(name, value)
@@ -383,7 +385,7 @@ func (s *stage) follow(ts *testscript.TestScript, neg bool, args []string) {
 // objects looks into the gateway's own store.
 func (s *stage) objects(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 2, "objects FILE DATANET")
-	home := filepath.Join(s.dir, "nodes", "gateway."+ts.Getenv("ORG"), "data")
+	home := ts.Getenv("FOLDER")
 	db, err := database.Open(context.Background(), database.SQLiteURL(filepath.Join(home, "state.db")))
 	ts.Check(err)
 	defer db.Close()

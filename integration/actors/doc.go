@@ -6,7 +6,8 @@
 //
 //	as NAME@ORG               from here on this person acts, at the gateway of their organisation (poetrysociety, …). Who
 //	                          is in the network's topology has an identity already; anybody else begins with nothing.
-//	                          $GATEWAY and $CA are how the gateway is reached, $ACCOUNT is the account if there is one.
+//	                          $GATEWAY and $CA are how the gateway is reached, $ACCOUNT is the account if there is one;
+//	                          $CONFIG and $FOLDER are the gateway's configuration and what it keeps.
 //	datanet WORD...           runs the program; ! datanet expects it to fail, and fails with CODE datanet WORD... to fail
 //	                          with this exit code
 //	http STATUS METHOD PATH [NAME:VALUE]... [JSON | @FILE]

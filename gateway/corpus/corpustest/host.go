@@ -197,8 +197,9 @@ func (n *Network) root() merkle.Hash {
 	return s.Root
 }
 
-// item is the session as it is settled, with a voucher for all answers so far.
-func (o *Session) item(t require.TestingT) meter.Item {
+// Item is the session as it is settled, with a voucher for all answers so far.
+func (o *Session) Item() meter.Item {
+	t := o.host.n.t
 	v := use.Voucher{Session: o.ID, Card: o.Card, N: o.tree.Size(), Amount: o.amount, Root: o.tree.Root()}
 	signature, err := use.Sign(o.key, v)
 	require.NoError(t, err)
@@ -215,7 +216,7 @@ func (s *Server) Settle(sessions ...*Session) claim.Claim {
 	settlement := meter.Settlement{ID: ID(), Card: n.Card.Digest}
 	request := claim.Settle{ID: settlement.ID, Model: sessions[0].Model, Card: n.Card.Digest}
 	for _, o := range sessions {
-		item := o.item(t)
+		item := o.Item()
 		settlement.Items = append(settlement.Items, item)
 		request.Sessions = append(request.Sessions, session.Presented{Named: o.Named, N: int64(item.Voucher.N), Amount: money.Amount(item.Voucher.Amount),
 			Root: item.Voucher.Root, Signature: hex.EncodeToString(item.Signature)})
