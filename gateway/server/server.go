@@ -81,8 +81,6 @@ type Server struct {
 	meter      *meter.Meter      // nil when the gateway serves no models
 	serving    *serving.Host     // nil when the gateway serves no models
 	artifacts  *artifacts        // nil when the gateway only reads
-	gateways   http.RoundTripper // to the gateways of other organisations,
-	addresses  map[string]string // whose base URLs these are, by MSP ID
 	listener   net.Listener
 	closers    []func() error
 }
@@ -272,7 +270,7 @@ func (s *Server) openAPI(version string) (err error) {
 		options.Outbox = s.outbox
 	}
 	if s.serving != nil {
-		options.Serving = s.serving
+		options.Serving, options.Settle = s.serving, s.settling.SettleNow
 	}
 	options.Attesting = s.attesting
 	if s.archive != nil {
