@@ -24,6 +24,7 @@ import (
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -61,6 +62,8 @@ type Options struct {
 	Block func(ctx context.Context, number uint64) (*common.Block, error)
 	// Chaincode is the chaincode's name.
 	Chaincode string
+	// HostReceipt gets a receipt from the gateway of another organisation, a host, for audits; nil: they are only sent.
+	HostReceipt func(ctx context.Context, organisation string, id merkle.Hash) ([]byte, error)
 	// Outbox is nil in a gateway that only reads.
 	Outbox Outbox
 	// Rate is how many requests a caller may send: as many per second over time, and as many at once.
@@ -162,6 +165,7 @@ func New(options Options) (*API, error) {
 	a.addSettling()
 	a.addAttesting()
 	a.addArtifacts()
+	a.addAttesting()
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))
 	}

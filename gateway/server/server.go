@@ -263,6 +263,9 @@ func (s *Server) openAPI(version string) (err error) {
 		return s.self.Evaluate(ctx, fabric.Call{Function: function, Request: document, Endorsers: []string{organisation}})
 	}
 	options.Block, options.Chaincode = s.block, s.config.Chaincode
+	if options.HostReceipt, err = s.receipts(); err != nil {
+		return err
+	}
 	for _, o := range s.config.Organisations {
 		options.Organisations = append(options.Organisations, o.MSPID)
 	}
