@@ -3,6 +3,7 @@ package demo
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -139,7 +140,7 @@ func (s *Story) open(ctx context.Context, consumer *person) (session.Session, er
 
 // complete asks for one answer and reads its receipt.
 func (s *Story) complete(ctx context.Context, consumer *person, prompt string, seed uint64) (answer, error) {
-	data, _, err := consumer.client.Raw(ctx, http.MethodPost, openai.ChatPath, nil, map[string]any{"model": s.model.Named.String(), "seed": seed,
+	data, err := s.chat(ctx, consumer, map[string]any{"model": s.model.Named.String(), "seed": seed,
 		"max_completion_tokens": length, "messages": []map[string]string{{"role": "user", "content": prompt}}})
 	if err != nil {
 		return answer{}, fmt.Errorf("ask %s as %s: %w", s.model.Named, consumer.account, err)
@@ -157,6 +158,29 @@ func (s *Story) complete(ctx context.Context, consumer *person, prompt string, s
 	}
 	a.receipt, err = receipt.Decode(a.Receipt)
 	return a, err
+}
+
+const (
+	// preparation is how long the host's gateway may take to build the model's corpus, poll how often it is asked.
+	preparation = time.Minute
+	poll        = 100 * time.Millisecond
+)
+
+// chat asks until the host has prepared the model.
+func (s *Story) chat(ctx context.Context, consumer *person, body map[string]any) (answer []byte, err error) {
+	for begun := time.Now(); ; {
+		answer, _, err = consumer.client.Raw(ctx, http.MethodPost, openai.ChatPath, nil, body)
+		var problem *client.Problem
+		if !errors.As(err, &problem) || problem.Status != http.StatusServiceUnavailable || time.Since(begun) > preparation {
+			return answer, err
+		}
+		s.Out.Progress("waiting for the host to prepare the model")
+		select {
+		case <-time.After(poll):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // show prints an answer with its spans, each marked by the account that gets most of it; accounts are numbered by
