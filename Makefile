@@ -4,7 +4,7 @@ DIR ?= .datanet
 ORDERING ?= bft
 FUZZ ?= 10000000x
 
-.PHONY: demo test build integration conformance soak fuzz bench bench-gateway bench-attribution network down fmt vet clean
+.PHONY: demo test build integration conformance soak fuzz bench bench-gateway bench-usage bench-audit bench-attribution network down fmt vet clean bench-questions
 
 demo: build ## the main job end to end on a real network, which stays up
 	bin/datanet demo --dir $(DIR) $(if $(CORPUS),--corpus $(CORPUS))
@@ -29,6 +29,9 @@ soak: ## the large counts; takes long
 	$(GO) test -timeout 60m ./gateway/index -run TestKills -v -args -kills=200
 	$(GO) test -timeout 60m ./gateway/content -run TestALargeContentTakesConstantMemory -v -args -content.large=1000000000
 	$(GO) test -timeout 60m ./integration -run TestWhatGatewaysWrite -v
+	$(GO) test -timeout 120m ./audit/verify -run TestEveryByteOfABlock -v -args -flips.stride=1
+	[ -e $(LEDGER)/manifest.json ] || $(GO) run ./bench --ledger $(LEDGER) --size $(LEDGER_SIZE)
+	$(MAKE) bench-audit
 	$(GO) run ./bench/attribution --only equal --cases 20000
 	$(GO) test -timeout 60m ./attribution/indexed -args -indexed.cases=20000
 	$(GO) test -timeout 60m ./attribution/infgram -rapid.checks=10000
@@ -58,6 +61,18 @@ bench: build ## one table; JSON=FILE also writes its rows
 
 bench-gateway: ## reads, writes and content of a gateway; JSON=FILE also writes rows
 	$(GO) run ./bench/gateway $(if $(JSON),--json $(JSON))
+
+bench-usage: ## paid use of a model through two gateways, beside unpaid use; JSON=FILE also writes rows
+	$(GO) run ./bench/usage $(if $(JSON),--json $(JSON))
+
+bench-questions: ## the regulator's questions over a year of a million transactions; JSON=FILE also writes rows
+	$(GO) run ./bench/questions $(if $(JSON),--json $(JSON))
+
+LEDGER ?= $(HOME)/.cache/datanet/audit-ledger
+LEDGER_SIZE ?= 100000
+
+bench-audit: ## verification beside its bare signature checks: of the ledger that soak made, or of one made in memory; LEDGER=FOLDER
+	$(GO) run ./bench/audit $(LEDGER) --make $(LEDGER_SIZE) $(if $(JSON),--json $(JSON))
 
 bench-attribution: ## the gates of proof of attribution; VERSE=DIR and TEXT=DIRS name the input, JSON=FILE also writes rows
 	$(GO) run ./bench/attribution $(if $(VERSE),--verse $(VERSE)) $(if $(TEXT),--text $(TEXT)) $(if $(JSON),--json $(JSON))

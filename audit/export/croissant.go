@@ -34,30 +34,30 @@ type object = map[string]any
 func Croissant(s question.Snapshot) ([]byte, error) {
 	channel := s.Channel
 	latest := s.Revisions[len(s.Revisions)-1]
-	id := urn(channel, "snapshot", fmt.Sprintf("%s@%d", s.Named.Datanet, s.Number))
+	id := urn(channel, "snapshot", fmt.Sprintf("%s@%d", s.Datanet, s.Number))
 	languages := make([]string, len(s.Makeup.Languages))
 	for i, l := range s.Makeup.Languages {
 		languages[i] = l.Name
 	}
-	owner := object{"@type": "sc:Organization", "@id": urn(channel, "organisation", ledger.Owner(s.Named.Datanet)), "name": ledger.Owner(s.Named.Datanet)}
+	owner := object{"@type": "sc:Organization", "@id": urn(channel, "organisation", ledger.Owner(s.Datanet)), "name": ledger.Owner(s.Datanet)}
 	creators := []object{}
 	for _, o := range s.Makeup.Organisations {
 		creators = append(creators, object{"@type": "sc:Organization", "@id": urn(channel, "organisation", o.Name), "name": o.Name,
 			"description": fmt.Sprintf("%d contributions came through this organisation; their authors are not on the ledger", o.Contributions)})
 	}
-	description := s.Datanet.Description
+	description := s.About.Description
 	if description == "" {
-		description = s.Datanet.Title
+		description = s.About.Title
 	}
 	document := object{
 		"@context": json.RawMessage(croissantContext), "@type": "sc:Dataset", "@id": id, "conformsTo": "http://mlcommons.org/croissant/1.1",
-		"name": fmt.Sprintf("%s@%d", s.Named.Datanet, s.Number), "alternateName": s.Datanet.Title, "description": description, "url": id,
-		"version": fmt.Sprintf("%d.%d.0", s.Number, latest.Revision-1), "keywords": s.Datanet.Tags, "inLanguage": languages,
+		"name": fmt.Sprintf("%s@%d", s.Datanet, s.Number), "alternateName": s.About.Title, "description": description, "url": id,
+		"version": fmt.Sprintf("%d.%d.0", s.Number, latest.Revision-1), "keywords": s.About.Tags, "inLanguage": languages,
 		"creator": creators, "publisher": owner, "isLiveDataset": false,
 		"license": licences(s), "usageInfo": offers(s),
 		"distribution": []object{{"@type": "cr:FileObject", "@id": "records.jsonl", "name": "records.jsonl",
 			"description": "The records of the snapshot, as a gateway of the network hands them to the holder of a training ticket.",
-			"contentUrl":  urn(channel, "ticket-content", s.Named.Datanet), "encodingFormat": "application/jsonlines"}},
+			"contentUrl":  urn(channel, "ticket-content", s.Datanet), "encodingFormat": "application/jsonlines"}},
 		"recordSet":           []object{recordSet()},
 		"prov:wasGeneratedBy": activity(channel, s.Taken), "prov:wasAttributedTo": owner["@id"],
 		"rai:personalSensitiveInformation": fmt.Sprintf("%d of %d contributions hold personal data of living people, as their contributors say.", s.Makeup.PersonalData.Contributions, s.Makeup.Contributions),

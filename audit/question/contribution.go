@@ -151,29 +151,55 @@ func (a *Auditor) steps(ctx context.Context, key ledger.Key) ([]Step, error) {
 	return steps, nil
 }
 
-// releasesOf lists the releases that name a contribution, and those of snapshots that hold it.
+// within tells whether a snapshot has the leaf.
+func (s *Sealed) within(snapshot int) bool {
+	return s != nil && snapshot >= s.First && (s.Until == 0 || snapshot < s.Until)
+}
+
+// releasesOf lists the releases that name a contribution, and, if it is sealed, those of snapshots that hold it.
 func (a *Auditor) releasesOf(ctx context.Context, n contribution.Named, sealed *Sealed) ([]Release, error) {
-	own, _, err := all[access.Released](ctx, a, index.Filter{Kind: "released", Within: []string{n.Datanet, n.ID}})
+	list, err := a.releases(ctx, n.Datanet, index.Filter{Kind: "released", Within: []string{n.Datanet, n.ID}})
+	if err != nil || sealed == nil {
+		return list, err
+	}
+	within, err := a.snapshotReleases(ctx, n.Datanet)
 	if err != nil {
 		return nil, err
 	}
-	if sealed != nil {
-		within, _, err := all[access.Released](ctx, a, index.Filter{Kind: "released-snapshot", Within: []string{n.Datanet}})
-		if err != nil {
-			return nil, err
+	for _, r := range within {
+		if sealed.within(r.Snapshot) {
+			list = append(list, r)
 		}
-		for _, r := range within {
-			if r.value.Snapshot >= sealed.First && (sealed.Until == 0 || r.value.Snapshot < sealed.Until) {
-				own = append(own, r)
-			}
-		}
-	}
-	list := []Release{}
-	for _, r := range own {
-		list = append(list, Release{Release: r.value.Release, Datanet: n.Datanet, Snapshot: r.value.Snapshot, By: r.value.By, To: r.value.To, Reason: r.value.Reason, Evidence: r.evidence})
 	}
 	slices.SortStableFunc(list, func(x, y Release) int { return chain(x.Evidence, y.Evidence) })
 	return list, nil
+}
+
+func (a *Auditor) snapshotReleases(ctx context.Context, datanet string) ([]Release, error) {
+	return a.releases(ctx, datanet, index.Filter{Kind: "released-snapshot", Within: []string{datanet}})
+}
+
+func (a *Auditor) releases(ctx context.Context, datanet string, f index.Filter) ([]Release, error) {
+	found, _, err := all[access.Released](ctx, a, f)
+	list := []Release{}
+	for _, r := range found {
+		list = append(list, Release{Release: r.value.Release, Datanet: datanet, Snapshot: r.value.Snapshot, By: r.value.By, To: r.value.To, Reason: r.value.Reason, Evidence: r.evidence})
+	}
+	return list, err
+}
+
+// snapshotHolders tells which snapshots of a datanet each member organisation has had.
+func (a *Auditor) snapshotHolders(ctx context.Context, datanet string) (map[string][]int, error) {
+	found, _, err := all[struct {
+		Snapshots []int `json:"snapshots"`
+	}](ctx, a, index.Filter{Kind: "snapshot-holder", Within: []string{datanet}})
+	held := map[string][]int{}
+	for _, h := range found {
+		if _, parts, ok := h.key.Split(); ok && len(parts) == 2 {
+			held[parts[1]] = h.value.Snapshots
+		}
+	}
+	return held, err
 }
 
 // chain orders by the order of the chain.

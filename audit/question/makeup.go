@@ -3,11 +3,13 @@ package question
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/seal"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 )
 
@@ -36,7 +38,7 @@ type Part struct {
 	Tokens        int64  `json:"tokens"`
 }
 
-func (p *Part) add(c contribution.Contribution) {
+func (p *Part) add(c counted) {
 	p.Contributions++
 	p.Records += c.Records
 	p.Tokens += c.Tokens
@@ -78,40 +80,71 @@ func (a *Auditor) makeup(ctx context.Context, snapshots []snapshot.Named) (Makeu
 	return m, nil
 }
 
-func (a *Auditor) count(ctx context.Context, n snapshot.Named, leaves []leaf, seen map[contribution.Named]bool, m *Makeup, parts [5]map[string]*Part) error {
-	var named []contribution.Named
-	for _, l := range leaves {
-		if !seen[l.Named] {
-			seen[l.Named] = true
-			named = append(named, l.Named)
-		}
-	}
-	keys := make([]ledger.Key, len(named))
-	for i, c := range named {
-		keys[i] = contribution.Key(c.Datanet, c.ID)
-	}
-	contributions, err := loadAll[contribution.Contribution](ctx, a, keys)
-	if err != nil {
-		return err
-	}
-	places, err := a.placesOf(ctx, named)
-	if err != nil {
-		return err
-	}
-	for i, key := range keys {
-		c, place := contributions[key].value, places[named[i].ID]
-		if place.value.From != 0 && place.value.From <= n.Number {
-			continue
-		}
-		m.add(c, parts)
-		if !m.Latest.Some() || earlier(m.Latest, place.evidence) {
-			m.Latest = place.evidence
-		}
-	}
-	return nil
+// counted is what is counted of a contribution.
+type counted struct {
+	Datanet     string                  `json:"datanet"`
+	MediaType   string                  `json:"mediaType"`
+	Records     int64                   `json:"records"`
+	Tokens      int64                   `json:"tokens"`
+	Provenance  contribution.Provenance `json:"provenance"`
+	Contributor ledger.Account          `json:"contributor"`
+	State       contribution.State      `json:"state"`
 }
 
-func (m *Makeup) add(c contribution.Contribution, parts [5]map[string]*Part) {
+func (a *Auditor) count(ctx context.Context, n snapshot.Named, leaves []leaf, seen map[contribution.Named]bool, m *Makeup, parts [5]map[string]*Part) error {
+	gone, err := a.retired(ctx, n, leaves)
+	if err != nil {
+		return err
+	}
+	var keys []ledger.Key
+	var last leaf
+	for _, l := range leaves {
+		if !seen[l.Named] && !gone[l.position] {
+			seen[l.Named] = true
+			keys = append(keys, contribution.Key(l.Datanet, l.ID))
+			last = l
+		}
+	}
+	values, err := a.book.States(ctx, keys)
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	for i, value := range values {
+		var c counted
+		if err := ledger.DecodeAnswer(value, &c); err != nil {
+			return fmt.Errorf("read %s: %w", keys[i], err)
+		}
+		m.add(c, parts)
+	}
+	places, err := a.placesOf(ctx, []contribution.Named{last.Named})
+	if place := places[last.ID]; err == nil && (!m.Latest.Some() || earlier(m.Latest, place.evidence)) {
+		m.Latest = place.evidence
+	}
+	return err
+}
+
+// retired are the positions among leaves that were tombstones when a snapshot was taken.
+func (a *Auditor) retired(ctx context.Context, n snapshot.Named, leaves []leaf) (map[int64]bool, error) {
+	gone := map[int64]bool{}
+	for _, l := range leaves {
+		if page := l.position / seal.PageSize; l.position%seal.PageSize == 0 || l == leaves[0] {
+			list, _, err := load[struct {
+				Leaves []seal.Retired `json:"leaves"`
+			}](ctx, a, ledger.NewKey("retired", n.Datanet, fmt.Sprintf("%08d", page)))
+			if err != nil {
+				return nil, err
+			}
+			for _, r := range list.value.Leaves {
+				if r.From <= n.Number {
+					gone[page*seal.PageSize+int64(r.Index)] = true
+				}
+			}
+		}
+	}
+	return gone, nil
+}
+
+func (m *Makeup) add(c counted, parts [5]map[string]*Part) {
 	first := m.Contributions == 0
 	m.Contributions++
 	m.Records += c.Records

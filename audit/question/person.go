@@ -3,6 +3,7 @@ package question
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/access"
@@ -15,20 +16,22 @@ import (
 // Person answers what is held of a person: of an account, which is a pseudonym that only its organisation can resolve.
 type Person struct {
 	Asked
-	Account ledger.Account   `json:"account"`
-	Opened  *report.Evidence `json:"opened,omitempty" doc:"Where the account was opened; missing when it never was."`
-	Roles   []Held           `json:"roles"`
-	Given   []Given          `json:"given" doc:"A page of the contributions, the oldest first."`
-	Next    string           `json:"next" doc:"The cursor of the next page of contributions, empty at the end."`
-	Got     []Release        `json:"got" doc:"Content that was released to the account, at most 1,000."`
-	Kept    []Kept           `json:"kept" doc:"What else the ledger holds under the account's name, by kind."`
+	Account  ledger.Account   `json:"account"`
+	Opened   *report.Evidence `json:"opened,omitempty" doc:"Where the account was opened; missing when it never was."`
+	Roles    []Held           `json:"roles"`
+	Given    []Given          `json:"given" doc:"A page of the contributions, the oldest first."`
+	Snapshot []Release        `json:"snapshotReleases" doc:"Releases of snapshots of their datanets, at most 1,000 of each datanet; a contribution was in those from its first snapshot on."`
+	Next     string           `json:"next" doc:"The cursor of the next page of contributions, empty at the end."`
+	Got      []Release        `json:"got" doc:"Content that was released to the account, at most 1,000."`
+	Kept     []Kept           `json:"kept" doc:"What else the ledger holds under the account's name, by kind."`
 }
 
 // Given is a contribution, who received it, and what became of it.
 type Given struct {
 	Origin
 	Ground   string    `json:"ground" doc:"On what ground it is held."`
-	Releases []Release `json:"releases"`
+	Sealed   *Sealed   `json:"sealed,omitempty" doc:"In which snapshots it stands; missing when it was never sealed."`
+	Releases []Release `json:"releases" doc:"Of the contribution by itself."`
 	Holders  []string  `json:"holders" doc:"Organisations that have had it."`
 	Erasure  *Erasure  `json:"erasure,omitempty"`
 }
@@ -74,7 +77,7 @@ func (a *Auditor) Person(ctx context.Context, who ledger.Account, page ledger.Pa
 		"That destroyed content is gone: holders say so, signed."); err != nil {
 		return answer, err
 	}
-	answer.Account, answer.Given, answer.Roles, answer.Got, answer.Kept = who, []Given{}, []Held{}, []Release{}, []Kept{}
+	answer.Account, answer.Given, answer.Roles, answer.Got, answer.Kept, answer.Snapshot = who, []Given{}, []Held{}, []Release{}, []Kept{}, []Release{}
 	opened, found, err := load[account.Account](ctx, a, accountKey(who))
 	if err != nil {
 		return answer, err
@@ -139,20 +142,36 @@ func (a *Auditor) given(ctx context.Context, who ledger.Account, page ledger.Pag
 	if err != nil {
 		return err
 	}
+	held := map[string]map[string][]int{} // by datanet and organisation, the snapshots that it has had
 	for _, o := range origins {
 		one := Given{Origin: o, Ground: "submitted by the account itself, under " + terms(o.Licence, o.OwnLicence, o.DatanetVersion)}
-		var sealed *Sealed
 		if place := places[o.ID]; place.evidence.Some() {
-			sealed = &Sealed{Position: place.value.Position, First: place.value.First, Until: place.value.From, Evidence: place.evidence}
+			one.Sealed = &Sealed{Position: place.value.Position, First: place.value.First, Until: place.value.From, Evidence: place.evidence}
 		}
-		if one.Releases, err = a.releasesOf(ctx, o.Named, sealed); err != nil {
+		if held[o.Datanet] == nil && one.Sealed != nil {
+			if held[o.Datanet], err = a.snapshotHolders(ctx, o.Datanet); err != nil {
+				return err
+			}
+			within, err := a.snapshotReleases(ctx, o.Datanet)
+			if err != nil {
+				return err
+			}
+			answer.Snapshot = append(answer.Snapshot, within...)
+		}
+		if one.Releases, err = a.releasesOf(ctx, o.Named, nil); err != nil {
 			return err
 		}
 		one.Holders = []string{o.Contributor.MSP()}
 		for _, r := range one.Releases {
 			one.Holders = append(one.Holders, r.To.MSP())
 		}
+		for msp, snapshots := range held[o.Datanet] {
+			if slices.ContainsFunc(snapshots, one.Sealed.within) {
+				one.Holders = append(one.Holders, msp)
+			}
+		}
 		one.Holders = unique(one.Holders)
+		slices.Sort(one.Holders)
 		if one.Erasure, err = a.erasureOf(ctx, o.Named); err != nil {
 			return err
 		}
@@ -175,7 +194,7 @@ func (p Person) Report() report.Document {
 	}
 	d.Sections = append(d.Sections, self)
 	given := &report.Table{Columns: []string{"contribution", "collected", "on what ground", "state", "who has had it", "erased"}, None: "It has contributed nothing."}
-	var released []Release
+	released := slices.Clone(p.Snapshot)
 	for _, g := range p.Given {
 		erased := "not asked for"
 		found := g.Evidence

@@ -27,6 +27,7 @@ import (
 // Book is the ledger at one height, as [index.View] has it.
 type Book interface {
 	Height() uint64
+	States(ctx context.Context, keys []ledger.Key) ([][]byte, error)
 	Lookup(ctx context.Context, keys ...ledger.Key) ([]index.Entry, error)
 	Versions(ctx context.Context, key ledger.Key, limit int) ([]index.Entry, error)
 	Find(ctx context.Context, f index.Filter, page ledger.PageRequest) (ledger.Page[index.Entry], error)

@@ -59,11 +59,17 @@ type Check struct {
 	Evidence []report.Evidence `json:"evidence"`
 }
 
+// MaxReceipt bounds a receipt in bytes.
+const MaxReceipt = 4 << 20
+
 // maxSpans bounds how many spans an answer shows.
 const maxSpans = most
 
 // Receipt answers a receipt from its bytes. One that is malformed is an invalid fault.
 func (a *Auditor) Receipt(ctx context.Context, encoded []byte) (answer Receipt, err error) {
+	if len(encoded) > MaxReceipt {
+		return answer, ledger.Invalid("receipt", "at most %d bytes", MaxReceipt)
+	}
 	r, err := receipt.Decode(encoded)
 	if err != nil {
 		return answer, ledger.Invalid("receipt", "%v", err)

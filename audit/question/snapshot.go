@@ -17,7 +17,7 @@ import (
 type Snapshot struct {
 	Asked
 	snapshot.Named
-	Datanet   datanet.Version     `json:"about" doc:"The datanet in its latest version."`
+	About     datanet.Version     `json:"about" doc:"The datanet in its latest version."`
 	Versions  []datanet.Version   `json:"versions" doc:"Those under which its contributions stand."`
 	Terms     []seal.Terms        `json:"terms" doc:"How many leaves stood under which version when it was taken."`
 	Count     int64               `json:"count" doc:"Leaves, tombstones too."`
@@ -50,7 +50,7 @@ func (a *Auditor) Snapshot(ctx context.Context, n snapshot.Named) (answer Snapsh
 	if err != nil {
 		return answer, err
 	}
-	answer.Datanet, answer.Versions, answer.Revisions = head.value.Version, []datanet.Version{}, []snapshot.Revision{}
+	answer.About, answer.Versions, answer.Revisions = head.value.Version, []datanet.Version{}, []snapshot.Revision{}
 	for _, t := range s.value.Terms {
 		version, found, err := load[datanet.Version](ctx, a, datanet.VersionKey(n.Datanet, t.Version))
 		if err != nil {
@@ -76,7 +76,7 @@ func (a *Auditor) Snapshot(ctx context.Context, n snapshot.Named) (answer Snapsh
 // Report is the answer to read.
 func (s Snapshot) Report() report.Document {
 	latest := s.Revisions[len(s.Revisions)-1]
-	d := s.document(fmt.Sprintf("Snapshot %d of %s", s.Number, s.Named.Datanet), report.Fact{Name: "datanet", Value: s.Datanet.Title}, report.Fact{Name: "owner", Value: ledger.Owner(s.Named.Datanet)},
+	d := s.document(fmt.Sprintf("Snapshot %d of %s", s.Number, s.Datanet), report.Fact{Name: "datanet", Value: s.About.Title}, report.Fact{Name: "owner", Value: ledger.Owner(s.Datanet)},
 		report.Fact{Name: "leaves", Value: strconv.FormatInt(s.Count, 10)}, report.Fact{Name: "live", Value: fmt.Sprintf("%d records, %d canonical tokens", latest.Records, latest.Tokens)})
 	revisions := &report.Table{Columns: []string{"revision", "root", "records", "tokens", "made tombstones", "transaction"}}
 	for _, r := range s.Revisions {

@@ -36,6 +36,9 @@ type Idle struct {
 	Evidence  report.Evidence `json:"evidence"`
 }
 
+// maxIdle is the standard length of a page of tickets: the releases under each are looked up.
+const maxIdle = 50
+
 // Unused answers a page of the tickets, the oldest first.
 func (a *Auditor) Unused(ctx context.Context, page ledger.PageRequest) (answer Unused, err error) {
 	if answer.Asked, err = a.asked(ctx, "unused", "Whether a trainer has used data for something that was never registered.",
@@ -43,6 +46,9 @@ func (a *Auditor) Unused(ctx context.Context, page ledger.PageRequest) (answer U
 		return answer, err
 	}
 	answer.Tickets = []Idle{}
+	if page.Limit == 0 {
+		page.Limit = maxIdle
+	}
 	tickets, next, err := find[ticket.Ticket](ctx, a, index.Filter{Kind: "ticket", Order: index.Oldest}, page)
 	if err != nil {
 		return answer, err

@@ -5,11 +5,13 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 	"github.com/hyperledger/fabric/protoutil"
 
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/memledger"
 	"github.com/datanet-consortium/datanet/chaincode/memledger/replay"
 )
@@ -216,10 +218,13 @@ func (v *verifier) follow(c *checked, verdicts []byte) {
 		v.find(Finding{Severity: Broken, Rule: RuleConservation, Block: number, Tx: &position, TxID: c.transactions[position].id,
 			Key: readable(string(i.key)), Message: i.message})
 	}
+	for _, f := range v.invariants.check(number, changes, v.sender(c)) {
+		v.find(f)
+	}
 	if number == 0 {
 		return
 	}
-	held, err := heldCommitHash(c.block)
+	held, err := replay.HeldCommitHash(c.block)
 	if err != nil {
 		v.find(Finding{Severity: Forged, Rule: RuleForm, Block: number, Message: err.Error()})
 	}
@@ -228,6 +233,17 @@ func (v *verifier) follow(c *checked, verdicts []byte) {
 			Message: fmt.Sprintf("the peer's commit hash is %x, its transactions give %x", held, want)})
 	}
 	v.commit = held
+}
+
+// sender tells who sent a transaction of the block, and when.
+func (v *verifier) sender(c *checked) func(tx int) (string, ledger.Caller, time.Time) {
+	return func(tx int) (string, ledger.Caller, time.Time) {
+		t := c.transactions[tx]
+		if v.rerun == nil {
+			return t.id, ledger.Caller{}, t.time
+		}
+		return t.id, v.rerun.caller(t.creator).caller, t.time
+	}
 }
 
 // reconfigure takes a configuration block, if it follows from its update; else the old configuration stays in force.

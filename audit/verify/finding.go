@@ -15,6 +15,8 @@ const (
 	Broken Severity = "broken"
 	// Unclear: something that this program cannot judge.
 	Unclear Severity = "unclear"
+	// Noted: nothing is wrong with it, but an auditor wants to know.
+	Noted Severity = "noted"
 )
 
 // Rule is what a finding says was broken.
@@ -37,6 +39,19 @@ const (
 	RuleOutcome       Rule = "outcome"               // a transaction wrote what the rules give
 	RuleConservation  Rule = "conservation"          // credits are neither created nor lost
 	RuleReplay        Rule = "replay"                // the blocks can be followed
+
+	// What the state must be, whatever the rules let through.
+	RuleState      Rule = "state"               // entries are what their keys say
+	RuleSlots      Rule = "slots"               // a slot is guarded by its organisation and filled by its people
+	RuleVotes      Rule = "votes"               // only independent organisations vote, and outcomes are what the votes give
+	RuleApproval   Rule = "approval-before-use" // only what was approved is sealed
+	RuleSealing    Rule = "sealing"             // nothing that was approved is left out
+	RuleLicence    Rule = "licence"             // licences and grants in force cover what is trained and released
+	RuleLineage    Rule = "lineage"             // models descend from models that stood before them
+	RuleSettlement Rule = "settlement"          // sessions give what a settlement pays and claims
+	RuleErasure    Rule = "erasure"             // what was erased is handed to nobody
+	RuleSeparation Rule = "separation"          // nobody approves the own proposal
+	RuleUnused     Rule = "unused"              // what was released for training is cited by a model
 )
 
 // Finding is something that is not as it must be.
@@ -90,14 +105,14 @@ type Report struct {
 	measured *signatures
 }
 
-// Worst is the gravest severity among the findings, "" when there are none.
+// Worst is the gravest severity among the findings, "" when there are none but notes.
 func (r *Report) Worst() Severity {
 	worst := Severity("")
 	for _, f := range r.Findings {
 		switch {
 		case f.Severity == Forged:
 			return Forged
-		case f.Severity == Broken, worst == "":
+		case f.Severity == Broken, f.Severity == Unclear && worst == "":
 			worst = f.Severity
 		}
 	}

@@ -27,6 +27,7 @@ type forger struct {
 	damage func(dir string)
 	change func(m *bundle.Manifest)
 	tip    *Tip
+	config *configuration
 }
 
 func newForger(t *testing.T, r *recording) *forger {
@@ -61,7 +62,7 @@ func (f *forger) with(code peer.TxValidationCode) (block, tx int) {
 	return 0, 0
 }
 
-func (f *forger) chaincode() string { return f.recording.state.Topology().Chaincode.Name }
+func (f *forger) chaincode() string { return f.recording.topology.Chaincode.Name }
 
 // calling finds the valid call of a function.
 func (f *forger) calling(function string) (block, tx int) {
@@ -78,9 +79,12 @@ func (f *forger) calling(function string) (block, tx int) {
 }
 
 func (f *forger) read(data []byte) *transaction {
-	c, err := configure(f.recording.blocks[0])
-	require.NoError(f, err)
-	return open(data, c)
+	if f.config == nil {
+		var err error
+		f.config, err = configure(f.recording.blocks[0])
+		require.NoError(f, err)
+	}
+	return open(data, f.config)
 }
 
 func (f *forger) filter(block int) []byte {
@@ -99,7 +103,7 @@ func (f *forger) rehash(from int) {
 }
 
 // sign has all orderers sign the blocks from one on, as a colluding ordering service would.
-func (f *forger) sign(from int) { f.signBy(from, len(f.recording.state.Topology().Ordering.Operators)) }
+func (f *forger) sign(from int) { f.signBy(from, len(f.recording.topology.Ordering.Operators)) }
 
 func (f *forger) signBy(from, orderers int) {
 	f.rehash(from)
@@ -107,8 +111,8 @@ func (f *forger) signBy(from, orderers int) {
 		b := f.blocks[i]
 		m := decode(f, b.Metadata.Metadata[common.BlockMetadataIndex_SIGNATURES], &common.Metadata{})
 		m.Signatures = nil
-		for _, operator := range f.recording.state.Topology().Ordering.Operators[:orderers] {
-			material, err := f.recording.state.Material().Organization(operator.MSPID)
+		for _, operator := range f.recording.topology.Ordering.Operators[:orderers] {
+			material, err := f.recording.material.Organization(operator.MSPID)
 			require.NoError(f, err)
 			id, err := pki.LoadIdentity(material.Orderer().MSPDir, operator.MSPID)
 			require.NoError(f, err)
@@ -182,7 +186,7 @@ func (f *forger) take(block, tx int) *parts {
 // put encodes the parts: the client signs anew, and so do the peers of the endorsing organisations, with a new
 // transaction id when a nonce is given.
 func (f *forger) put(p *parts, nonce []byte, user, msp string, endorsers ...string) []byte {
-	client, err := f.recording.state.User(msp, user)
+	client, err := f.recording.user(msp, user)
 	require.NoError(f, err)
 	if p.header.Creator, err = client.Serialize(); err != nil {
 		f.Fatal(err)
@@ -201,7 +205,7 @@ func (f *forger) put(p *parts, nonce []byte, user, msp string, endorsers ...stri
 	p.action.Action.ProposalResponsePayload = encode(f, p.response)
 	p.action.Action.Endorsements = nil
 	for _, org := range endorsers {
-		material, err := f.recording.state.Material().Organization(org)
+		material, err := f.recording.material.Organization(org)
 		require.NoError(f, err)
 		id, err := pki.LoadIdentity(material.Peer().MSPDir, org)
 		require.NoError(f, err)
@@ -234,7 +238,7 @@ func (f *forger) append(envelope []byte, verdict peer.TxValidationCode) {
 func (f *forger) verify() *Report {
 	dir := f.TempDir()
 	first := f.blocks[0].Header.GetNumber()
-	want := bundle.Manifest{Channel: f.recording.state.Topology().Channel, Chaincode: f.chaincode(), Genesis: hex.EncodeToString(f.genesis[:]), First: first, Unproved: []string{}}
+	want := bundle.Manifest{Channel: f.recording.topology.Channel, Chaincode: f.chaincode(), Genesis: hex.EncodeToString(f.genesis[:]), First: first, Unproved: []string{}}
 	writeBundle(f, dir, want, f.blocks)
 	if f.damage != nil {
 		f.damage(dir)

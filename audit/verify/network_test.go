@@ -43,43 +43,74 @@ func TestMain(m *testing.M) {
 	if recordedDir != "" {
 		_ = os.RemoveAll(recordedDir) // a temporary folder
 	}
+	for _, dir := range storyDirs {
+		_ = os.RemoveAll(dir) // a temporary folder
+	}
 	os.Exit(code)
 }
 
 // recording is what a real network did: its blocks, and all its keys.
 type recording struct {
-	state  *testnetwork.State
-	blocks []*common.Block
+	state    *testnetwork.State // nil of a network in memory
+	topology *network.Topology
+	material *pki.Material
+	blocks   []*common.Block
+}
+
+// user is the identity of one of the users.
+func (r *recording) user(msp, name string) (*pki.Identity, error) {
+	org, err := r.material.Organization(msp)
+	if err != nil {
+		return nil, err
+	}
+	return org.User(name)
+}
+
+func (r *recording) admin(msp string) (*pki.Identity, error) {
+	org, err := r.material.Organization(msp)
+	if err != nil {
+		return nil, err
+	}
+	return org.Admin()
 }
 
 var recordedDir string
 
-var recorded = sync.OnceValues(func() (*recording, error) {
-	var err error
-	if recordedDir, err = os.MkdirTemp("", "audit-network-"); err != nil {
-		return nil, err
-	}
-	return record(recordedDir)
-})
+// orderings are the topologies on which networks are recorded.
+var orderings = map[string][]byte{"bft": config.BFT, "raft": config.Raft}
 
-func recordedNetwork(t *testing.T) *recording {
+var recorded = map[string]func() (*recording, error){"bft": recordOnce("bft"), "raft": recordOnce("raft")}
+
+func recordOnce(ordering string) func() (*recording, error) {
+	return sync.OnceValues(func() (*recording, error) {
+		if recordedDir == "" {
+			var err error
+			if recordedDir, err = os.MkdirTemp("", "audit-network-"); err != nil {
+				return nil, err
+			}
+		}
+		return record(filepath.Join(recordedDir, ordering), orderings[ordering])
+	})
+}
+
+func recordedNetwork(t *testing.T, ordering string) *recording {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts a real network")
 	}
-	r, err := recorded()
+	r, err := recorded[ordering]()
 	require.NoError(t, err)
 	return r
 }
 
 // record runs a network with a few transactions of each verdict and takes its blocks from the regulator's peer.
-func record(dir string) (_ *recording, err error) {
+func record(dir string, ordering []byte) (_ *recording, err error) {
 	for _, program := range []string{"../../cmd/chaincode", "../../cmd/ccaas-builder"} {
 		if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "bin")+"/", program).CombinedOutput(); err != nil {
 			return nil, errors.Join(err, errors.New(string(out)))
 		}
 	}
-	topology, err := network.Parse(bytes.NewReader(config.BFT), "topology")
+	topology, err := network.Parse(bytes.NewReader(ordering), "topology")
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +122,7 @@ func record(dir string) (_ *recording, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, n.Stop()) }()
-	r := &recording{state: n.State()}
+	r := &recording{state: n.State(), topology: n.State().Topology(), material: n.State().Material()}
 	if err := r.act(ctx); err != nil {
 		return nil, err
 	}
@@ -150,7 +181,7 @@ func (r *recording) reconfigure(ctx context.Context) error {
 	newcomer := network.Organization{Name: "academy", MSPID: "AcademyMSP"}
 	newcomer.ApplyDefaults(network.MemberUsers)
 	newcomer.Peer.Port = 7051 // nobody listens there
-	material, err := pki.EnsureOrganization(filepath.Join(recordedDir, "academy"), &newcomer)
+	material, err := pki.EnsureOrganization(filepath.Join(recordedDir, r.topology.Channel+"-"+string(r.topology.Ordering.Type), "academy"), &newcomer)
 	if err != nil {
 		return err
 	}

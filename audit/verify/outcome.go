@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"reflect"
-	"sync"
 	"time"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
@@ -23,7 +21,7 @@ type rerunner struct {
 	registry *ledger.Registry
 	queries  map[string]bool // by function: false for a command
 	state    *replay.Replayer
-	callers  sync.Map // serialized identity to callerOf
+	callers  cache[callerOf] // by serialized identity
 }
 
 type callerOf struct {
@@ -86,7 +84,7 @@ func differ(t *transaction, function string, out *ledger.Outcome, wrote map[ledg
 		}
 		if w.Policy != nil {
 			policy, ok := guarded[w.Key]
-			if !ok || policy == nil || !reflect.DeepEqual(*policy, *w.Policy) {
+			if !ok || policy == nil || !policy.Equal(*w.Policy) {
 				return &difference{key: w.Key, message: function + " gives another guard by the rules"}
 			}
 			delete(guarded, w.Key)
@@ -160,13 +158,10 @@ func guard(w *kvrwset.KVMetadataWrite) (*ledger.Policy, error) {
 }
 
 func (r *rerunner) caller(creator []byte) callerOf {
-	if known, ok := r.callers.Load(string(creator)); ok {
-		return known.(callerOf)
-	}
-	var c callerOf
-	c.caller, c.err = contract.Caller(creator)
-	r.callers.Store(string(creator), c)
-	return c
+	return r.callers.get(creator, func() (c callerOf) {
+		c.caller, c.err = contract.Caller(creator)
+		return c
+	})
 }
 
 // store is the ledger as a transaction's endorsers saw it. It implements [ledger.Store].

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"time"
 
@@ -59,6 +60,7 @@ type verifier struct {
 	replayer   *replay.Replayer // nil for a range
 	state      *replay.Replayer // the same, until the blocks cannot be followed any more
 	rerun      *rerunner
+	invariants *invariants
 	previous   *common.BlockHeader
 	commit     []byte // commit hash of the block before
 	signatures signatures
@@ -108,11 +110,16 @@ func (v *verifier) begin(r *bundle.Reader) error {
 	if r.Manifest.First == 0 {
 		v.replayer = replay.New(v.chaincode)
 		v.state = v.replayer
+		v.invariants = newInvariants(v.chaincode, v.state)
 		return nil
 	}
-	v.report.Unproved = append(v.report.Unproved,
-		"everything that rests on earlier blocks: that this range belongs to the channel of the genesis block, that the configuration at its beginning was in force, "+
-			"policies of keys, conflicts, commit hashes, the rules and the conservation of credits")
+	rests := "everything that rests on earlier blocks: that this range belongs to the channel of the genesis block, that the configuration at its beginning was in force"
+	if r.Manifest.State == nil {
+		rests += ", policies of keys, conflicts, commit hashes, the rules and the conservation of credits"
+	} else {
+		rests += ", and that the state it begins with is what they left: no hash in a block covers it, but exports of other organisations must have the same digest, " + r.Manifest.State.SHA256
+	}
+	v.report.Unproved = append(v.report.Unproved, rests)
 	base, err := r.Base()
 	switch {
 	case errors.Is(err, bundle.ErrDamaged):
@@ -132,6 +139,28 @@ func (v *verifier) begin(r *bundle.Reader) error {
 	if hash, err := protoutil.BlockDataHash(base.GetData()); err != nil || string(hash) != string(base.GetHeader().GetDataHash()) {
 		v.find(Finding{Severity: Forged, Rule: RuleData, Block: base.GetHeader().GetNumber(), Message: "the configuration at the beginning has another hash than its header says"})
 	}
+	return v.resume(r, base)
+}
+
+// resume takes the state that a range begins with, which has to be believed.
+func (v *verifier) resume(r *bundle.Reader, base *common.Block) error {
+	err := r.State(func(in io.Reader) (err error) {
+		v.replayer, v.commit, err = replay.Restore(v.chaincode, in, base)
+		if err == nil && v.replayer.Height() != r.Manifest.First {
+			err = fmt.Errorf("the state is that before block %d", v.replayer.Height())
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, bundle.ErrDamaged):
+		v.find(Finding{Severity: Forged, Rule: RuleBundle, Block: r.Manifest.First, Message: err.Error()})
+		v.replayer = nil
+		return nil
+	case err != nil || v.replayer == nil:
+		return err
+	}
+	v.state, v.invariants = v.replayer, newInvariants(v.chaincode, v.replayer)
+	v.rerun = newRerunner(rules.New(nil), v.state) // the members were founded long ago
 	return nil
 }
 
@@ -180,6 +209,9 @@ func (v *verifier) end(r *bundle.Reader) {
 		v.find(Finding{Severity: Forged, Rule: RuleTip, Block: last, Message: fmt.Sprintf("the bundle ends before block %d, which exists", tip.Number)})
 	}
 	if v.state != nil {
+		for _, f := range v.invariants.end() {
+			v.find(f)
+		}
 		for verdict, count := range v.state.Report().Followed {
 			v.report.Followed[string(verdict)] = count
 		}

@@ -129,7 +129,7 @@ func auditVerify(command *cobra.Command, path string, options verification.Optio
 	} else {
 		err = writeReport(command.OutOrStdout(), report, options.Measure)
 	}
-	if err == nil && len(report.Findings) > 0 {
+	if err == nil && report.Worst() != "" {
 		err = findingsError{worst: report.Worst(), count: len(report.Findings) + report.Suppressed}
 	}
 	return err

@@ -40,6 +40,8 @@ func rendered[T question.Answer](data []byte) (question.Answer, error) {
 var auditQuestions = []auditQuestion{
 	{use: "model NAME VERSION", short: "Which snapshots trained a model, by which right, and who validated each contribution", path: "/models/{name}/versions/{version}", paged: true, render: rendered[question.Model]},
 	{use: "contribution DATANET ID", short: "What became of a contribution, from its registration on", path: "/datanets/{datanet}/contributions/{id}", render: rendered[question.Contribution]},
+	{use: "snapshot DATANET NUMBER", short: "What a snapshot holds, by how it was collected, its languages and licences", path: "/datanets/{datanet}/snapshots/{number}", render: rendered[question.Snapshot]},
+	{use: "training-summary NAME VERSION", short: "The summary of training content of Article 53(1)(d) of Regulation (EU) 2024/1689", path: "/models/{name}/versions/{version}/training-summary", render: rendered[question.Training]},
 	{use: "claim HOST ID", short: "What became of a settlement: who recomputed it, who objected, who was paid", path: "/hosts/{host}/claims/{id}", render: rendered[question.Claim]},
 	{use: "period", short: "All events of a period, with the proof that none is missing", path: "/period", paged: true, render: rendered[question.Period],
 		flags: map[string]string{"first": "number of the first block", "end": "number of the block before which it ends", "from": "beginning, as 2030-01-02T15:04:05Z", "until": "end, as 2030-01-02T15:04:05Z"}},
@@ -58,7 +60,17 @@ func newQuestions() []*cobra.Command {
 	for _, q := range auditQuestions {
 		commands = append(commands, q.command())
 	}
-	return append(commands, newAuditReceipt())
+	for _, e := range auditExports {
+		commands = append(commands, e.command())
+	}
+	return append(commands, newAuditReceipt(), newAuditSign(), newAuditVerifyModel())
+}
+
+// auditExports are the descriptions in formats that others read; they are written as the gateway gives them.
+var auditExports = []auditQuestion{
+	{use: "croissant DATANET NUMBER", short: "Describe a snapshot as Croissant 1.1", path: "/datanets/{datanet}/snapshots/{number}/croissant"},
+	{use: "mlbom NAME VERSION", short: "List what a model was made of as CycloneDX 1.7 (ML-BOM)", path: "/models/{name}/versions/{version}/mlbom"},
+	{use: "prov NAME VERSION", short: "Tell a model's provenance as W3C PROV-JSON", path: "/models/{name}/versions/{version}/prov"},
 }
 
 func (q auditQuestion) command() *cobra.Command {
@@ -66,7 +78,7 @@ func (q auditQuestion) command() *cobra.Command {
 	command := &cobra.Command{Use: q.use, Short: q.short, Args: arguments(cobra.ExactArgs(len(names))),
 		Long: q.short + `, with the ledger evidence beside every statement. For the roles
 regulator and operator.`}
-	shown := showFlags(command)
+	shown := showFlags(command, q.render != nil)
 	if q.paged {
 		command.Flags().Int("limit", 0, "how many entries of the list in the answer (default: as the gateway says)")
 		command.Flags().String("cursor", "", "where the list goes on, as an earlier answer says")
@@ -115,9 +127,11 @@ type showOptions struct {
 	height      uint64
 }
 
-func showFlags(command *cobra.Command) *showOptions {
-	o := &showOptions{}
-	command.Flags().StringVar(&o.format, "format", "markdown", "markdown, html or json")
+func showFlags(command *cobra.Command, formats bool) *showOptions {
+	o := &showOptions{format: "json"}
+	if formats {
+		command.Flags().StringVar(&o.format, "format", "markdown", "markdown, html or json")
+	}
 	command.Flags().StringVar(&o.out, "out", "", "write the answer to this file")
 	command.Flags().Uint64Var(&o.height, "height", 0, "answer as of this many blocks (default: all)")
 	return o
@@ -185,12 +199,21 @@ func writeOut(command *cobra.Command, out string, data []byte) error {
 }
 
 func newAuditReceipt() *cobra.Command {
-	command := &cobra.Command{Use: "receipt FILE", Short: "What an answer of a model owes to whom, and which of it the ledger confirms", Args: arguments(cobra.ExactArgs(1)),
-		Long: `Reads a receipt from a file, as bytes or in hex, or from standard input (-), and shows its model,
-sources and shares, each checked on the ledger. Whether it is the receipt of the answer takes the
+	var host string
+	command := &cobra.Command{Use: "receipt FILE|ID", Short: "What an answer of a model owes to whom, and which of it the ledger confirms", Args: arguments(cobra.ExactArgs(1)),
+		Long: `Reads a receipt from a file, as bytes or in hex, or from standard input (-); with --host it gets the
+receipt of that id from the gateway of the host. Shows its model, sources and shares, each checked
+on the ledger. Whether it is the receipt of the answer takes the
 corpus and the texts: datanet attribute verify. For the roles regulator and operator.`}
-	shown := showFlags(command)
+	shown := showFlags(command, true)
+	command.Flags().StringVar(&host, "host", "", "MSP ID of the host whose gateway has the receipt")
 	command.RunE = func(command *cobra.Command, args []string) error {
+		if host != "" {
+			return shown.answer(command, rendered[question.Receipt], func(c *client.Client) ([]byte, error) {
+				data, _, err := c.Raw(command.Context(), http.MethodGet, "/audit/hosts/"+escaped(host)+"/receipts/"+escaped(args[0]), shown.query(), nil)
+				return data, err
+			})
+		}
 		r, err := readReceipt(args[0], command.InOrStdin())
 		if err != nil {
 			return err

@@ -24,6 +24,7 @@ import (
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -38,6 +39,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/paying"
 	"github.com/datanet-consortium/datanet/gateway/review"
 	"github.com/datanet-consortium/datanet/gateway/serving"
+	"github.com/datanet-consortium/datanet/gateway/settling"
 )
 
 // Options are what the API works on. What is nil or zero where that is allowed is not part of the API at all, and not in
@@ -61,6 +63,8 @@ type Options struct {
 	Block func(ctx context.Context, number uint64) (*common.Block, error)
 	// Chaincode is the chaincode's name.
 	Chaincode string
+	// HostReceipt gets a receipt from the gateway of another organisation, a host, for audits; nil: they are only sent.
+	HostReceipt func(ctx context.Context, organisation string, id merkle.Hash) ([]byte, error)
 	// Outbox is nil in a gateway that only reads.
 	Outbox Outbox
 	// Rate is how many requests a caller may send: as many per second over time, and as many at once.
@@ -95,6 +99,8 @@ type Options struct {
 	// Artifacts are nil together with Content; ArtifactHandover gives them to the gateways of hosts.
 	Artifacts        *artifact.Store
 	ArtifactHandover http.Handler
+	// Pages gives pages of pay-out tables to other gateways; nil: nobody does.
+	Pages http.Handler
 	// Settle brings what consumers have signed for to the ledger at once; nil in a gateway that serves no models.
 	Settle func(context.Context) ([]claim.Claim, error)
 	// Metrics takes the API's own measurements, Gather shows all.
@@ -162,6 +168,7 @@ func New(options Options) (*API, error) {
 	a.addSettling()
 	a.addAttesting()
 	a.addArtifacts()
+	a.addAttesting()
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))
 	}
@@ -172,6 +179,9 @@ func New(options Options) (*API, error) {
 		router.Handle(artifact.Path+"*", a.between(options.ArtifactHandover))
 	}
 	a.addWallet()
+	if options.Pages != nil {
+		router.Handle(settling.PagesPath+"*", a.between(options.Pages))
+	}
 	a.addOperations()
 	return a, a.addDocument()
 }

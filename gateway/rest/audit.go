@@ -2,23 +2,30 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/negotiation"
 
+	"github.com/datanet-consortium/datanet/attribution/merkle"
+	"github.com/datanet-consortium/datanet/attribution/receipt"
+	"github.com/datanet-consortium/datanet/audit/export"
 	"github.com/datanet-consortium/datanet/audit/question"
 	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
+	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/gateway/block"
 	"github.com/datanet-consortium/datanet/gateway/identity"
+	"github.com/datanet-consortium/datanet/gateway/serving"
 )
 
 // The media types in which an answer of an audit can be had.
@@ -140,13 +147,24 @@ func (a *API) addAuditOfData() {
 			}
 			return auditor.Unused(c.ctx(), page)
 		})
+	audited(a, "audit-snapshot", "/datanets/{organisation}/{name}/snapshots/{number}", "What a snapshot holds, by how it was collected, its languages and licences", "", nil, (*call).auditedSnapshot)
+	audited(a, "audit-training-summary", "/models/{organisation}/{name}/versions/{version}/training-summary", "The summary of training content of Article 53(1)(d) of Regulation (EU) 2024/1689",
+		"In the sections of the Commission's template; what the ledger does not know is a gap for the provider to fill.", nil,
+		func(c *call, auditor *question.Auditor) (question.Training, error) {
+			return auditor.Training(c.ctx(), c.auditedModel())
+		})
+	a.addExports()
+	if a.options.HostReceipt != nil || a.options.Serving != nil {
+		audited(a, "audit-host-receipt", "/hosts/{organisation}/receipts/{id}", "What an answer of a model owes to whom, by its receipt, which the host's gateway shows",
+			"The organisation is the host's, by its MSP ID.", nil, auditHostReceipt)
+	}
 	op := &operation{id: "audit-receipt", method: post, path: ofAudit + "/receipts", tag: "audit", summary: "What an answer of a model owes to whom, by its receipt",
 		doc: "The body is the receipt's bytes. Nothing is written.", scope: identity.Read, roles: auditors, params: []*huma.Param{a.heightParam(), queryParam("height", whole(1, math.MaxInt64), "Answer as of this many blocks.")},
 		body:    &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{bytesType: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}},
 		answers: one[question.Receipt](), problems: append([]string{string(ledger.CodeState)}, indexProblems...)}
 	op.answers[0].also = auditTypes[1:]
 	op.handle = func(c *call) error {
-		data, err := c.readBytes(maxReceipt)
+		data, err := c.readBytes(question.MaxReceipt)
 		if err != nil {
 			return err
 		}
@@ -163,8 +181,82 @@ func (a *API) addAuditOfData() {
 	a.add(op)
 }
 
-// maxReceipt bounds a receipt in bytes.
-const maxReceipt = 4 << 20
+// auditHostReceipt gets the receipt from the gateway of the host that made it. Its id is the digest of its bytes, so
+// nobody can show another one.
+func auditHostReceipt(c *call, auditor *question.Auditor) (question.Receipt, error) {
+	var id merkle.Hash
+	if err := id.UnmarshalText([]byte(c.param("id"))); err != nil {
+		return question.Receipt{}, invalid("id", "a receipt's id has 64 lower-case hexadecimal digits")
+	}
+	var data []byte
+	var err error
+	switch host := c.param("organisation"); {
+	case host == c.api.options.Organisation && c.api.options.Serving != nil:
+		if data, err = c.api.options.Serving.Receipt(c.ctx(), id); errors.Is(err, serving.ErrNoReceipt) {
+			err = newProblem(string(ledger.CodeNotFound), "this gateway has no such receipt")
+		}
+	case c.api.options.HostReceipt != nil:
+		data, err = c.api.options.HostReceipt(c.ctx(), host, id)
+	default:
+		err = newProblem(string(ledger.CodeNotFound), "this gateway knows no other gateways")
+	}
+	if err != nil {
+		return question.Receipt{}, err
+	}
+	if receipt.ID(data) != id {
+		return question.Receipt{}, newProblem(codeDisagreement, "the host's gateway shows another receipt under this id")
+	}
+	return auditor.Receipt(c.ctx(), data)
+}
+
+// auditedSnapshot answers for the snapshot that the path names.
+func (c *call) auditedSnapshot(auditor *question.Auditor) (question.Snapshot, error) {
+	number, err := strconv.Atoi(c.param("number"))
+	if err != nil {
+		return question.Snapshot{}, invalid("number", "must be a whole number")
+	}
+	return auditor.Snapshot(c.ctx(), snapshot.Named{Datanet: c.param("organisation") + "/" + c.param("name"), Number: number})
+}
+
+// addExports adds what others read: a snapshot's and a model's description in formats of theirs.
+func (a *API) addExports() {
+	exported := func(id, path, summary, media string, write func(*call, *question.Auditor) ([]byte, error)) {
+		a.add(&operation{id: id, method: get, path: ofAudit + path, tag: "audit", summary: summary, scope: identity.Read, roles: auditors,
+			params:   []*huma.Param{queryParam("height", whole(1, math.MaxInt64), "Describe it as of this many blocks, not of all that are indexed."), a.heightParam()},
+			answers:  []answer{{status: http.StatusOK, doc: "The description.", schema: &huma.Schema{Type: huma.TypeObject}, media: media, headers: listHeaders}},
+			problems: append([]string{string(ledger.CodeNotFound), string(ledger.CodeState)}, indexProblems...),
+			handle: func(c *call) error {
+				auditor, err := c.auditor()
+				if err != nil {
+					return err
+				}
+				data, err := write(c, auditor)
+				if err != nil {
+					return err
+				}
+				return c.sendAs(media, data)
+			}})
+	}
+	exported("export-croissant", "/datanets/{organisation}/{name}/snapshots/{number}/croissant", "Describes a snapshot as Croissant 1.1", export.CroissantType,
+		func(c *call, auditor *question.Auditor) ([]byte, error) {
+			answer, err := c.auditedSnapshot(auditor)
+			if err != nil {
+				return nil, err
+			}
+			return export.Croissant(answer)
+		})
+	ofModel := func(write func(question.Model) ([]byte, error)) func(*call, *question.Auditor) ([]byte, error) {
+		return func(c *call, auditor *question.Auditor) ([]byte, error) {
+			answer, err := auditor.Model(c.ctx(), c.auditedModel(), ledger.PageRequest{Limit: ledger.MaxPage})
+			if err != nil {
+				return nil, err
+			}
+			return write(answer)
+		}
+	}
+	exported("export-mlbom", "/models/{organisation}/{name}/versions/{version}/mlbom", "Lists what a model was made of as CycloneDX 1.7 (ML-BOM)", export.MLBOMType, ofModel(export.MLBOM))
+	exported("export-prov", "/models/{organisation}/{name}/versions/{version}/prov", "Tells a model's provenance as W3C PROV-JSON", export.ProvType, ofModel(export.Prov))
+}
 
 // readBytes reads a body of bytes whole.
 func (c *call) readBytes(most int64) ([]byte, error) {

@@ -32,11 +32,12 @@ func TestAuditsAreForRegulatorsAndOperators(t *testing.T) {
 	story := questiontest.Tell(t)
 	s := newSite(t, withStory(t, story))
 	claim := "/v1/audit/hosts/" + string(story.Settled.Host) + "/claims/" + story.Settled.ID
-	paths := []string{
-		"/v1/audit/models/" + story.Small.Name + "/versions/" + story.Small.Version,
+	model := "/v1/audit/models/" + story.Small.Name + "/versions/" + story.Small.Version
+	paths := []string{model,
 		"/v1/audit/datanets/" + story.Pool + "/contributions/" + story.Erased.ID,
 		"/v1/audit/people/" + string(story.Ann.Account()), "/v1/audit/unused", claim, "/v1/audit/fees", "/v1/audit/supply", "/v1/audit/period", "/v1/audit/blocks",
-		"/v1/audit/transactions/" + story.Copy, "/v1/audit/roles",
+		"/v1/audit/transactions/" + story.Copy, "/v1/audit/roles", "/v1/audit/datanets/" + story.Pool + "/snapshots/1", "/v1/audit/datanets/" + story.Pool + "/snapshots/1/croissant",
+		model + "/training-summary", model + "/mlbom", model + "/prov",
 	}
 	for _, path := range paths {
 		for _, role := range ledger.Roles {

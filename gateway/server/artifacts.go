@@ -26,10 +26,11 @@ const (
 // artifacts are the artifacts of own models, and of those that an account of the organisation hosts.
 type artifacts struct {
 	*artifact.Store
-	server *Server
-	ledger query.Evaluator
-	client *http.Client // to other gateways
-	told   map[model.Named]string
+	server    *Server
+	ledger    query.Evaluator
+	client    *http.Client      // to other gateways,
+	addresses map[string]string // whose base URLs these are, by MSP ID
+	told      map[model.Named]string
 }
 
 func (s *Server) openArtifacts() error {
@@ -37,9 +38,13 @@ func (s *Server) openArtifacts() error {
 	if err != nil {
 		return err
 	}
+	transport, addresses, err := s.otherGateways()
+	if err != nil {
+		return err
+	}
 	never := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	s.artifacts = &artifacts{Store: store, server: s, ledger: query.New(s.index, s.config.Channel, s.config.Organisation),
-		client: &http.Client{Transport: s.gateways, CheckRedirect: never}, told: map[model.Named]string{}}
+		client: &http.Client{Transport: transport, CheckRedirect: never}, addresses: addresses, told: map[model.Named]string{}}
 	return nil
 }
 
@@ -131,7 +136,7 @@ func (a *artifacts) fetch(ctx context.Context, m model.Model) error {
 	if err != nil || host.MSP() != a.server.config.Organisation {
 		return err
 	}
-	address, known := a.server.addresses[ledger.Owner(m.Name)]
+	address, known := a.addresses[ledger.Owner(m.Name)]
 	if !known {
 		return fmt.Errorf("the configuration names no gateway of %s, which has them", ledger.Owner(m.Name))
 	}

@@ -3,8 +3,14 @@ package server
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
+
+	"github.com/datanet-consortium/datanet/attribution/merkle"
+	"github.com/datanet-consortium/datanet/audit/question"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
 
 // block reads one block from the own peer, for audits.
@@ -24,4 +30,41 @@ func (s *Server) block(ctx context.Context, number uint64) (*common.Block, error
 	case <-ctx.Done():
 		return nil, fmt.Errorf("ask the peer for block %d: %w", number, ctx.Err())
 	}
+}
+
+// receipts asks the gateways of hosts for receipts, for audits.
+func (s *Server) receipts() (func(ctx context.Context, msp string, id merkle.Hash) ([]byte, error), error) {
+	transport, addresses, err := s.otherGateways()
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{Transport: transport}
+	return func(ctx context.Context, msp string, id merkle.Hash) ([]byte, error) {
+		address, known := addresses[msp]
+		if !known {
+			return nil, ledger.Refuse(ledger.CodeNotFound, "this gateway knows no other gateway of %s", ledger.Clip(msp)).At("organisation")
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/v1/receipts/"+id.String(), nil)
+		if err != nil {
+			return nil, fmt.Errorf("ask the gateway of %s for a receipt: %w", msp, err)
+		}
+		request.Header.Set("Accept", "application/octet-stream")
+		response, err := client.Do(request)
+		if err != nil {
+			return nil, fmt.Errorf("ask the gateway of %s for a receipt: %w", msp, err)
+		}
+		defer response.Body.Close()
+		switch response.StatusCode {
+		case http.StatusOK:
+		case http.StatusNotFound:
+			return nil, ledger.Refuse(ledger.CodeNotFound, "the gateway of %s has no receipt %s", msp, id).At("id")
+		default:
+			return nil, fmt.Errorf("ask the gateway of %s for a receipt: it answers %s", msp, response.Status)
+		}
+		data, err := io.ReadAll(io.LimitReader(response.Body, question.MaxReceipt+1))
+		if err != nil {
+			return nil, fmt.Errorf("read the receipt from the gateway of %s: %w", msp, err)
+		}
+		return data, nil
+	}, nil
 }

@@ -117,7 +117,6 @@ func (s *Server) exchangeClient() (*exchange.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.gateways, s.addresses = transport, addresses
 	return exchange.NewClient(transport, addresses), nil
 }
 

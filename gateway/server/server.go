@@ -81,8 +81,6 @@ type Server struct {
 	meter      *meter.Meter      // nil when the gateway serves no models
 	serving    *serving.Host     // nil when the gateway serves no models
 	artifacts  *artifacts        // nil when the gateway only reads
-	gateways   http.RoundTripper // to the gateways of other organisations,
-	addresses  map[string]string // whose base URLs these are, by MSP ID
 	listener   net.Listener
 	closers    []func() error
 }
@@ -132,7 +130,9 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 		if err := s.openAttesting(ctx); err != nil {
 			return nil, err
 		}
-		s.openSettling()
+		if err := s.openSettling(); err != nil {
+			return nil, err
+		}
 	}
 	s.health = newHealth(s)
 	if err := s.registry.Register(collectors.NewGoCollector()); err != nil {
@@ -265,6 +265,9 @@ func (s *Server) openAPI(version string) (err error) {
 		return s.self.Evaluate(ctx, fabric.Call{Function: function, Request: document, Endorsers: []string{organisation}})
 	}
 	options.Block, options.Chaincode = s.block, s.config.Chaincode
+	if options.HostReceipt, err = s.receipts(); err != nil {
+		return err
+	}
 	for _, o := range s.config.Organisations {
 		options.Organisations = append(options.Organisations, o.MSPID)
 	}
@@ -275,6 +278,12 @@ func (s *Server) openAPI(version string) (err error) {
 		options.Serving = s.serving
 	}
 	options.Attesting = s.attesting
+	if s.attesting != nil {
+		options.Pages = settling.PagesHandler(s.attesting, s.otherGateway)
+	}
+	if s.meter != nil {
+		options.Settle = s.settling.SettleNow
+	}
 	if s.archive != nil {
 		options.Evidence = s.archive.Handler(s.otherGateway)
 	}

@@ -51,9 +51,16 @@ type Story struct {
 // Tell tells the story.
 func Tell(t rulestest.T) *Story {
 	t.Helper()
-	s := &Story{Chain: blocktest.New("datanet")}
-	c := rulestest.Watched(t, func(b *memledger.Block) { s.Chain.Append(b) }, rulestest.A, rulestest.B, rulestest.C)
-	s.Market = rulestest.MarketOn(t, c)
+	chain := blocktest.New("datanet")
+	s := TellOn(t, rulestest.Watched(t, func(b *memledger.Block) { chain.Append(b) }, rulestest.A, rulestest.B, rulestest.C))
+	s.Chain = chain
+	return s
+}
+
+// TellOn tells the story in a consortium that has just been founded. It has no chain.
+func TellOn(t rulestest.T, c *rulestest.Consortium) *Story {
+	t.Helper()
+	s := &Story{Market: rulestest.MarketOn(t, c)}
 	c.Clock = c.Clock.Add(time.Hour)
 	s.contributions(t)
 	s.training(t)
