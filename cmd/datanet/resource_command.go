@@ -164,6 +164,15 @@ func given(command *cobra.Command, words []argument, args []string) (map[string]
 			values[w.field] = args[i]
 		case w.id:
 			values[w.field] = client.NewID()
+		case w.field == "key":
+			c, err := connect(command)
+			if err != nil {
+				return nil, err
+			}
+			defer c.Close()
+			if values[w.field], err = spendingKey(command.Context(), c); err != nil {
+				return nil, err
+			}
 		case w.field == "account":
 			account, err := ownAccount(command)
 			if err != nil {
