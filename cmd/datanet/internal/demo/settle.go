@@ -32,6 +32,9 @@ func (s *Story) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.vouched(ctx); err != nil {
+		return err
+	}
 	claimed, err := s.settled(ctx)
 	if err != nil {
 		return err
@@ -77,6 +80,43 @@ func (s *Story) settle(ctx context.Context) error {
 	s.Out.Held("Everyone holds exactly that much more. The poets' parts are those of the table that %s found,", sentence(claimed.Attestors))
 	s.Out.Say("each by itself, recomputing every receipt from the texts. %s are left in the sessions for further answers.", credits(left))
 	return s.payOut(ctx, released, data)
+}
+
+// vouched waits until the consumers' gateways have handed in vouchers for all answers: with the next request, or alone
+// when none comes for a while.
+func (s *Story) vouched(ctx context.Context) error {
+	s.Out.Progress("waiting for the last vouchers")
+	for begun := time.Now(); ; {
+		waiting := uint64(0)
+		for _, consumer := range s.consumers() {
+			held, _, err := client.Get[wallet](ctx, consumer.client, client.Path("wallet"), nil)
+			if err != nil {
+				return fmt.Errorf("the wallet of %s: %w", consumer.account, err)
+			}
+			for _, opened := range held.Sessions {
+				waiting += opened.Uses - opened.Vouched
+			}
+		}
+		if waiting == 0 {
+			return nil
+		}
+		if time.Since(begun) > attestPatience {
+			return fmt.Errorf("%d answers are not vouched for: see the logs of the consumers' gateways", waiting)
+		}
+		select {
+		case <-time.After(poll):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// wallet is what a gateway tells of the sessions that it pays from, as far as it is read here.
+type wallet struct {
+	Sessions []struct {
+		Uses    uint64 `json:"uses"`
+		Vouched uint64 `json:"vouched"`
+	} `json:"sessions"`
 }
 
 // settled has the host's gateway settle at once, and returns the settlement of this telling's sessions.
