@@ -168,7 +168,6 @@ func New(options Options) (*API, error) {
 	a.addSettling()
 	a.addAttesting()
 	a.addArtifacts()
-	a.addAttesting()
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))
 	}
