@@ -4,7 +4,7 @@ DIR ?= .datanet
 ORDERING ?= bft
 FUZZ ?= 10000000x
 
-.PHONY: demo test build integration conformance soak fuzz bench bench-gateway bench-audit bench-questions bench-attribution network down fmt vet clean
+.PHONY: demo test build integration conformance soak fuzz bench bench-gateway bench-usage bench-audit bench-attribution network down fmt vet clean bench-questions
 
 demo: build ## the main job end to end on a real network, which stays up
 	bin/datanet demo --dir $(DIR) $(if $(CORPUS),--corpus $(CORPUS))
@@ -13,7 +13,7 @@ test: ## every test; real Fabric included
 	$(GO) test -timeout 12m ./...
 
 build: ## the programs, into bin/
-	$(GO) build -o bin/ ./cmd/...
+	$(GO) build -ldflags "-s -w" -o bin/ ./cmd/...
 
 integration: ## only the tests that start real Fabric
 	$(GO) test -timeout 12m ./integration/... ./test-network/... ./cmd/...
@@ -61,6 +61,9 @@ bench: build ## one table; JSON=FILE also writes its rows
 
 bench-gateway: ## reads, writes and content of a gateway; JSON=FILE also writes rows
 	$(GO) run ./bench/gateway $(if $(JSON),--json $(JSON))
+
+bench-usage: ## paid use of a model through two gateways, beside unpaid use; JSON=FILE also writes rows
+	$(GO) run ./bench/usage $(if $(JSON),--json $(JSON))
 
 bench-questions: ## the regulator's questions over a year of a million transactions; JSON=FILE also writes rows
 	$(GO) run ./bench/questions $(if $(JSON),--json $(JSON))

@@ -33,6 +33,8 @@ type Manifest struct {
 	Height uint64 `json:"height"`
 	// Base, when First is not 0, is the configuration block in force before block First.
 	Base *Segment `json:"base,omitempty"`
+	// State, when First is not 0, is the state before block First, if the bundle has it.
+	State *Segment `json:"state,omitempty"`
 	// Segments hold the blocks in order, without a gap.
 	Segments []Segment `json:"segments"`
 	// Unproved says what this bundle cannot show, whatever it holds.
@@ -54,6 +56,7 @@ func segmentName(first uint64) string { return fmt.Sprintf("blocks-%020d", first
 const (
 	manifestName = "manifest.json"
 	baseName     = "configuration"
+	stateName    = "state"
 )
 
 // Decode reads a manifest strictly and checks that its segments join.
@@ -92,6 +95,14 @@ func (m *Manifest) check() error {
 		}
 		if m.Base.File != baseName || m.Base.Count != 1 || m.Base.First >= m.First {
 			return errors.New("the configuration to begin with is not one block before the first one")
+		}
+	}
+	if m.State != nil {
+		if err := m.State.check(); err != nil {
+			return err
+		}
+		if m.First == 0 || m.State.File != stateName || m.State.Count != 1 || m.State.First != m.First {
+			return errors.New("the state to begin with is not that before the first block")
 		}
 	}
 	next := m.First

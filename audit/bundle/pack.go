@@ -28,6 +28,9 @@ func Pack(dir string, out io.Writer) error {
 		return fmt.Errorf("pack the manifest: %w", err)
 	}
 	files := manifest.Segments
+	if manifest.State != nil {
+		files = append([]Segment{*manifest.State}, files...)
+	}
 	if manifest.Base != nil {
 		files = append([]Segment{*manifest.Base}, files...)
 	}

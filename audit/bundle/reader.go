@@ -104,6 +104,31 @@ func (r *Reader) Base() (*common.Block, error) {
 	return base, nil
 }
 
+// State has the state to begin with read, if there is one. It comes after [Reader.Base] and before [Reader.Blocks]. The
+// digest is compared when all was read.
+func (r *Reader) State(read func(io.Reader) error) error {
+	if r.Manifest.State == nil {
+		return nil
+	}
+	s := *r.Manifest.State
+	file, err := r.source.next(s)
+	if err != nil {
+		return err
+	}
+	digest := sha256.New()
+	in := io.TeeReader(io.LimitReader(file, s.Bytes+1), digest)
+	if err := read(in); err != nil {
+		return fmt.Errorf("%w: %w", err, ErrDamaged)
+	}
+	if _, err := io.Copy(io.Discard, in); err != nil {
+		return fmt.Errorf("read the state: %w", err)
+	}
+	if got := hex.EncodeToString(digest.Sum(nil)); got != s.SHA256 {
+		return fmt.Errorf("the state's digest is %s, the manifest says %s: %w", got, s.SHA256, ErrDamaged)
+	}
+	return nil
+}
+
 // Blocks gives the blocks in order and ends after an error, which is [ErrDamaged] when the files are not what the
 // manifest says. The blocks of a segment come before its digest is known: a caller that needs an undamaged bundle waits
 // for the end.

@@ -46,7 +46,7 @@ func Create(dir string, want Manifest) (*Writer, error) {
 	data, err := readBounded(filepath.Join(dir, manifestName))
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		want.Format, want.Height, want.Segments, want.Base = Format, want.First, []Segment{}, nil
+		want.Format, want.Height, want.Segments, want.Base, want.State = Format, want.First, []Segment{}, nil, nil
 		w.manifest = want
 		return w, nil
 	case err != nil:
@@ -88,6 +88,41 @@ func (w *Writer) Base(block *common.Block) error {
 	}
 	w.manifest.Base = &s.info
 	return nil
+}
+
+// State stores the state before the first block of a bundle that does not begin with block 0. It comes after the
+// configuration and before the first block.
+func (w *Writer) State(write func(io.Writer) error) error {
+	if w.manifest.Base == nil || w.manifest.State != nil || w.Next() != w.manifest.First {
+		return errors.New("this bundle takes no state to begin with")
+	}
+	s, err := w.begin(stateName, w.manifest.First)
+	if err != nil {
+		return err
+	}
+	s.info.Count = 1
+	counted := &counter{out: s.buffer}
+	err = write(counted)
+	s.info.Bytes = counted.bytes
+	if err := errors.Join(err, s.close()); err != nil {
+		return err
+	}
+	w.manifest.State = &s.info
+	return nil
+}
+
+// HasState tells whether the state to begin with is there.
+func (w *Writer) HasState() bool { return w.manifest.State != nil }
+
+type counter struct {
+	out   io.Writer
+	bytes int64
+}
+
+func (c *counter) Write(data []byte) (int, error) {
+	n, err := c.out.Write(data)
+	c.bytes += int64(n)
+	return n, err
 }
 
 // HasBase tells whether the configuration to begin with is there.

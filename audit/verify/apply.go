@@ -224,7 +224,7 @@ func (v *verifier) follow(c *checked, verdicts []byte) {
 	if number == 0 {
 		return
 	}
-	held, err := heldCommitHash(c.block)
+	held, err := replay.HeldCommitHash(c.block)
 	if err != nil {
 		v.find(Finding{Severity: Forged, Rule: RuleForm, Block: number, Message: err.Error()})
 	}

@@ -122,13 +122,15 @@ func (f *forger) written(user, msp string, endorsers []string, values map[string
 // A majority, and one with the owner of the slots at hand, whose endorsement they need.
 var majority, withOwner = []string{rulestest.A, rulestest.C}, []string{rulestest.A, rulestest.B}
 
-// collusions are what members who hold a majority can do together, and the findings that show it. The first one is a finding of
-// the state alone, where there is one: it would be found also if the rules allowed it.
-var collusions = []struct {
+type collusion struct {
 	claim  string
 	rules  []Rule
 	change func(f *forger, s *told) (block int)
-}{
+}
+
+// collusions are what members who hold a majority can do together, and the findings that show it. The first one is a finding of
+// the state alone, where there is one: it would be found also if the rules allowed it.
+var collusions = []collusion{
 	{"a slot that anybody can fill", []Rule{RuleSlots, RuleOutcome}, func(f *forger, s *told) int {
 		b, tx := f.calling("contribution:Submit")
 		p := f.take(b, tx)

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"time"
 
@@ -112,9 +113,13 @@ func (v *verifier) begin(r *bundle.Reader) error {
 		v.invariants = newInvariants(v.chaincode, v.state)
 		return nil
 	}
-	v.report.Unproved = append(v.report.Unproved,
-		"everything that rests on earlier blocks: that this range belongs to the channel of the genesis block, that the configuration at its beginning was in force, "+
-			"policies of keys, conflicts, commit hashes, the rules and the conservation of credits")
+	rests := "everything that rests on earlier blocks: that this range belongs to the channel of the genesis block, that the configuration at its beginning was in force"
+	if r.Manifest.State == nil {
+		rests += ", policies of keys, conflicts, commit hashes, the rules and the conservation of credits"
+	} else {
+		rests += ", and that the state it begins with is what they left: no hash in a block covers it, but exports of other organisations must have the same digest, " + r.Manifest.State.SHA256
+	}
+	v.report.Unproved = append(v.report.Unproved, rests)
 	base, err := r.Base()
 	switch {
 	case errors.Is(err, bundle.ErrDamaged):
@@ -134,6 +139,28 @@ func (v *verifier) begin(r *bundle.Reader) error {
 	if hash, err := protoutil.BlockDataHash(base.GetData()); err != nil || string(hash) != string(base.GetHeader().GetDataHash()) {
 		v.find(Finding{Severity: Forged, Rule: RuleData, Block: base.GetHeader().GetNumber(), Message: "the configuration at the beginning has another hash than its header says"})
 	}
+	return v.resume(r, base)
+}
+
+// resume takes the state that a range begins with, which has to be believed.
+func (v *verifier) resume(r *bundle.Reader, base *common.Block) error {
+	err := r.State(func(in io.Reader) (err error) {
+		v.replayer, v.commit, err = replay.Restore(v.chaincode, in, base)
+		if err == nil && v.replayer.Height() != r.Manifest.First {
+			err = fmt.Errorf("the state is that before block %d", v.replayer.Height())
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, bundle.ErrDamaged):
+		v.find(Finding{Severity: Forged, Rule: RuleBundle, Block: r.Manifest.First, Message: err.Error()})
+		v.replayer = nil
+		return nil
+	case err != nil || v.replayer == nil:
+		return err
+	}
+	v.state, v.invariants = v.replayer, newInvariants(v.chaincode, v.replayer)
+	v.rerun = newRerunner(rules.New(nil), v.state) // the members were founded long ago
 	return nil
 }
 

@@ -3,6 +3,8 @@ package memledger
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
@@ -28,6 +30,24 @@ type Engine struct {
 func NewEngine(policy ledger.Policy) *Engine {
 	return &Engine{policy: policy, state: worldState{entries: map[ledger.Key]*Entry{}}, ids: map[string]bool{}}
 }
+
+// Resume makes a ledger that has a state and whose next block has the given number.
+func Resume(height uint64, entries []*Entry, ids []string) *Engine {
+	e := NewEngine(ledger.Policy{})
+	e.height = height
+	u := make(updates, len(entries))
+	for _, entry := range entries {
+		u[entry.Key] = entry
+	}
+	e.state.apply(u)
+	for _, id := range ids {
+		e.ids[id] = true
+	}
+	return e
+}
+
+// IDs are those of all transactions so far, ascending.
+func (e *Engine) IDs() []string { return slices.Sorted(maps.Keys(e.ids)) }
 
 // SetPolicy changes the chaincode's policy, from the next block on.
 func (e *Engine) SetPolicy(p ledger.Policy) { e.policy = p }

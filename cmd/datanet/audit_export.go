@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/datanet-consortium/datanet/audit/bundle"
+	"github.com/datanet-consortium/datanet/chaincode/memledger/replay"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
 	testnetwork "github.com/datanet-consortium/datanet/test-network"
 )
@@ -36,6 +37,7 @@ type exported struct {
 func newAuditExport() *cobra.Command {
 	var mspID, file string
 	var from, to uint64
+	var withState bool
 	command := &cobra.Command{
 		Use:   "export FOLDER",
 		Short: "Write the ledger's blocks to a bundle, from an organisation's own peer",
@@ -43,8 +45,9 @@ func newAuditExport() *cobra.Command {
 Repeating the command adds what is new, also after an interruption. With --file the bundle is
 packed into one file as well.
 
-With --from the bundle holds a range; it then begins with the configuration in force, and the
-manifest says what a range leaves unproved.`,
+With --from the bundle holds a range; it then begins with the configuration in force and the state
+before it, for which all earlier blocks are read and replayed, and the manifest says what a range
+leaves unproved.`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(command *cobra.Command, args []string) error {
 			dir, err := stateDir(command)
@@ -60,7 +63,7 @@ manifest says what a range leaves unproved.`,
 				return err
 			}
 			defer source.close()
-			result, err := source.export(command, args[0], from, to)
+			result, err := source.export(command, args[0], from, to, withState)
 			if err != nil {
 				return err
 			}
@@ -83,6 +86,7 @@ manifest says what a range leaves unproved.`,
 	flags.StringVar(&mspID, "org", "", "MSP ID of the organisation whose peer is asked (default: the regulator's)")
 	flags.StringVar(&file, "file", "", "pack the bundle into this file as well")
 	flags.Uint64Var(&from, "from", 0, "first block")
+	flags.BoolVar(&withState, "state", true, "begin a range with the state before it")
 	flags.Uint64Var(&to, "to", 0, "block to end before (default: the peer's height)")
 	return command
 }
@@ -128,7 +132,7 @@ func (s *source) close() {
 	}
 }
 
-func (s *source) export(command *cobra.Command, folder string, from, to uint64) (*exported, error) {
+func (s *source) export(command *cobra.Command, folder string, from, to uint64, withState bool) (*exported, error) {
 	ctx, cancel := context.WithCancel(command.Context())
 	defer cancel()
 	height, err := s.client.Height(ctx)
@@ -149,7 +153,11 @@ func (s *source) export(command *cobra.Command, folder string, from, to uint64) 
 	genesis := hex.EncodeToString(protoutil.BlockHeaderHash(zero.GetHeader()))
 	want := bundle.Manifest{Channel: topology.Channel, Chaincode: topology.Chaincode.Name, Genesis: genesis, First: from, Unproved: []string{}}
 	if from > 0 {
-		want.Unproved = append(want.Unproved, "everything that rests on blocks before "+fmt.Sprint(from)+": state, conflicts, policies of keys, the rules, conservation, and the configuration to begin with")
+		rests := "the state and the configuration to begin with, which rest on the blocks before " + fmt.Sprint(from)
+		if !withState {
+			rests = "everything that rests on blocks before " + fmt.Sprint(from) + ": state, conflicts, policies of keys, the rules, conservation, and the configuration to begin with"
+		}
+		want.Unproved = append(want.Unproved, rests)
 	}
 	want.Unproved = append(want.Unproved, fmt.Sprintf("whatever blocks come after the last one (the peer had %d at the last export)", height))
 	w, err := bundle.Create(folder, want)
@@ -158,6 +166,11 @@ func (s *source) export(command *cobra.Command, folder string, from, to uint64) 
 	}
 	if from > 0 && !w.HasBase() {
 		if err := s.base(ctx, w, from); err != nil {
+			return nil, err
+		}
+	}
+	if from > 0 && withState && !w.HasState() {
+		if err := s.before(ctx, command.ErrOrStderr(), w, from); err != nil {
 			return nil, err
 		}
 	}
@@ -200,6 +213,43 @@ func (s *source) base(ctx context.Context, w *bundle.Writer, from uint64) error 
 		return err
 	}
 	return w.Base(config)
+}
+
+// before stores the state before a block, which takes replaying all blocks before it.
+func (s *source) before(ctx context.Context, progress io.Writer, w *bundle.Writer, from uint64) error {
+	shown := &blockProgress{out: progress, what: "replayed"}
+	defer shown.finish()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	blocks, err := s.client.Blocks(ctx, 0)
+	if err != nil {
+		return fmt.Errorf("ask the peer for its blocks: %w", err)
+	}
+	replayed := replay.New(s.state.Topology().Chaincode.Name)
+	silence := time.NewTimer(blockSilence)
+	defer silence.Stop()
+	var commit []byte
+	for replayed.Height() < from {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-silence.C:
+			return fmt.Errorf("the peer sent nothing for %s: repeat the command", blockSilence)
+		case block, open := <-blocks:
+			if !open {
+				return fmt.Errorf("the peer ended the stream before block %d: repeat the command", from)
+			}
+			if err := replayed.Block(block); err != nil {
+				return fmt.Errorf("replay the blocks before block %d: %w", from, err)
+			}
+			if commit, err = replay.HeldCommitHash(block); err != nil && block.GetHeader().GetNumber() > 0 {
+				return err
+			}
+			silence.Reset(blockSilence)
+			shown.show(replayed.Height(), from)
+		}
+	}
+	return w.State(func(out io.Writer) error { return replayed.Dump(out, commit) })
 }
 
 // copy appends blocks up to a height and returns the last one as NUMBER:HASH.

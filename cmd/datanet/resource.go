@@ -88,9 +88,9 @@ var resources = []resource{
 	{group: "account", use: "acknowledge ACCOUNT ID REFERENCE", function: "token:Acknowledge"},
 	{group: "account", use: "redemptions [ACCOUNT]", function: "token:Redemptions", path: "/redemptions", columns: []string{"id", "account", "amount", "state", "until", "reference"}},
 
-	{group: "session", use: "open MODEL VERSION CARD KEY [ID]", function: "session:Open", complete: cardTerms,
+	{group: "session", use: "open MODEL VERSION CARD [KEY] [ID]", function: "session:Open", complete: cardTerms,
 		fields:  map[string]string{"MODEL": "model.name", "VERSION": "model.version", "CARD": "model.card", "KEY": "key", "ID": "name"},
-		example: "datanet session open AILabMSP/verse 1 1 ed25519:HEX --escrow 5000000 --expires 30d --disclosure sample"},
+		example: "datanet session open AILabMSP/verse 1 1 --escrow 5000000 --expires 30d --disclosure sample"},
 	{group: "session", use: "topup SESSION AMOUNT [ID]", function: "session:TopUp", fields: map[string]string{"SESSION": "name"}},
 	{group: "session", use: "show SESSION [ACCOUNT]", function: "session:Get", fields: map[string]string{"SESSION": "name"}, path: "/accounts/{account}/sessions/{name}"},
 	{group: "session", use: "list [ACCOUNT]", function: "session:List", path: "/accounts/{account}/sessions",

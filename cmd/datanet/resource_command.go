@@ -51,6 +51,7 @@ func newGroup(name, short string) *cobra.Command {
 
 // others are commands of a group that are more than one function.
 var others = map[string]func() []*cobra.Command{
+	"claim":        func() []*cobra.Command { return []*cobra.Command{newSettleNow()} },
 	"account":      func() []*cobra.Command { return []*cobra.Command{newStatement()} },
 	"contribution": func() []*cobra.Command { return []*cobra.Command{newAdd(), newRevise(), newGet()} },
 	"validate":     func() []*cobra.Command { return []*cobra.Command{newQueue(), newNext(), newVote(), newAttest()} },
@@ -163,6 +164,15 @@ func given(command *cobra.Command, words []argument, args []string) (map[string]
 			values[w.field] = args[i]
 		case w.id:
 			values[w.field] = client.NewID()
+		case w.field == "key":
+			c, err := connect(command)
+			if err != nil {
+				return nil, err
+			}
+			defer c.Close()
+			if values[w.field], err = spendingKey(command.Context(), c); err != nil {
+				return nil, err
+			}
 		case w.field == "account":
 			account, err := ownAccount(command)
 			if err != nil {

@@ -27,7 +27,7 @@ command with the --key that it names), 6 refused: the same command will be refus
 	root.PersistentFlags().Bool("json", false, "print results as JSON, for programs, and errors too")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newNetwork(), newDemo(), newAttribute(), newGateway(), newAudit())
-	for _, command := range append(newResources(), newIdentity(), newTransaction(), newEvents(), newDoctor()) {
+	for _, command := range append(newResources(), newIdentity(), newChat(), newTransaction(), newEvents(), newDoctor()) {
 		gatewayFlags(command)
 		root.AddCommand(command)
 	}

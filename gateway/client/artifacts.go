@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
 )
@@ -124,4 +125,11 @@ func (c *Client) appendArtifact(ctx context.Context, n model.Named, a Artifact, 
 	}
 	var next Artifact
 	return next, ledger.DecodeAnswer(data, &next)
+}
+
+// SettleNow has the gateway settle whatever consumers have signed for, and returns what the ledger has taken. It may be
+// repeated.
+func (c *Client) SettleNow(ctx context.Context) ([]claim.Claim, error) {
+	settled, err := repeatable[ledger.Page[claim.Claim]](ctx, c, Path("serving", "settle"), ledger.Nothing{})
+	return settled.Items, err
 }

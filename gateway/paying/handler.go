@@ -109,7 +109,7 @@ func (c *Consumer) complete(out *client, r *http.Request, caller Caller) error {
 	switch {
 	case o == nil && l == nil:
 		return openai.Refuse(openai.CodeNotFound, "model", "no rate card in force offers the model %s", ledger.Clip(request.Model))
-	case o != nil && o.free():
+	case o != nil && o.card.Free():
 		return c.free(r.Context(), o, request, body, out)
 	case l == nil:
 		return errNone

@@ -211,6 +211,9 @@ func (h *host) answer(w http.ResponseWriter, r *http.Request) error {
 	require.NoError(h.t, err)
 	request, err := openai.Parse(kind, body)
 	require.NoError(h.t, err)
+	if r.Header.Get(openai.VoucherHeader) == "" {
+		return h.free(w, r.URL.Path, request, body)
+	}
 	ask, err := openai.DecodeAsk(r.Header.Get(openai.VoucherHeader))
 	require.NoError(h.t, err)
 	require.Equal(h.t, merkle.Hash(sha256.Sum256(body)), ask.Request.Body)
@@ -230,9 +233,7 @@ func (h *host) answer(w http.ResponseWriter, r *http.Request) error {
 	}
 	var s paying.Stored
 	if old == nil {
-		// As many words as the request asks for; a client that is gone ends it.
-		text := strings.Join(strings.Fields(verse)[:min(int(request.MaxTokens), len(strings.Fields(verse)))], " ")
-		if s, err = h.commit(ask, r.URL.Path, body, text, request, c); err != nil {
+		if s, err = h.commit(ask, r.URL.Path, body, words(request), request, c); err != nil {
 			return err
 		}
 		if gate != nil {
@@ -264,9 +265,23 @@ func (h *host) answer(w http.ResponseWriter, r *http.Request) error {
 	return h.show(w, request, s)
 }
 
-// commit makes the answer the next leaf, or a wrong one.
-func (h *host) commit(ask openai.Ask, path string, body []byte, text string, request *openai.Request, c cheat) (s paying.Stored, err error) {
-	sid := ask.Voucher.Session
+// words are as many as the request asks for.
+func words(r *openai.Request) string {
+	all := strings.Fields(verse)
+	return strings.Join(all[:min(int(r.MaxTokens), len(all))], " ")
+}
+
+// free answers a request that costs nothing.
+func (h *host) free(w http.ResponseWriter, path string, request *openai.Request, body []byte) error {
+	h.mutex.Lock()
+	c := h.cheat
+	h.mutex.Unlock()
+	e, encoded, id := h.receipt(path, body, words(request), c)
+	return h.show(w, request, paying.Stored{Output: []byte(words(request)), Datanet: openai.FreeDatanet(id, encoded, e.Nonces)})
+}
+
+// receipt makes the receipt of an answer, or of another one.
+func (h *host) receipt(path string, body []byte, text string, c cheat) (*evidence.Evidence, []byte, merkle.Hash) {
 	e := &evidence.Evidence{Path: path, Body: body, Output: []byte(text), Nonces: attribution.Nonces{Prompt: attribution.Nonce{1}, Context: attribution.Nonce{2}, Output: attribution.Nonce{3}}}
 	if c == rewrites {
 		e.Output = []byte("another output of five")
@@ -281,6 +296,13 @@ func (h *host) commit(ask openai.Ask, path string, body []byte, text string, req
 	require.NoError(h.t, err)
 	id, err := receipt.ID()
 	require.NoError(h.t, err)
+	return e, encoded, id
+}
+
+// commit makes the answer the next leaf, or a wrong one.
+func (h *host) commit(ask openai.Ask, path string, body []byte, text string, request *openai.Request, c cheat) (s paying.Stored, err error) {
+	sid := ask.Voucher.Session
+	e, encoded, id := h.receipt(path, body, text, c)
 	in, out := evidence.Tokens(request.Prompt()...), evidence.Tokens([]byte(text))
 	h.mutex.Lock()
 	defer h.mutex.Unlock()

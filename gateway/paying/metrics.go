@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/datanet-consortium/datanet/gateway/wallet"
 )
 
 // metrics are the role's own measurements.
@@ -12,7 +14,7 @@ type metrics struct {
 	refused               *prometheus.CounterVec
 }
 
-func newMetrics(r prometheus.Registerer) (*metrics, error) {
+func newMetrics(r prometheus.Registerer, w *wallet.Wallet) (*metrics, error) {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "datanet", Subsystem: "paying", Name: name, Help: help})
 	}
@@ -23,5 +25,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "datanet", Subsystem: "paying", Name: "refused_total",
 			Help: "Requests that were not answered, by the code of the fault."}, []string{"code"}),
 	}
-	return m, errors.Join(r.Register(m.accepted), r.Register(m.fees), r.Register(m.wrong), r.Register(m.refused))
+	syncs := prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "datanet", Subsystem: "paying", Name: "journal_syncs_total", Help: "How often the wallet's journal was synced."},
+		func() float64 { return float64(w.Syncs()) })
+	return m, errors.Join(r.Register(syncs), r.Register(m.accepted), r.Register(m.fees), r.Register(m.wrong), r.Register(m.refused))
 }

@@ -24,8 +24,6 @@ type offer struct {
 	since   time.Time // when the card came into force, for the list of models
 }
 
-func (o *offer) free() bool { return o.card.PriceIn == 0 && o.card.PriceOut == 0 }
-
 func (o *offer) prices() wallet.Prices {
 	return wallet.Prices{In: uint64(o.card.PriceIn), Out: uint64(o.card.PriceOut)}
 }

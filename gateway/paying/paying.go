@@ -98,7 +98,7 @@ func New(o Options) (*Consumer, error) {
 	if o.Index == nil || o.Wallet == nil || o.Keys == nil || o.Host == nil || o.Log == nil || o.Metrics == nil || o.DefaultTokens == 0 || o.Patience <= 0 {
 		return nil, errors.New("make the consumer's role: something that it works on is missing")
 	}
-	m, err := newMetrics(o.Metrics)
+	m, err := newMetrics(o.Metrics, o.Wallet)
 	if err != nil {
 		return nil, err
 	}

@@ -494,6 +494,25 @@ func TestASessionUsedFromTwoGatewaysPaysForWhatItUsed(t *testing.T) {
 	require.EqualValues(t, 2, copied.standing(s).N)
 }
 
+func TestAModelThatCostsNothingNeedsNoSession(t *testing.T) {
+	w := newWorld(t)
+	free := w.Card.Publish
+	free.Card, free.PriceIn, free.PriceOut = 2, 0, 0
+	w.Must(t, w.Trainer, "model:Publish", free)
+	w.Must(t, w.Host, "model:Accept", model.CardName{Named: free.Named, Card: 2})
+	w.soon(func() bool { s, err := w.send(t.Context(), ask("one", 5, false)); return err == nil && s.fault == nil })
+	for _, stream := range []bool{false, true} {
+		got := w.must(ask("Who are we few?", 5, stream))
+		require.Equal(t, "we few we happy few", strings.TrimSpace(got.text))
+		require.Empty(t, got.answer.Datanet.Fee)
+		require.NotZero(t, got.answer.Datanet.ReceiptID)
+	}
+	w.host.cheats(rewrites)
+	got, err := w.send(t.Context(), ask("Who are we few?", 5, false))
+	require.NoError(t, err)
+	require.Equal(t, openai.CodeHost, got.fault.Code)
+}
+
 func TestTheCardInForceIsFollowed(t *testing.T) {
 	w := newWorld(t)
 	s := w.open(1_000_000, 4)

@@ -39,6 +39,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/paying"
 	"github.com/datanet-consortium/datanet/gateway/review"
 	"github.com/datanet-consortium/datanet/gateway/serving"
+	"github.com/datanet-consortium/datanet/gateway/settling"
 )
 
 // Options are what the API works on. What is nil or zero where that is allowed is not part of the API at all, and not in
@@ -98,6 +99,8 @@ type Options struct {
 	// Artifacts are nil together with Content; ArtifactHandover gives them to the gateways of hosts.
 	Artifacts        *artifact.Store
 	ArtifactHandover http.Handler
+	// Pages gives pages of pay-out tables to other gateways; nil: nobody does.
+	Pages http.Handler
 	// Settle brings what consumers have signed for to the ledger at once; nil in a gateway that serves no models.
 	Settle func(context.Context) ([]claim.Claim, error)
 	// Metrics takes the API's own measurements, Gather shows all.
@@ -176,6 +179,9 @@ func New(options Options) (*API, error) {
 		router.Handle(artifact.Path+"*", a.between(options.ArtifactHandover))
 	}
 	a.addWallet()
+	if options.Pages != nil {
+		router.Handle(settling.PagesPath+"*", a.between(options.Pages))
+	}
 	a.addOperations()
 	return a, a.addDocument()
 }

@@ -130,7 +130,9 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 		if err := s.openAttesting(ctx); err != nil {
 			return nil, err
 		}
-		s.openSettling()
+		if err := s.openSettling(); err != nil {
+			return nil, err
+		}
 	}
 	s.health = newHealth(s)
 	if err := s.registry.Register(collectors.NewGoCollector()); err != nil {
@@ -276,6 +278,12 @@ func (s *Server) openAPI(version string) (err error) {
 		options.Serving = s.serving
 	}
 	options.Attesting = s.attesting
+	if s.attesting != nil {
+		options.Pages = settling.PagesHandler(s.attesting, s.otherGateway)
+	}
+	if s.meter != nil {
+		options.Settle = s.settling.SettleNow
+	}
 	if s.archive != nil {
 		options.Evidence = s.archive.Handler(s.otherGateway)
 	}

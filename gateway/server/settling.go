@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
 
@@ -45,14 +46,21 @@ func (s *Server) settle(ctx context.Context) {
 	s.settling.Run(ctx)
 }
 
-func (s *Server) openSettling() {
+func (s *Server) openSettling() error {
+	transport, addresses, err := s.otherGateways()
+	if err != nil {
+		return err
+	}
+	never := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	pages := settling.Attestors{Own: s.attesting, Client: &http.Client{Transport: transport, CheckRedirect: never}, Addresses: addresses}
 	c := s.config.Settlement
 	o := settling.Options{Organisation: s.config.Organisation, Functions: functions{s}, Index: s.index, Outbox: s.outbox,
-		Pages: s.attesting, Amount: c.Amount, Age: c.Age, Every: c.Every, Refund: c.Refund, Courtesy: c.Courtesy, Log: s.log}
+		Pages: pages, Amount: c.Amount, Age: c.Age, Every: c.Every, Refund: c.Refund, Courtesy: c.Courtesy, Log: s.log}
 	if s.meter != nil {
 		o.Meter, o.Archive = s.meter, keeping{s.serving, s.archive}
 	}
 	s.settling = settling.New(o)
+	return nil
 }
 
 // keeping keeps all of a settlement that is needed once the meter has forgotten it: receipts for good, and evidence.

@@ -3,11 +3,15 @@ package replay
 import (
 	"cmp"
 	"crypto/sha256"
+	"errors"
+	"fmt"
 	"slices"
 
+	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
 	"github.com/hyperledger/fabric/core/ledger/kvledger/txmgmt/rwsetutil"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 )
 
 // Field numbers of Fabric's messages Updates and KVWrite.
@@ -70,4 +74,17 @@ func appendBytes(to []byte, field protowire.Number, value []byte) []byte {
 		return to
 	}
 	return protowire.AppendBytes(protowire.AppendTag(to, field, protowire.BytesType), value)
+}
+
+// HeldCommitHash is the commit hash that a block holds.
+func HeldCommitHash(block *common.Block) ([]byte, error) {
+	metadata := block.GetMetadata().GetMetadata()
+	if len(metadata) <= int(common.BlockMetadataIndex_COMMIT_HASH) {
+		return nil, errors.New("the block holds no commit hash")
+	}
+	value := &common.Metadata{}
+	if err := proto.Unmarshal(metadata[common.BlockMetadataIndex_COMMIT_HASH], value); err != nil {
+		return nil, fmt.Errorf("read the commit hash: %w", err)
+	}
+	return value.GetValue(), nil
 }

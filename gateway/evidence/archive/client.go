@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -77,8 +78,9 @@ func (c *Client) frames(ctx context.Context, n claim.Named, route string, query 
 		if err != nil {
 			return err
 		}
+		in := bufio.NewReaderSize(body, 64<<10)
 		for i := range some {
-			frame, err := readFrame(body)
+			frame, err := readFrame(in)
 			if err == nil {
 				if len(frame) == 0 {
 					frame = nil
