@@ -281,6 +281,11 @@ func (s *Server) openAPI(version string) (err error) {
 	if s.attesting != nil {
 		options.Pages = settling.PagesHandler(s.attesting, s.otherGateway)
 	}
+	if s.content != nil {
+		if options.Behind, err = s.behind(); err != nil {
+			return err
+		}
+	}
 	if s.meter != nil {
 		options.Settle = s.settling.SettleNow
 	}
