@@ -172,7 +172,6 @@ func New(options Options) (*API, error) {
 	a.addAttesting()
 	a.addArtifacts()
 	a.addEarnings()
-	a.addAttesting()
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))
 	}
