@@ -136,6 +136,8 @@ func (v *verifier) judge(c *checked, i int, t *transaction, verdict peer.TxValid
 		}
 	case t.chaincode != v.chaincode:
 		find(Unclear, RuleVerdict, "a transaction of chaincode %q, which is not judged", t.chaincode)
+	case verdict == peer.TxValidationCode_VALID && v.state != nil && !v.state.Defined():
+		find(Forged, RuleVerdict, "it is VALID, but chaincode %q is not defined yet", t.chaincode)
 	case verdict == peer.TxValidationCode_VALID && writesElsewhere(t, v.chaincode):
 		find(Unclear, RuleVerdict, "it writes in the state of another chaincode, which is not judged")
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -255,6 +256,18 @@ func TestWhatAMajorityDoesTogetherIsFound(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestNothingIsValidBeforeTheChaincodeIsDefined(t *testing.T) {
+	_, f := storyOn(t, "raft")
+	f.blocks = append(f.blocks[:1:1], f.blocks[2])
+	f.renumber()
+	f.sign(1)
+	f.recommit()
+	report := f.verify()
+	require.True(t, slices.ContainsFunc(report.Findings, func(g Finding) bool {
+		return g.Rule == RuleVerdict && g.Block == 1 && strings.Contains(g.Message, "not defined yet")
+	}), "%v", report.Findings)
 }
 
 func TestAStoryByTheRulesGivesNoFindingButNotes(t *testing.T) {

@@ -63,7 +63,11 @@ func newQuestions() []*cobra.Command {
 	for _, e := range auditExports {
 		commands = append(commands, e.command())
 	}
-	return append(commands, newAuditReceipt(), newAuditSign(), newAuditVerifyModel())
+	commands = append(commands, newAuditReceipt(), newAuditSign(), newAuditVerifyModel())
+	for _, command := range commands {
+		gatewayFlags(command)
+	}
+	return commands
 }
 
 // auditExports are the descriptions in formats that others read; they are written as the gateway gives them.
@@ -98,7 +102,7 @@ regulator and operator.`}
 			}
 		}
 		return shown.answer(command, q.render, func(c *client.Client) ([]byte, error) {
-			data, _, err := c.Raw(command.Context(), http.MethodGet, "/audit"+path, query, nil)
+			data, _, err := c.Raw(command.Context(), http.MethodGet, "/v1/audit"+path, query, nil)
 			return data, err
 		})
 	}
@@ -210,7 +214,7 @@ corpus and the texts: datanet attribute verify. For the roles regulator and oper
 	command.RunE = func(command *cobra.Command, args []string) error {
 		if host != "" {
 			return shown.answer(command, rendered[question.Receipt], func(c *client.Client) ([]byte, error) {
-				data, _, err := c.Raw(command.Context(), http.MethodGet, "/audit/hosts/"+escaped(host)+"/receipts/"+escaped(args[0]), shown.query(), nil)
+				data, _, err := c.Raw(command.Context(), http.MethodGet, "/v1/audit/hosts/"+escaped(host)+"/receipts/"+escaped(args[0]), shown.query(), nil)
 				return data, err
 			})
 		}
@@ -223,7 +227,7 @@ corpus and the texts: datanet attribute verify. For the roles regulator and oper
 			return fmt.Errorf("%s: %w", args[0], err)
 		}
 		return shown.answer(command, rendered[question.Receipt], func(c *client.Client) ([]byte, error) {
-			data, _, err := c.Ask(command.Context(), "/audit/receipts", shown.query(), "application/octet-stream", encoded)
+			data, _, err := c.Ask(command.Context(), "/v1/audit/receipts", shown.query(), "application/octet-stream", encoded)
 			return data, err
 		})
 	}

@@ -161,7 +161,7 @@ func mustBeRegistered(command *cobra.Command, s modelsigning.Statement) error {
 		return err
 	}
 	defer c.Close()
-	data, _, err := c.Raw(command.Context(), http.MethodGet, "/models/"+escaped(n.Name)+"/versions/"+escaped(n.Version), nil, nil)
+	data, _, err := c.Raw(command.Context(), http.MethodGet, "/v1/models/"+escaped(n.Name)+"/versions/"+escaped(n.Version), nil, nil)
 	if err != nil {
 		return err
 	}

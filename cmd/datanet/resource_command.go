@@ -52,7 +52,7 @@ func newGroup(name, short string) *cobra.Command {
 // others are commands of a group that are more than one function.
 var others = map[string]func() []*cobra.Command{
 	"claim":        func() []*cobra.Command { return []*cobra.Command{newSettleNow()} },
-	"account":      func() []*cobra.Command { return []*cobra.Command{newStatement()} },
+	"account":      func() []*cobra.Command { return []*cobra.Command{newStatement(), newEarnings()} },
 	"contribution": func() []*cobra.Command { return []*cobra.Command{newAdd(), newRevise(), newGet()} },
 	"validate":     func() []*cobra.Command { return []*cobra.Command{newQueue(), newNext(), newVote(), newAttest()} },
 	"proposal":     func() []*cobra.Command { return []*cobra.Command{newDrawSecret()} },

@@ -32,6 +32,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/artifact"
 	"github.com/datanet-consortium/datanet/gateway/attesting"
 	"github.com/datanet-consortium/datanet/gateway/content"
+	"github.com/datanet-consortium/datanet/gateway/earnings"
 	"github.com/datanet-consortium/datanet/gateway/evidence/archive"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
@@ -99,6 +100,8 @@ type Options struct {
 	// Artifacts are nil together with Content; ArtifactHandover gives them to the gateways of hosts.
 	Artifacts        *artifact.Store
 	ArtifactHandover http.Handler
+	// Behind finds the uses and receipts behind an earning; nil: nobody asks other gateways.
+	Behind func(context.Context, earnings.Earning) (earnings.Behind, error)
 	// Pages gives pages of pay-out tables to other gateways; nil: nobody does.
 	Pages http.Handler
 	// Settle brings what consumers have signed for to the ledger at once; nil in a gateway that serves no models.
@@ -168,7 +171,7 @@ func New(options Options) (*API, error) {
 	a.addSettling()
 	a.addAttesting()
 	a.addArtifacts()
-	a.addAttesting()
+	a.addEarnings()
 	if options.Handover != nil {
 		router.Handle("/v1/exchange/*", a.between(options.Handover))
 	}

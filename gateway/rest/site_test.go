@@ -29,6 +29,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/artifact"
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/database"
+	"github.com/datanet-consortium/datanet/gateway/earnings"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/meter"
 	"github.com/datanet-consortium/datanet/gateway/meter/journal/journaltest"
@@ -96,6 +97,7 @@ func withContent(t *testing.T) func(*rest.Options) {
 		require.NoError(t, err)
 		o.Artifacts, err = artifact.Open(t.TempDir())
 		require.NoError(t, err)
+		o.Behind = func(context.Context, earnings.Earning) (earnings.Behind, error) { return nil, nil }
 		o.Settle = func(context.Context) ([]claim.Claim, error) { return nil, nil }
 		o.Exchange = nobody{}
 		o.Release = func(context.Context, access.Handover) error { return ledger.Refuse(ledger.CodeForbidden, "no right") }

@@ -275,11 +275,16 @@ func (s *Server) openAPI(version string) (err error) {
 		options.Outbox = s.outbox
 	}
 	if s.serving != nil {
-		options.Serving = s.serving
+		options.Serving, options.Settle = s.serving, s.settling.SettleNow
 	}
 	options.Attesting = s.attesting
 	if s.attesting != nil {
 		options.Pages = settling.PagesHandler(s.attesting, s.otherGateway)
+	}
+	if s.content != nil {
+		if options.Behind, err = s.behind(); err != nil {
+			return err
+		}
 	}
 	if s.meter != nil {
 		options.Settle = s.settling.SettleNow

@@ -104,7 +104,7 @@ func (b *safeBuffer) String() string {
 
 // house is a host before a ledger in memory.
 type house struct {
-	t      *testing.T
+	t      testing.TB
 	market *rulestest.Market
 	index  *ledgerindex.Index
 	view   *index.View
@@ -128,7 +128,7 @@ type house struct {
 	stop   func()
 }
 
-func newHouse(t *testing.T, change func(*serving.Options)) *house {
+func newHouse(t testing.TB, change func(*serving.Options)) *house {
 	t.Helper()
 	h := &house{t: t, keys: &keys{keys: map[string][32]byte{}}, medium: &journaltest.Memory{}, change: change, stale: make(chan struct{}), roots: roots,
 		limits: meter.Limits{Exposure: 1 << 40, Unsettled: 1000}, logs: new(safeBuffer)}
@@ -391,9 +391,9 @@ func (p *payer) take(path, text string, d *openai.Datanet) error {
 }
 
 // soon waits until something holds.
-func soon(t *testing.T, holds func() bool) {
+func soon(t testing.TB, holds func() bool) {
 	t.Helper()
 	require.Eventually(t, holds, time.Minute, 2*time.Millisecond)
 }
 
-func digestOf(t *testing.T) merkle.Hash { return digest(t, rulestest.Hash) }
+func digestOf(t testing.TB) merkle.Hash { return digest(t, rulestest.Hash) }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/datanet-consortium/datanet/chaincode/contract"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/memledger"
 )
 
 // channel is what the channel's configuration decides.
@@ -99,10 +100,18 @@ func (c *configuredChannel) policy(p *peer.ApplicationPolicy) (*ledger.Policy, e
 
 const lifecycleNamespace = "_lifecycle"
 
+// definition is the committed part of the chaincode's definition that says who endorses, nil before there is one.
+func (r *Replayer) definition() *memledger.Entry {
+	return r.engine.Get(inNamespace(lifecycleNamespace, "namespaces/fields/"+r.chaincode+"/ValidationInfo"))
+}
+
+// Defined tells whether the chaincode is defined: before that peers find none of its transactions valid.
+func (r *Replayer) Defined() bool { return r.definition() != nil }
+
 // setPolicy gives the engine the chaincode's policy as committed before this block: the definition names it, the
 // configuration may hold it.
 func (r *Replayer) setPolicy() error {
-	definition := r.engine.Get(inNamespace(lifecycleNamespace, "namespaces/fields/"+r.chaincode+"/ValidationInfo"))
+	definition := r.definition()
 	if definition == nil || r.bound && bytes.Equal(definition.Value, r.policy) {
 		return nil
 	}
