@@ -69,6 +69,8 @@ type Consumer struct {
 	offers map[string]*offer // rate cards in force, by name@version
 	byName map[ledgersession.Named]*prepaid
 	lines  map[lineKey]*line
+	taken  index.Cursor  // up to here the ledger's changes are taken in
+	moved  chan struct{} // closed when taken has moved
 }
 
 type lineKey struct {
@@ -103,7 +105,7 @@ func New(o Options) (*Consumer, error) {
 		return nil, err
 	}
 	c := &Consumer{options: o, metrics: m, repeats: newRepeats(), offers: map[string]*offer{}, byName: map[ledgersession.Named]*prepaid{},
-		lines: map[lineKey]*line{}}
+		lines: map[lineKey]*line{}, moved: make(chan struct{})}
 	c.background, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }
@@ -129,6 +131,7 @@ func (c *Consumer) sessions() []*prepaid {
 type Holding struct {
 	ledgersession.Session
 	wallet.Standing
+	Vouched uint64 // answers for which the host has a voucher
 }
 
 // Holdings lists the sessions of an account that are paid from here, by name.
@@ -145,7 +148,7 @@ func (c *Consumer) Holdings(account ledger.Account) ([]Holding, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, Holding{p.Session, standing})
+		list = append(list, Holding{p.Session, standing, p.covered.Load()})
 	}
 	slices.SortFunc(list, func(a, b Holding) int { return strings.Compare(a.Session.Name, b.Session.Name) })
 	return list, nil
