@@ -19,6 +19,7 @@ func TestRealNetwork(t *testing.T) {
 	t.Run("stories", func(t *testing.T) { tellStories(t, c) })
 	t.Run("access", func(t *testing.T) { tryEveryCell(t, c) })
 	t.Run("forgeries", func(t *testing.T) { tryForgeries(t, c) })
+	t.Run("questions", func(t *testing.T) { askAll(t, c) })
 	t.Run("forged datanets", func(t *testing.T) { tryForgedDatanets(t, c) })
 	t.Run("forged seals", func(t *testing.T) { tryForgedSeals(t, c) })
 	t.Run("forged claims", func(t *testing.T) { tryForgedClaims(t, c) })

@@ -46,7 +46,7 @@ Exit code 0 means that every check held.`,
 		},
 	}
 	command.Flags().String("dir", ".datanet", "state folder of the network")
-	command.Flags().StringVar(&folder, "corpus", "", "folder with a file or sub-folder for each contributor (default: poems of eight Persian poets)")
+	command.Flags().StringVar(&folder, "corpus", "", "folder with a file or sub-folder for each contributor (default: poems of twelve Persian poets)")
 	command.Flags().Uint64Var(&seed, "seed", 1, "what the model answers depends on it")
 	p.flags(command)
 	return command

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -43,7 +42,7 @@ type Key struct {
 	Expires time.Time      `json:"expires"`
 	Revoked *time.Time     `json:"revoked,omitempty"`
 	Budget  *money.Amount  `json:"budget,omitempty"`
-	Spent   money.Amount   `json:"spent"`
+	Spent   money.Amount   `json:"spent"` // as the wallet counts; package identity does not know
 }
 
 func (r KeyRequest) validate(now time.Time) error {
@@ -135,23 +134,22 @@ type record struct {
 	roles []ledger.Role
 }
 
-const keyColumns = `id, hash, account, label, roles, scopes, created, expires, revoked, budget, spent`
+const keyColumns = `id, hash, account, label, roles, scopes, created, expires, revoked, budget`
 
 func scanKey(row interface{ Scan(...any) error }) (record, error) {
 	var (
 		r                                 record
 		account, roles, scopes            string
 		created, expires, revoked, budget int64
-		spent                             int64
 	)
-	if err := row.Scan(&r.ID, &r.hash, &account, &r.Label, &roles, &scopes, &created, &expires, &revoked, &budget, &spent); err != nil {
+	if err := row.Scan(&r.ID, &r.hash, &account, &r.Label, &roles, &scopes, &created, &expires, &revoked, &budget); err != nil {
 		return record{}, err
 	}
 	r.Account, r.roles = ledger.Account(account), ledger.ParseRoles(roles)
 	for _, scope := range strings.Split(scopes, ",") {
 		r.Scopes = append(r.Scopes, Scope(scope))
 	}
-	r.Created, r.Expires, r.Spent = time.Unix(created, 0).UTC(), time.Unix(expires, 0).UTC(), money.Amount(spent)
+	r.Created, r.Expires = time.Unix(created, 0).UTC(), time.Unix(expires, 0).UTC()
 	if revoked != 0 {
 		at := time.Unix(revoked, 0).UTC()
 		r.Revoked = &at
@@ -170,6 +168,10 @@ func (s *Identities) byKey(ctx context.Context, token string) (Principal, error)
 	if !ok {
 		return Principal{}, unknown
 	}
+	p, again, mark, err := s.byRecent(id, hash)
+	if err != nil || again {
+		return p, err
+	}
 	key, err := scanKey(s.db.QueryRowContext(ctx, `SELECT `+keyColumns+` FROM identity_keys WHERE id = ?`, id))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -186,13 +188,18 @@ func (s *Identities) byKey(ctx context.Context, token string) (Principal, error)
 	case key.Account.MSP() != s.config.MSPID:
 		return Principal{}, refuse(CodeForbidden, "the API key %s is not of an account of %s", id, s.config.MSPID)
 	}
-	p := Principal{Account: key.Account, Roles: key.roles, Method: APIKey, Scopes: key.Scopes, KeyID: id, Budget: key.Budget}
+	certificate, err := s.certificate(Principal{Account: key.Account}.Enrolment())
+	if err != nil {
+		return Principal{}, err
+	}
+	p = Principal{Account: key.Account, Roles: key.roles, Method: APIKey, Scopes: key.Scopes, KeyID: id, Budget: key.Budget}
 	// Who lost a role since has lost it here too.
 	if roles, kept, err := s.kept(p.Enrolment()); err != nil {
 		return Principal{}, err
 	} else if kept {
 		p.Roles = both(p.Roles, roles)
 	}
+	s.recent.keep(id, known{principal: p, hash: key.hash, expires: key.Expires, until: s.config.Now().Add(recentFor), certificate: certificate}, mark)
 	return p, nil
 }
 
@@ -236,37 +243,8 @@ func (s *Identities) RevokeKey(ctx context.Context, p Principal, id string) erro
 		_, err = tx.ExecContext(ctx, `UPDATE identity_keys SET revoked = ? WHERE id = ? AND revoked = 0`, s.config.Now().Unix(), id)
 		return err
 	})
+	s.recent.forget(id)
 	return explain("revoke an API key", err)
-}
-
-// Spend takes an amount from an API key's budget, all of it or, with an [*Error], nothing. It is durable when it
-// returns, and simultaneous calls never take more than the budget together.
-func (s *Identities) Spend(ctx context.Context, id string, amount money.Amount) error {
-	if amount < 0 {
-		return invalid("amount", "an amount is not negative")
-	}
-	now := s.config.Now().Unix()
-	err := s.db.InTx(ctx, func(tx *database.Tx) error {
-		key, err := scanKey(tx.QueryRowContext(ctx, `SELECT `+keyColumns+` FROM identity_keys WHERE id = ?`, id))
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			return refuse(CodeNotFound, "there is no such API key")
-		case err != nil:
-			return err
-		case key.Revoked != nil || key.Expires.Unix() <= now:
-			return refuse(CodeState, "the API key %s is revoked or has expired", id)
-		}
-		limit := money.Amount(math.MaxInt64)
-		if key.Budget != nil {
-			limit = *key.Budget
-		}
-		if left := limit - key.Spent; amount > left {
-			return refuse(CodeInsufficient, "the API key %s may spend %s more micro-credits, not %s", id, left, amount)
-		}
-		_, err = tx.ExecContext(ctx, `UPDATE identity_keys SET spent = ? WHERE id = ?`, int64(key.Spent+amount), id)
-		return err
-	})
-	return explain("spend from an API key", err)
 }
 
 // explain leaves refusals as they are and says of other errors what was attempted.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"log"
-	"math"
 	"strings"
 	"testing"
 	"time"
@@ -84,7 +83,6 @@ func TestAPIKeysEnd(t *testing.T) {
 	require.NoError(t, w.ids.RevokeKey(t.Context(), trainer, key.ID))
 	_, err := w.bearer(t, token)
 	require.ErrorContains(t, err, "was revoked")
-	require.Equal(t, identity.CodeState, code(t, w.ids.Spend(t.Context(), key.ID, 1)))
 
 	token, itself := w.key(t, trainer, nil, identity.Read)
 	p, err := w.bearer(t, token)
@@ -164,40 +162,32 @@ func TestAPIKeyRequestsAreChecked(t *testing.T) {
 	require.Equal(t, identity.CodeState, code(t, err))
 }
 
-func TestSimultaneousSpendsNeverExceedTheBudget(t *testing.T) {
+func TestARevocationEndsAKeyThatWasJustUsed(t *testing.T) {
+	w := open(t)
+	trainer := w.trainer(t)
+	budget := money.Amount(100)
+	token, key := w.key(t, trainer, &budget, identity.Use)
+	for range 2 {
+		p, err := w.bearer(t, token)
+		require.NoError(t, err)
+		require.Equal(t, budget, *p.Budget)
+	}
+	_, err := w.bearer(t, token[:len(token)-1]+"a")
+	require.Error(t, err, "a key that was just used is known by all of it")
+	require.NoError(t, w.ids.RevokeKey(t.Context(), trainer, key.ID))
+	_, err = w.bearer(t, token)
+	require.ErrorContains(t, err, "was revoked")
+	token, _ = w.key(t, trainer, nil, identity.Use)
+	_, err = w.bearer(t, token)
+	require.NoError(t, err)
+	w.clock.turn(time.Hour)
+	_, err = w.bearer(t, token)
+	require.ErrorContains(t, err, "expired at")
+}
+
+func TestOneOfTwoSimultaneousEnrolmentsUsesAnInvitation(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		w := openOn(t, db)
-		budget := money.Amount(100)
-		_, key := w.key(t, w.trainer(t), &budget, identity.Use)
-		const n = 30
-		errs := make(chan error, n)
-		for range n {
-			go func() { errs <- w.ids.Spend(context.Background(), key.ID, 7) }()
-		}
-		spent := 0
-		for range n {
-			if err := <-errs; err == nil {
-				spent += 7
-			} else {
-				require.Equal(t, identity.CodeInsufficient, code(t, err))
-			}
-		}
-		require.Equal(t, 98, spent)
-		require.NoError(t, w.ids.Spend(t.Context(), key.ID, 2))
-		require.Equal(t, identity.CodeInsufficient, code(t, w.ids.Spend(t.Context(), key.ID, 1)))
-		require.NoError(t, w.ids.Spend(t.Context(), key.ID, 0))
-		require.Equal(t, identity.CodeInvalid, code(t, w.ids.Spend(t.Context(), key.ID, -1)))
-		require.Equal(t, identity.CodeNotFound, code(t, w.ids.Spend(t.Context(), "nothing", 1)))
-		keys, err := w.ids.Keys(t.Context(), w.trainer(t))
-		require.NoError(t, err)
-		require.Equal(t, money.Amount(100), keys[0].Spent)
-		require.Equal(t, budget, *keys[0].Budget)
-
-		_, unlimited := w.key(t, w.trainer(t), nil, identity.Use)
-		require.NoError(t, w.ids.Spend(t.Context(), unlimited.ID, math.MaxInt64))
-		require.Equal(t, identity.CodeInsufficient, code(t, w.ids.Spend(t.Context(), unlimited.ID, 1)), "the sum has an end too")
-
-		// The rest of what the two kinds of database must do alike.
 		invitation := w.invite(t, ledger.Trainer)
 		results := make(chan error, 2)
 		for range 2 {

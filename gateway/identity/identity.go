@@ -54,6 +54,7 @@ type Identities struct {
 	config  Config
 	trust   atomic.Pointer[trust]
 	issuers map[string]*issuer
+	recent  recent
 }
 
 // Open prepares the tables and checks the configuration. It asks nobody over the network.

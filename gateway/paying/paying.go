@@ -129,6 +129,7 @@ func (c *Consumer) sessions() []*prepaid {
 type Holding struct {
 	ledgersession.Session
 	wallet.Standing
+	Vouched uint64 // answers for which the host has a voucher
 }
 
 // Holdings lists the sessions of an account that are paid from here, by name.
@@ -145,7 +146,7 @@ func (c *Consumer) Holdings(account ledger.Account) ([]Holding, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, Holding{p.Session, standing})
+		list = append(list, Holding{p.Session, standing, p.covered.Load()})
 	}
 	slices.SortFunc(list, func(a, b Holding) int { return strings.Compare(a.Session.Name, b.Session.Name) })
 	return list, nil

@@ -78,6 +78,10 @@ func (c *Consumer) stored(ctx context.Context, p *prepaid, from uint64) ([]Store
 	if err != nil {
 		return nil, fmt.Errorf("read the host's stored answers: %w", err)
 	}
+	return readStored(raw)
+}
+
+func readStored(raw []byte) ([]Stored, error) {
 	var list []Stored
 	if err := json.Unmarshal(raw, &list); err != nil {
 		return nil, fmt.Errorf("read the host's stored answers: %w", err)

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/money"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 )
 
@@ -98,6 +99,12 @@ func (a *API) addPeople() {
 			keys, err := people.Keys(c.ctx(), c.principal)
 			if err != nil {
 				return err
+			}
+			if wallet := c.api.options.Wallet; wallet != nil {
+				for i := range keys {
+					spent, _ := wallet.Spent(keys[i].ID)
+					keys[i].Spent = money.Amount(spent)
+				}
 			}
 			return c.answer(http.StatusOK, itemsOf(keys))
 		}})

@@ -35,6 +35,7 @@ type WalletSession struct {
 	Spent    money.Amount   `json:"spent" doc:"Fees of the answers that were accepted; what the ledger has settled may be less."`
 	Reserved money.Amount   `json:"reserved" doc:"What requests under way may cost at most."`
 	Uses     uint64         `json:"uses"`
+	Vouched  uint64         `json:"vouched" doc:"Uses for which the host has a voucher, and which it can settle."`
 	Waiting  int            `json:"waiting" doc:"Requests under way."`
 	Stopped  string         `json:"stopped,omitzero" doc:"Why nothing more is signed: what was wrong with an answer."`
 }
@@ -77,7 +78,7 @@ func (a *API) showWallet(c *call) error {
 	shown := Wallet{Sessions: []WalletSession{}, Keys: []WalletKey{}}
 	for _, h := range holdings {
 		shown.Sessions = append(shown.Sessions, WalletSession{Name: h.Session.Name, ID: h.Session.ID, Model: h.Model, Host: h.Host, Expires: h.Expires, Funded: money.Amount(h.Funded),
-			Spent: money.Amount(h.Amount), Reserved: money.Amount(h.Caps), Uses: h.N, Waiting: len(h.Waiting), Stopped: h.Stopped})
+			Spent: money.Amount(h.Amount), Reserved: money.Amount(h.Caps), Uses: h.N, Vouched: h.Vouched, Waiting: len(h.Waiting), Stopped: h.Stopped})
 	}
 	var keys []identity.Key
 	switch {

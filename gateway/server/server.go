@@ -275,7 +275,7 @@ func (s *Server) openAPI(version string) (err error) {
 		options.Outbox = s.outbox
 	}
 	if s.serving != nil {
-		options.Serving = s.serving
+		options.Serving, options.Settle = s.serving, s.settling.SettleNow
 	}
 	options.Attesting = s.attesting
 	if s.attesting != nil {

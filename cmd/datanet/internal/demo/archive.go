@@ -23,8 +23,8 @@ import (
 //
 //	people.json         whose account is whose
 //	people/PART/        the identity of somebody who was invited: certificate and key, or an API key; see identityFolder
-//	models/NAME         the developer's: the artifact of a model and its training manifest
-//	answers/ID.json     the consumer's: prompt, output and nonces of a receipt
+//	models/NAME/        the developer's: the artifact of a model and its training manifest
+//	answers/ID.json     the consumers': prompt, output and receipt
 //	lock                held while the story is told
 //
 // Contents are not here: the gateways hold them.
@@ -78,11 +78,13 @@ func (a archive) keepPeople(people map[string]enrolled) error {
 	return a.keepJSON("people.json", people)
 }
 
-// maxArchived bounds a file before it is read: the artifact of a model.
-const maxArchived = 64 << 20
+func (a archive) path(name string) string { return filepath.Join(a.folder, name) }
+
+// maxArchived bounds a file before it is read: who is who.
+const maxArchived = 1 << 20
 
 func (a archive) read(name string) ([]byte, error) {
-	file, err := os.Open(filepath.Join(a.folder, name))
+	file, err := os.Open(a.path(name))
 	if err != nil {
 		return nil, fmt.Errorf("read the story's archive: %w", err)
 	}
@@ -107,7 +109,7 @@ func (a archive) keepJSON(name string, v any) error {
 
 // keep puts a file in place at once or not at all.
 func (a archive) keep(name string, content []byte) error {
-	return keep(filepath.Join(a.folder, name), content)
+	return keep(a.path(name), content)
 }
 
 func keep(path string, content []byte) error {

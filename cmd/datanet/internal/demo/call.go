@@ -12,7 +12,6 @@ import (
 
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/approval"
-	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -103,18 +102,6 @@ func publish(r model.Publish) call {
 
 func openSession(r session.Open) call {
 	return call{"session:Open", r, http.MethodPut, client.Path("sessions", r.Name), []string{"name"}}
-}
-
-func settleClaim(r claim.Settle) call {
-	return call{"claim:Settle", r, http.MethodPut, client.Path("claims", r.ID), []string{"id"}}
-}
-
-func attest(r claim.Attest) call {
-	return call{"claim:Attest", r, http.MethodPost, client.Path("hosts", string(r.Host), "claims", r.ID, "attest"), []string{"host", "id"}}
-}
-
-func release(r claim.Release) call {
-	return call{"claim:Release", r, http.MethodPost, client.Path("hosts", string(r.Host), "claims", r.ID, "release"), []string{"host", "id"}}
 }
 
 func redeem(r token.Redeem) call {

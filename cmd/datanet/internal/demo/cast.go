@@ -51,7 +51,8 @@ type cast struct {
 	curator    *person
 	trainer    *person
 	host       *person   // who serves the model
-	reader     *person   // the consumer
+	reader     *person   // a consumer
+	program    *person   // another one, a program with an API key
 	poets      []*person // in the order of the corpus
 	copyist    *person
 }
@@ -75,7 +76,7 @@ func (s *Story) meet(ctx context.Context) error {
 	if err := s.everywhere(ctx); err != nil {
 		return err
 	}
-	holders := append([]*person{s.platform, s.issuer, s.reader, s.trainer, s.host, s.copyist}, s.poets...)
+	holders := append([]*person{s.platform, s.issuer, s.reader, s.program, s.trainer, s.host, s.copyist}, s.poets...)
 	err = atOnce(ctx, len(holders), func(ctx context.Context, i int) error {
 		opened, err := do[account.Account](ctx, s, holders[i], openAccount())
 		if err == nil && opened.Account != holders[i].account {
@@ -195,7 +196,8 @@ func (s *Story) parts() (list []part) {
 		part{"(curator)", "curator", society, ledger.Curator, true, func(p *person) { s.curator = p }},
 		part{"(developer)", "developer", laboratory, ledger.Trainer, false, func(p *person) { s.trainer = p }},
 		part{"(host)", "host", laboratory, ledger.Host, true, func(p *person) { s.host = p }},
-		part{"(consumer)", "consumer", library, ledger.Consumer, false, func(p *person) { s.reader = p }})
+		part{"(consumer)", "consumer", library, ledger.Consumer, false, func(p *person) { s.reader = p }},
+		part{"(program)", "program", society, ledger.Consumer, true, func(p *person) { s.program = p }})
 }
 
 // invite has everybody enrol who has not done so in an earlier telling. It returns how many that were.

@@ -9,10 +9,12 @@ import (
 	"github.com/hyperledger/fabric/protoutil"
 
 	"github.com/datanet-consortium/datanet/chaincode/account"
+	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/member"
 	"github.com/datanet-consortium/datanet/chaincode/money"
+	"github.com/datanet-consortium/datanet/chaincode/session"
 	"github.com/datanet-consortium/datanet/chaincode/token"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
 )
@@ -45,13 +47,13 @@ func (s *Story) blockHash(ctx context.Context, witness *person) (string, error) 
 
 // books is what the whole ledger holds, as one peer tells it.
 type books struct {
-	minted, accounts, pools, escrowed, redeemed money.Amount
-	holders                                     int
+	minted, accounts, pools, sessions, claims, escrowed, redeemed money.Amount
+	holders                                                       int
 }
 
 // balanced reports credits that were made or lost.
 func (b books) balanced() error {
-	held, err := money.Sum(b.accounts, b.pools, b.escrowed, b.redeemed)
+	held, err := money.Sum(b.accounts, b.pools, b.sessions, b.claims, b.escrowed, b.redeemed)
 	if err == nil && held != b.minted {
 		err = fmt.Errorf("%s were issued, and %s are held or redeemed", credits(b.minted), credits(held))
 	}
@@ -63,7 +65,7 @@ func (s *Story) conserve(ctx context.Context) error {
 	if err := s.everywhere(ctx); err != nil {
 		return err
 	}
-	rows := [][]string{{"peer of", "issued", "accounts", "pools", "in escrow", "redeemed", fmt.Sprintf("hash of block %d", s.last())}}
+	rows := [][]string{{"peer of", "issued", "accounts", "pools", "sessions", "claims", "escrow", "redeemed", fmt.Sprintf("hash of block %d", s.last())}}
 	var first books
 	var firstHash string
 	for i, witness := range s.witnesses() {
@@ -75,7 +77,8 @@ func (s *Story) conserve(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		rows = append(rows, []string{witness.account.MSP(), amount(b.minted), amount(b.accounts), amount(b.pools), amount(b.escrowed), amount(b.redeemed), hash[:16] + "…"})
+		rows = append(rows, []string{witness.account.MSP(), amount(b.minted), amount(b.accounts), amount(b.pools), amount(b.sessions), amount(b.claims),
+			amount(b.escrowed), amount(b.redeemed), hash[:16] + "…"})
 		if err := b.balanced(); err != nil {
 			s.Out.Table(rows)
 			return fmt.Errorf("peer of %s: %w", witness.account.MSP(), err)
@@ -89,7 +92,7 @@ func (s *Story) conserve(ctx context.Context) error {
 		}
 	}
 	s.Out.Table(rows)
-	s.Out.Held("On each of %d peers: issued = accounts + pools + escrow + redeemed, over all %s and every pool. All have the same block %d.",
+	s.Out.Held("On each of %d peers: issued = accounts + pools + sessions + claims + escrow + redeemed, over all %s and every pool. All have the same block %d.",
 		len(rows)-1, plural(first.holders, "account", "accounts"), s.last())
 	return nil
 }
@@ -120,7 +123,10 @@ func (s *Story) audit(ctx context.Context, witness *person) (b books, err error)
 					return err
 				}
 				b.holders++
-				return add(&b.accounts, held)
+				if err := add(&b.accounts, held); err != nil {
+					return err
+				}
+				return s.pending(ctx, direct, own, a.Account, &b)
 			})
 		if err != nil {
 			return b, err
@@ -147,6 +153,35 @@ func (s *Story) audit(ctx context.Context, witness *person) (b books, err error)
 			return nil // returned: the credits are in the account again
 		})
 	return b, err
+}
+
+// pending adds what an account's sessions have left, and what settlements of the account as host have not paid yet.
+func (s *Story) pending(ctx context.Context, direct *fabric.Client, msp string, a ledger.Account, b *books) error {
+	sessions := func(page ledger.PageRequest) any { return session.Listing{Account: a, PageRequest: page} }
+	err := pages(ctx, direct, msp, "session:List", sessions, func(opened session.Session) error {
+		detail, err := fabric.Query[session.Detail](ctx, direct, msp, "session:Get", opened.Named)
+		if err != nil || detail.Tab.Closed {
+			return err
+		}
+		if b.sessions, err = b.sessions.Add(detail.Tab.Funded - detail.Tab.Amount); err != nil {
+			return err
+		}
+		funds := func(page ledger.PageRequest) any { return session.FundListing{Named: opened.Named, PageRequest: page} }
+		return pages(ctx, direct, msp, "session:Funds", funds, func(f session.Fund) (err error) {
+			if !f.Used {
+				b.sessions, err = b.sessions.Add(f.Amount)
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	claims := func(page ledger.PageRequest) any { return claim.Listing{Host: a, PageRequest: page} }
+	return pages(ctx, direct, msp, "claim:List", claims, func(c claim.Claim) (err error) {
+		b.claims, err = b.claims.Add(c.Left)
+		return err
+	})
 }
 
 // held asks an organisation's peer what an account has.

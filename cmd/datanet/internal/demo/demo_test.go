@@ -46,13 +46,13 @@ func TestTell(t *testing.T) {
 		out := tell(t)
 		require.Contains(t, out, "in other letters, is refused: its fingerprint")
 		require.Contains(t, out, "The copy is rejected: ")
-		require.Contains(t, out, "On each of 4 peers: issued = accounts + pools + escrow + redeemed, over all 14 accounts")
+		require.Contains(t, out, "On each of 4 peers: issued = accounts + pools + sessions + claims + escrow + redeemed, over all 19 accounts")
 	})
 	t.Run("a second telling uses the same accounts and a datanet of its own", func(t *testing.T) {
 		out := tell(t)
 		require.Contains(t, out, "PoetrySocietyMSP/persian-poetry-2 is a new datanet")
-		require.Contains(t, out, "over all 14 accounts")
-		require.Contains(t, out, "200.000000")
+		require.Contains(t, out, "over all 19 accounts")
+		require.Contains(t, out, "400.000000")
 	})
 	t.Run("only its owner may read the archive", func(t *testing.T) {
 		require.NoError(t, filepath.WalkDir(options.Folder, func(path string, entry fs.DirEntry, err error) error {

@@ -3,20 +3,18 @@ package demo
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/datanet-consortium/datanet/attribution"
+	"github.com/datanet-consortium/datanet/attribution/infgram"
 	"github.com/datanet-consortium/datanet/attribution/merkle"
-	"github.com/datanet-consortium/datanet/attribution/plain"
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -27,12 +25,12 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/seal"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/chaincode/ticket"
-	"github.com/datanet-consortium/datanet/cmd/datanet/internal/wordchain"
+	"github.com/datanet-consortium/datanet/gateway/artifact"
 	"github.com/datanet-consortium/datanet/gateway/client"
 )
 
 // train waits until what was approved is sealed, has a snapshot taken and its contents downloaded under a training ticket,
-// trains a word chain on exactly those texts, and registers it with its lineage.
+// trains the built-in model on exactly those texts, and registers it with its lineage.
 func (s *Story) train(ctx context.Context) error {
 	approved := 0
 	for _, c := range s.contributions {
@@ -66,29 +64,11 @@ func (s *Story) train(ctx context.Context) error {
 	s.Out.Held("Under the ticket the developer's gateway released and fetched the %s of the snapshot, byte for byte as they were", plural(int(s.snapshot.Records), "text", "texts"))
 	s.Out.Say("uploaded, and opened the commitments from which every gateway has the same root.")
 
-	s.Out.Progress("training")
-	var records [][]byte
-	for _, c := range texts {
-		records = append(records, c.Records...)
-	}
-	artifact := wordchain.Train(records).Encode()
-
-	// What receipts are made of is the same corpus; a host would index it here.
-	s.Out.Progress("reading the corpus for receipts")
-	if s.engine, err = plain.New(texts); err != nil {
+	if err := s.registerModel(ctx, texts); err != nil {
 		return err
 	}
-	if n, _ := s.engine.Size(); n != uint64(s.snapshot.Tokens) {
-		return fmt.Errorf("the corpus has %d tokens, the snapshot %d", n, s.snapshot.Tokens)
-	}
-	if err := s.registerModel(ctx, artifact, records); err != nil {
-		return err
-	}
-	if err := s.archive.keep(s.artifact(), artifact); err != nil {
-		return err
-	}
-	s.Out.Say("%s is registered with its lineage: %s, %d KiB.", s.model.Named, "a word chain trained on the snapshot", len(artifact)>>10)
-	s.Out.Say("It is no language model of the large kind: it draws each word from those that followed the two before it.")
+	s.Out.Say("%s is registered with its lineage, and its artifact handed to the gateway that serves it: an ∞-gram model,", s.model.Named)
+	s.Out.Say("which is no language model of the large kind: it counts what follows what in the snapshot, and nothing else.")
 	return s.everywhere(ctx)
 }
 
@@ -122,10 +102,11 @@ func (s *Story) sealed(ctx context.Context, count int) error {
 	return errors.New("the events of the curator's gateway ended")
 }
 
-// The training ticket.
+// The training ticket, and what is trained under it.
 const (
-	purpose   = licence.CommercialService
-	grantTerm = 365 * 24 * time.Hour
+	purpose    = licence.CommercialService
+	grantTerm  = 365 * 24 * time.Hour
+	maxContext = 3 // tokens that decide over the next one
 )
 
 // license has the developer ask for a training ticket: without a grant of the datanet's owner, which the ledger refuses,
@@ -207,31 +188,43 @@ func (s *Story) download(ctx context.Context) (attribution.Corpus, error) {
 	return texts, nil
 }
 
-// registerModel registers the model under a name that is free, checks the lineage that the ledger gives it, and publishes
-// what its use costs.
-func (s *Story) registerModel(ctx context.Context, artifact []byte, records [][]byte) error {
-	name, err := s.freeName(ctx, s.trainer, s.trainer.account.MSP()+"/word-chain", func(name string) string { return client.Path("models", name, "versions", "1.0") })
+// registerModel trains the built-in model on the texts of the snapshot and registers it under a name that is free, checks
+// the lineage that the ledger gives it, hands it to the gateway, and publishes what its use costs.
+func (s *Story) registerModel(ctx context.Context, texts attribution.Corpus) error {
+	name, err := s.freeName(ctx, s.trainer, s.trainer.account.MSP()+"/verse", func(name string) string { return client.Path("models", name, "versions", "1.0") })
 	if err != nil {
 		return err
 	}
-	tokens, distinctAndOne := s.engine.Size()
-	digest, leaves := sha256.Sum256(artifact), make([]merkle.Hash, len(records))
-	for i, record := range records {
-		leaves[i] = merkle.Leaf(record)
+	digester := artifact.NewDigester()
+	for _, c := range texts {
+		for i, record := range c.Records {
+			if err := digester.Add(c.ID, i, string(record)); err != nil {
+				return fmt.Errorf("sum up the texts: %w", err)
+			}
+		}
 	}
-	corpus := model.Corpus{Tokens: int64(tokens), Distinct: int64(distinctAndOne) - 1, Digest: merkle.Root(leaves).String()}
-	manifest, err := json.Marshal(map[string]any{"method": "word chain, each word after the two before it", "artifact": hex.EncodeToString(digest[:]),
-		"corpus": corpus, "corpusDigest": "Merkle root of RFC 6962 over the records in the order of sealing", "ticket": s.ticket.ID})
+	corpus := digester.Corpus()
+	if corpus.Tokens != s.snapshot.Tokens {
+		return fmt.Errorf("the texts have %d tokens, the snapshot %d", corpus.Tokens, s.snapshot.Tokens)
+	}
+	root := s.snapshot.Root.String()
+	weights, err := artifact.Model{Interpolation: infgram.WittenBell, MaxContext: maxContext, Corpus: artifact.Trained{Corpus: corpus, Roots: []string{root}}}.Encode()
 	if err != nil {
-		return fmt.Errorf("describe the training: %w", err)
-	}
-	if err := s.archive.keep(filepath.Join("models", strings.ReplaceAll(name, "/", "_")+".manifest.json"), manifest); err != nil {
 		return err
 	}
-	manifestDigest := sha256.Sum256(manifest)
+	described := &artifact.Manifest{Method: artifact.InfGram, Purpose: purpose, Tickets: []string{s.ticket.ID}, Corpus: corpus, Program: "datanet demo",
+		Snapshots: []artifact.Snapshot{{Named: s.snapshot.Named, Revision: s.snapshot.Revision, Root: root}}, Files: []artifact.File{artifact.FileOf(artifact.ModelName, weights)}}
+	manifest, digest, err := described.Encode()
+	if err != nil {
+		return err
+	}
+	folder := filepath.Join("models", strings.ReplaceAll(name, "/", "_"))
+	if err := errors.Join(s.archive.keep(filepath.Join(folder, artifact.ModelName), weights), s.archive.keep(filepath.Join(folder, artifact.ManifestName), manifest)); err != nil {
+		return err
+	}
 	s.model, err = do[model.Model](ctx, s, s.trainer, register(model.Register{
-		Named: model.Named{Name: name, Version: "1.0"}, Tickets: []string{s.ticket.ID}, Bases: []model.Named{}, Artifacts: []string{hex.EncodeToString(digest[:])},
-		Manifest: hex.EncodeToString(manifestDigest[:]), Purpose: purpose, Corpus: corpus, DerivativePpm: derivativePpm}))
+		Named: model.Named{Name: name, Version: "1.0"}, Tickets: []string{s.ticket.ID}, Bases: []model.Named{}, Artifacts: described.Digests(),
+		Manifest: digest, Purpose: purpose, Corpus: corpus, DerivativePpm: derivativePpm}))
 	if err != nil {
 		return err
 	}
@@ -239,6 +232,10 @@ func (s *Story) registerModel(ctx context.Context, artifact []byte, records [][]
 		return fmt.Errorf("the ledger gives %s the lineage %v", s.model.Named, s.model.Lineage)
 	}
 	if err := s.everywhere(ctx); err != nil {
+		return err
+	}
+	open := func(name string) (client.Opened, error) { return os.Open(s.archive.path(filepath.Join(folder, name))) }
+	if err := s.trainer.client.HandOver(ctx, s.model.Named, manifest, s.height, open, nil); err != nil {
 		return err
 	}
 	fees, err := read[schedule.Version](ctx, s, s.trainer, client.Path("schedule"))
@@ -249,9 +246,4 @@ func (s *Story) registerModel(ctx context.Context, artifact []byte, records [][]
 	s.card, err = do[model.Card](ctx, s, s.trainer, publish(model.Publish{Named: s.model.Named, Card: 1,
 		PriceIn: priceIn, PriceOut: priceOut, Host: s.host.account, HostPpm: left / 4, OwnerPpm: left - left/4}))
 	return err
-}
-
-// artifact is the name of the model's file in the archive.
-func (s *Story) artifact() string {
-	return filepath.Join("models", strings.ReplaceAll(s.model.Named.String(), "/", "_")+".txt")
 }

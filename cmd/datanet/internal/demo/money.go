@@ -19,14 +19,14 @@ import (
 )
 
 const (
-	minted      money.Amount = 100 * credit // for the consumer
+	minted      money.Amount = 100 * credit // for each consumer
 	platformPpm              = 50_000
 
 	// credit is one credit in micro-credits.
 	credit = 1_000_000
 )
 
-// fund has the members agree on a fee schedule, unless one is in force, on credits for the consumer, and on a new
+// fund has the members agree on a fee schedule, unless one is in force, on credits for the consumers, and on a new
 // fingerprint epoch: each telling has one of its own, or what an earlier one registered would be refused as a copy.
 func (s *Story) fund(ctx context.Context) error {
 	fees, err := read[schedule.Schedule](ctx, s, s.proposer, client.Path("schedule"))
@@ -54,6 +54,10 @@ func (s *Story) fund(ctx context.Context) error {
 		done, err = s.resolve(ctx, "token.mint", token.Mint{To: s.reader.account, Amount: minted}, true)
 		return err
 	})
+	deciding.Go(func() error {
+		_, err := s.resolve(ctx, "token.mint", token.Mint{To: s.program.account, Amount: minted}, false)
+		return err
+	})
 	if err := deciding.Wait(); err != nil {
 		return err
 	}
@@ -62,7 +66,7 @@ func (s *Story) fund(ctx context.Context) error {
 	} else {
 		s.Out.Say("The fee schedule: %s of every fee for the platform %s; %s redeems credits.", percent(fees.PlatformPpm), fees.Platform, fees.Issuer)
 	}
-	s.Out.Held("%s minted for %s: proposed by %s,", credits(minted), short(s.reader.account), done.Proposer)
+	s.Out.Held("%s minted for %s and as many for %s: proposed by %s,", credits(minted), short(s.reader.account), short(s.program.account), done.Proposer)
 	s.Out.Say("approved by %s, each in a slot that no other can fill, and executed once.", sentence(done.Approved))
 	return nil
 }

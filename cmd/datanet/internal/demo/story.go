@@ -1,14 +1,14 @@
 // Package demo tells what Datanet is for, once, on a running network: poets contribute, others validate, a developer
-// trains a model, a reader pays for its answers, and exactly the poets whose lines stand in the answers are paid.
+// trains a model, consumers pay for its answers, and exactly the poets whose lines stand in the answers are paid.
 //
 // Everybody acts through the REST API of their own organisation's gateway: with a certificate and a key that only they
 // hold, which signs what the gateway prepares, or with an API key, for whose holder the gateway signs. What no gateway
 // would send is tried too, straight at the peers: each forgery stands beside the same call in its right form. Every claim
 // that the story prints was checked; the first that does not hold ends it with an error.
 //
-// The chapters, in order: cast.go (who acts), money.go, pool.go (contributions), validation.go, model.go, use.go (answers
-// and settlement), regulator.go, forgery.go, conservation.go. Content, its salts and keys stay in the content stores of
-// the gateways; people's own keys, and what developer and consumer keep, in the folder of the story, archive.go.
+// The chapters, in order: cast.go (who acts), money.go, pool.go (contributions), validation.go, model.go, use.go (paid
+// answers), settle.go (settlement, attestation, redemption), regulator.go, forgery.go, conservation.go. Content, its salts and keys stay in the content stores of
+// the gateways; people's own keys, and what developer and consumers keep, in the folder of the story, archive.go.
 package demo
 
 import (
@@ -19,9 +19,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/datanet-consortium/datanet/attribution/plain"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
+	"github.com/datanet-consortium/datanet/chaincode/session"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/chaincode/ticket"
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/corpus"
@@ -64,7 +64,7 @@ type Story struct {
 	ticket        ticket.Ticket
 	model         model.Model
 	card          model.Card
-	engine        *plain.Engine
+	sessions      []session.Named // of the consumers
 	answers       []answer
 }
 
@@ -84,8 +84,8 @@ func Tell(ctx context.Context, options Options) (err error) {
 		{"A datanet and its contributions", s.contribute},
 		{"Independent validation", s.validate},
 		{"A snapshot, a training ticket and a model", s.train},
-		{"Answers and their receipts", s.answer},
-		{"A prepaid session, its settlement, and who confirms it", s.settle},
+		{"Prepaid sessions, paid answers and their receipts", s.ask},
+		{"Settlement, attestation, and who was paid", s.settle},
 		{"The regulator reads everything and writes nothing", s.regulate},
 		{"Forgeries that the network refused", s.refused},
 		{"Every peer holds the same ledger, and no credit was made or lost", s.conserve},

@@ -1,0 +1,253 @@
+// Package openai_test runs the official OpenAI client for JavaScript, unmodified, and the command line against the gateway
+// of a consumer, which pays the host's on a real network.
+package openai_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hyperledger/fabric-lib-go/common/flogging"
+	"github.com/stretchr/testify/require"
+
+	"github.com/datanet-consortium/datanet/chaincode/claim"
+	"github.com/datanet-consortium/datanet/chaincode/money"
+	"github.com/datanet-consortium/datanet/gateway/client"
+	"github.com/datanet-consortium/datanet/gateway/identity"
+	"github.com/datanet-consortium/datanet/gateway/rest"
+	"github.com/datanet-consortium/datanet/integration/market"
+)
+
+func TestMain(m *testing.M) {
+	flogging.ActivateSpec("error") // Fabric's packages log every connection otherwise
+	os.Exit(m.Run())
+}
+
+const verse = "we few we happy few we band of brothers for he to-day that sheds his blood with me shall be my brother"
+
+// upstream writes the answers: the verse, as a stream in several parts.
+func upstream(t *testing.T) string {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var asked struct {
+			Stream bool `json:"stream"`
+		}
+		if r.Method == http.MethodPost {
+			require.NoError(t, json.NewDecoder(r.Body).Decode(&asked))
+		}
+		field, parts := "message", []string{verse}
+		if r.URL.Path == "/v1/completions" {
+			field = "text"
+		}
+		if asked.Stream {
+			field, parts = "delta", strings.SplitAfter(verse, " few ")
+			w.Header().Set("Content-Type", "text/event-stream")
+		} else {
+			w.Header().Set("Content-Type", "application/json")
+		}
+		for i, part := range parts {
+			choice := map[string]any{"index": 0, "finish_reason": nil, field: map[string]any{"role": "assistant", "content": part}}
+			if field == "text" {
+				choice[field] = part
+			}
+			if i == len(parts)-1 {
+				choice["finish_reason"] = "stop"
+			}
+			chunk, err := json.Marshal(map[string]any{"id": "x", "object": "x", "created": 1, "model": "upstream", "choices": []any{choice}})
+			require.NoError(t, err)
+			if asked.Stream {
+				chunk = fmt.Appendf(nil, "data: %s\n\n", chunk)
+			}
+			_, err = w.Write(chunk)
+			require.NoError(t, err)
+		}
+		if asked.Stream {
+			_, err := io.WriteString(w, "data: [DONE]\n\n")
+			require.NoError(t, err)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/v1"
+}
+
+type fault struct {
+	Class, Code, Type string
+	Param             *string
+	Status            int
+}
+
+// seen is what the client printed.
+type seen struct {
+	Models []string
+	Model  string
+	Chat   struct {
+		Text, Fee, Receipt string
+		Usage              map[string]int
+	}
+	Text struct {
+		Text    string
+		Receipt bool
+	}
+	Stream struct {
+		Text, Fee string
+		Parts     int
+	}
+	Runner struct {
+		Text  string
+		Usage map[string]int
+	}
+	Faults map[string]fault
+}
+
+func TestTheOfficialClientAndTheCommandLinePayOverTheGateway(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a real network")
+	}
+	var logs bytes.Buffer
+	dir := t.TempDir()
+	m, err := market.Open(t.Context(), market.Options{Dir: dir, Text: verse + "\n\nonce more unto the breach dear friends once more\n", Upstream: upstream(t),
+		PriceIn: 100_000, PriceOut: 500_000, Credits: 100_000_000, Log: slog.New(slog.NewTextHandler(&logs, nil)), Progress: func(text string) { t.Log(text) }})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		require.NoError(t, m.Close())
+		if t.Failed() {
+			t.Log(logs.String())
+		}
+	})
+	t.Run("datanet chat opens a session and shows what was answered and what it cost", func(t *testing.T) { talk(t, m) })
+	t.Run("the official client", func(t *testing.T) { useOfficial(t, m) })
+	t.Run("all of it is settled", func(t *testing.T) { settle(t, m) })
+}
+
+// talk uses the command line.
+func talk(t *testing.T, m *market.Market) {
+	program := filepath.Join(t.TempDir(), "datanet")
+	out, err := exec.Command("go", "build", "-o", program, "github.com/datanet-consortium/datanet/cmd/datanet").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	folder, _, err := m.Folder(market.Consumer, market.ConsumerName)
+	require.NoError(t, err)
+	authority, err := m.Authority(market.Consumer)
+	require.NoError(t, err)
+	chat := func(stdin string, args ...string) []byte {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
+		command := exec.CommandContext(ctx, program, append([]string{"chat", "--model", m.Paid.Named.String(), "--identity", folder, "--gateway", m.URL(market.Consumer), "--ca", authority}, args...)...)
+		command.Stdin = strings.NewReader(stdin)
+		command.Env = append(os.Environ(), "XDG_CONFIG_HOME="+t.TempDir(), "HOME="+t.TempDir())
+		var errs bytes.Buffer
+		command.Stderr = &errs
+		out, err := command.Output()
+		require.NoError(t, err, "%s", errs.String())
+		return out
+	}
+	shown := string(chat("", "--escrow", "1000000", "--max-tokens", "40", "Who are we few?"))
+	require.Contains(t, shown, verse)
+	require.Contains(t, shown, market.Owner+":contributor1", "whose verse it is")
+	require.Regexp(t, `4 tokens in and 22 out cost 11400 micro-credits\. Receipt [0-9a-f]{64}`, shown)
+	lines := json.NewDecoder(bytes.NewReader(chat("one\ntwo\n", "--json")))
+	for i := range 2 {
+		var turn struct{ Question, Answer, Fee, ReceiptID string }
+		require.NoError(t, lines.Decode(&turn))
+		require.Equal(t, []string{"one", "two"}[i], turn.Question)
+		require.Equal(t, verse, turn.Answer)
+		require.NotEmpty(t, turn.Fee)
+	}
+}
+
+// useOfficial installs the client and runs it.
+func useOfficial(t *testing.T, m *market.Market) {
+	for _, program := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(program); err != nil {
+			if os.Getenv("CI") != "" {
+				t.Fatalf("%s is needed: %v", program, err)
+			}
+			t.Skipf("%s is not here: %v", program, err)
+		}
+	}
+	person, err := m.Person(market.Consumer, market.ConsumerName)
+	require.NoError(t, err)
+	defer person.Close()
+	key := func(budget money.Amount) string {
+		made, err := client.Do[rest.NewKey](t.Context(), person, http.MethodPost, client.Path("keys"), identity.KeyRequest{Scopes: []identity.Scope{identity.Use},
+			Expires: time.Now().Add(time.Hour).UTC().Truncate(time.Second), Budget: &budget})
+		require.NoError(t, err)
+		return made.Token
+	}
+	dir := filepath.Join(t.TempDir(), "client")
+	require.NoError(t, os.CopyFS(dir, os.DirFS("client")))
+	install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	install.Dir = dir
+	out, err := install.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	authority, err := m.Authority(market.Consumer)
+	require.NoError(t, err)
+	run := exec.CommandContext(t.Context(), "node", "use.js", m.URL(market.Consumer)+"/openai/v1", key(10_000_000), m.Paid.Named.String(), key(1))
+	run.Dir, run.Env = dir, append(os.Environ(), "NODE_EXTRA_CA_CERTS="+authority)
+	var errs bytes.Buffer
+	run.Stderr = &errs
+	out, err = run.Output()
+	require.NoError(t, err, "%s", errs.String())
+	var s seen
+	require.NoError(t, json.Unmarshal(out, &s), "%s", out)
+	require.ElementsMatch(t, []string{m.Paid.Named.String(), m.Free.Named.String()}, s.Models)
+	require.Equal(t, m.Paid.Named.String(), s.Model)
+	cut := strings.Join(strings.Fields(verse)[:20], " ")
+	require.Equal(t, cut, strings.TrimSpace(s.Chat.Text))
+	require.Equal(t, map[string]int{"prompt_tokens": 4, "completion_tokens": 20, "total_tokens": 24}, s.Chat.Usage)
+	require.Equal(t, "10400", s.Chat.Fee)
+	require.Len(t, s.Chat.Receipt, 64)
+	require.Equal(t, cut, strings.TrimSpace(s.Text.Text))
+	require.True(t, s.Text.Receipt)
+	require.Equal(t, cut, strings.TrimSpace(s.Stream.Text))
+	require.Greater(t, s.Stream.Parts, 2)
+	require.Equal(t, "10200", s.Stream.Fee)
+	require.Equal(t, cut, strings.TrimSpace(s.Runner.Text))
+	require.Equal(t, 22, s.Runner.Usage["total_tokens"])
+	param := func(text string) *string { return &text }
+	require.Equal(t, fault{Class: "NotFoundError", Status: 404, Code: "model_not_found", Type: "invalid_request_error", Param: param("model")}, s.Faults["model"])
+	require.Equal(t, fault{Class: "BadRequestError", Status: 400, Code: "unsupported_parameter", Type: "invalid_request_error", Param: param("tools")}, s.Faults["tools"])
+	require.Equal(t, "AuthenticationError", s.Faults["key"].Class)
+	require.Equal(t, fault{Class: "RateLimitError", Status: 429, Code: "budget_exceeded", Type: "insufficient_quota"}, s.Faults["budget"])
+}
+
+// settle brings what was used to the ledger.
+func settle(t *testing.T, m *market.Market) {
+	person, err := m.Person(market.Consumer, market.ConsumerName)
+	require.NoError(t, err)
+	defer person.Close()
+	wallet, _, err := client.Get[rest.Wallet](t.Context(), person, client.Path("wallet"), nil)
+	require.NoError(t, err)
+	var uses uint64
+	var spent money.Amount
+	for _, s := range wallet.Sessions {
+		require.Zero(t, s.Waiting)
+		require.Empty(t, s.Stopped)
+		uses, spent = uses+s.Uses, spent+s.Spent
+	}
+	require.GreaterOrEqual(t, uses, uint64(7))
+	operator, err := m.Person(market.Owner, "operator1")
+	require.NoError(t, err)
+	defer operator.Close()
+	var settled int64
+	var fees money.Amount
+	require.Eventually(t, func() bool {
+		claims, err := client.Do[rest.Items[claim.Claim]](t.Context(), operator, http.MethodPost, "/v1/serving/settle", nil)
+		require.NoError(t, err)
+		for _, c := range claims.Items {
+			settled, fees = settled+c.Uses, fees+c.Fees
+		}
+		return uint64(settled) == uses
+	}, time.Minute, 500*time.Millisecond, "the voucher for the last answers comes when the session rests")
+	require.Equal(t, spent, fees)
+}
