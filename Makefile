@@ -41,7 +41,7 @@ soak: ## the large counts; takes long
 
 FUZZED = $(addprefix attribution/,text1:FuzzTokens index:FuzzDecode index:FuzzManifest receipt:FuzzDecode ingest:FuzzRead \
 	streaming:FuzzOpen report:FuzzOf explain:FuzzPrintable golden:FuzzReadCase)
-GATEWAY_FUZZED = $(addprefix gateway/,block:FuzzDecode client:FuzzEventsNeverPanicAndAlwaysEnd client:FuzzContentRangeIsWhatItSays \
+GATEWAY_FUZZED = $(addprefix gateway/,artifact:FuzzCheckSafetensors artifact:FuzzDecodeManifest artifact:FuzzDecodeModel block:FuzzDecode client:FuzzEventsNeverPanicAndAlwaysEnd client:FuzzContentRangeIsWhatItSays \
 	content:FuzzParseWrapped content:FuzzParseKeyFile content:FuzzReadArchive database:FuzzRebind evidence:FuzzDecode exchange:FuzzReadHead \
 	fabric:FuzzFaultIn fabric:FuzzRead identity:FuzzSplitKeyReadsOnlyWhatIsWritten identity:FuzzSplitCodeNeverPanics \
 	identity:FuzzPublicKeyAcceptsOnlyUsableKeys identity:FuzzAuthorizationNeverAdmitsAnybody index:FuzzParseCursor \

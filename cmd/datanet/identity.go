@@ -191,7 +191,7 @@ func newIdentityRenew() *cobra.Command {
 				return err
 			}
 			if p.Identity == "" {
-				return usageError{errors.New("an API key has no certificate: the gateway, which keeps the account's key, renews it (see datanet identity key for a new API key)")}
+				return usageError{errors.New("an API key has no certificate of its own to renew; for a new API key see datanet identity key")}
 			}
 			c, err := connect(command)
 			if err != nil {

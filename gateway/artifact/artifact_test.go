@@ -128,6 +128,22 @@ func FuzzDecodeManifest(f *testing.F) {
 	})
 }
 
+func FuzzDecodeModel(f *testing.F) {
+	f.Add([]byte(`{"format":"infgram/1","interpolation":{"discount":0,"escape":10},"maxContext":4,"corpus":{"tokens":3,"distinct":2,"digest":"","roots":[]}}`))
+	f.Fuzz(func(t *testing.T, encoded []byte) {
+		m, err := artifact.DecodeModel(encoded)
+		if err != nil {
+			return
+		}
+		again, err := m.Encode()
+		require.NoError(t, err)
+		same, err := artifact.DecodeModel(again)
+		require.NoError(t, err)
+		require.Equal(t, m.Interpolation, same.Interpolation)
+		require.Equal(t, m.MaxContext, same.MaxContext)
+	})
+}
+
 func write(t *testing.T, dir string, files map[string]string) string {
 	for name, text := range files {
 		place := filepath.Join(dir, name)

@@ -65,6 +65,7 @@ func (c *Consumer) follow(ctx context.Context) error {
 			}
 			compacted = c.options.Wallet.Size()
 		}
+		c.reached(next)
 		if at != next {
 			at = next
 			continue
@@ -73,6 +74,38 @@ func (c *Consumer) follow(ctx context.Context) error {
 		case <-more:
 		case <-ctx.Done():
 			return nil
+		}
+	}
+}
+
+// reached notes how far changes are taken in.
+func (c *Consumer) reached(at index.Cursor) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if c.taken != at {
+		c.taken = at
+		close(c.moved)
+		c.moved = make(chan struct{})
+	}
+}
+
+// current waits until all changes are taken in that the index has now: whoever has just opened a session finds it.
+func (c *Consumer) current(ctx context.Context) error {
+	last, err := c.options.Index.Last(ctx)
+	if err != nil {
+		return err
+	}
+	for {
+		c.mutex.Lock()
+		at, moved := c.taken, c.moved
+		c.mutex.Unlock()
+		if at.Block > last.Block || at.Block == last.Block && at.Position >= last.Position {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }

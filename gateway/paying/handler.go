@@ -89,6 +89,13 @@ func faultOf(err error) *openai.Error {
 	return openai.Refuse(openai.CodeInternal, "", "the gateway's log says more")
 }
 
+// known are the offer of a model and the caller's sessions for it, nil for what there is not.
+func (c *Consumer) known(model string, caller Caller) (*offer, *line) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.offers[model], c.lines[lineKey{caller.Account, model}]
+}
+
 func (c *Consumer) complete(out *client, r *http.Request, caller Caller) error {
 	kind, err := openai.KindOf(r.URL.Path)
 	if err != nil {
@@ -103,9 +110,16 @@ func (c *Consumer) complete(out *client, r *http.Request, caller Caller) error {
 		return err
 	}
 	out.usage = request.Usage
-	c.mutex.Lock()
-	o, l := c.offers[request.Model], c.lines[lineKey{caller.Account, request.Model}]
-	c.mutex.Unlock()
+	o, l := c.known(request.Model, caller)
+	if o == nil || l == nil && !o.card.Free() {
+		limited, cancel := context.WithTimeout(r.Context(), c.options.Patience)
+		err := c.current(limited)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("look for the session: %w", err)
+		}
+		o, l = c.known(request.Model, caller)
+	}
 	switch {
 	case o == nil && l == nil:
 		return openai.Refuse(openai.CodeNotFound, "model", "no rate card in force offers the model %s", ledger.Clip(request.Model))

@@ -69,6 +69,8 @@ type Consumer struct {
 	offers map[string]*offer // rate cards in force, by name@version
 	byName map[ledgersession.Named]*prepaid
 	lines  map[lineKey]*line
+	taken  index.Cursor  // up to here the ledger's changes are taken in
+	moved  chan struct{} // closed when taken has moved
 }
 
 type lineKey struct {
@@ -103,7 +105,7 @@ func New(o Options) (*Consumer, error) {
 		return nil, err
 	}
 	c := &Consumer{options: o, metrics: m, repeats: newRepeats(), offers: map[string]*offer{}, byName: map[ledgersession.Named]*prepaid{},
-		lines: map[lineKey]*line{}}
+		lines: map[lineKey]*line{}, moved: make(chan struct{})}
 	c.background, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }

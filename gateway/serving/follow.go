@@ -340,13 +340,14 @@ func (h *Host) tidy(ctx context.Context) {
 	ticker := time.NewTicker(tidyEvery)
 	defer ticker.Stop()
 	compacted, least := h.Now(), h.Meter.Garbage()
+	keys := map[merkle.Hash]bool{}
 	for {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return
 		}
-		if err := h.forget(ctx); err != nil && ctx.Err() == nil {
+		if err := h.forget(ctx, keys); err != nil && ctx.Err() == nil {
 			h.Log.Error("forget sessions that have ended", "error", err)
 		}
 		if now, more := h.Now(), h.Meter.Garbage()-least; more > garbage || more > 0 && now.Sub(compacted) > compactEvery {
@@ -359,14 +360,14 @@ func (h *Host) tidy(ctx context.Context) {
 	}
 }
 
-// forget drops what has ended, with its texts and their key. What waits for the outcome of a settlement stays.
-func (h *Host) forget(ctx context.Context) error {
+// forget drops what has ended, with its texts and their key. What waits for the outcome of a settlement stays. Keys that
+// could not be destroyed are left for the next time.
+func (h *Host) forget(ctx context.Context, keys map[merkle.Hash]bool) error {
 	ended := slices.DeleteFunc(h.Meter.Sessions(), func(s meter.Tracked) bool { return !s.Ended })
-	if len(ended) == 0 {
-		return nil
-	}
-	if err := h.Flush(ctx); err != nil {
-		return err
+	if len(ended) > 0 {
+		if err := h.Flush(ctx); err != nil {
+			return err
+		}
 	}
 	for _, known := range ended {
 		if h.Meter.Forget(known.ID) != nil {
@@ -378,9 +379,15 @@ func (h *Host) forget(ctx context.Context) error {
 			delete(h.names, s.name)
 		}
 		h.mutex.Unlock()
-		if err := h.Keys.DestroyKey(ctx, content.EvidenceKeys, known.ID.String()); err != nil {
-			return err
-		}
+		keys[known.ID] = true
 	}
-	return nil
+	var failures []error
+	for id := range keys {
+		if err := h.Keys.DestroyKey(ctx, content.EvidenceKeys, id.String()); err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		delete(keys, id)
+	}
+	return errors.Join(failures...)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/chaincode/money"
 	ledgersession "github.com/datanet-consortium/datanet/chaincode/session"
+	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/evidence"
 	"github.com/datanet-consortium/datanet/gateway/meter"
 	"github.com/datanet-consortium/datanet/gateway/openai"
@@ -251,6 +252,31 @@ func TestAnExpiredAndAnEndedSessionAnswerNothing(t *testing.T) {
 	})
 	s = p.post(a, openai.ChatPath, body)
 	require.Equal(t, openai.CodeSessionExpired, s.fault.Code)
+}
+
+func TestOfAnEndedSessionOnlyTheReceiptsStay(t *testing.T) {
+	h := newHouse(t, nil)
+	p, other := h.payer(credits, nil), h.payer(credits, nil)
+	body := chat(h.model(), "we happy", "")
+	s := p.post(p.ask(body, 100_000), openai.ChatPath, body)
+	require.Equal(t, http.StatusOK, s.status, "%+v", s.fault)
+	require.Equal(t, http.StatusOK, other.post(other.ask(body, 100_000), openai.ChatPath, body).status)
+	require.NoError(t, h.host.Forget(t.Context()))
+	_, err := h.meter.Session(p.session.ID)
+	require.NoError(t, err, "it has not ended")
+	require.NoError(t, h.meter.End(p.session.ID))
+	require.NoError(t, h.host.Forget(t.Context()))
+	_, err = h.meter.Session(p.session.ID)
+	require.ErrorIs(t, err, meter.ErrUnknown)
+	_, err = h.keys.Key(t.Context(), content.EvidenceKeys, p.session.ID.String())
+	require.ErrorIs(t, err, content.ErrNoKey, "what the journal still has of it cannot be read")
+	_, err = h.host.Answers(t.Context(), p.by.MSP, p.session.ID, 0, 10)
+	require.ErrorIs(t, err, meter.ErrUnknown)
+	stored, err := h.host.Receipt(t.Context(), s.paid.ReceiptID)
+	require.NoError(t, err)
+	require.Equal(t, s.paid.Receipt, stored)
+	_, err = h.keys.Key(t.Context(), content.EvidenceKeys, other.session.ID.String())
+	require.NoError(t, err)
 }
 
 func TestTopUpsAreFollowed(t *testing.T) {

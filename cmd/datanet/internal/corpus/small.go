@@ -12,7 +12,7 @@ import (
 const (
 	// MaxContributors bounds the corpus of a demonstration: each of them gets an account.
 	MaxContributors = 100
-	// MaxBytes bounds it too. Its receipts are made by an engine without an index, which is meant for some megabytes.
+	// MaxBytes bounds it too: a demonstration is over in a minute.
 	MaxBytes = 16 << 20
 )
 
