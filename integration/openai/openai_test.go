@@ -5,6 +5,9 @@ package openai_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,8 +24,12 @@ import (
 	"github.com/hyperledger/fabric-lib-go/common/flogging"
 	"github.com/stretchr/testify/require"
 
+	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/chaincode/claim"
+	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/chaincode/money"
+	"github.com/datanet-consortium/datanet/chaincode/session"
+	"github.com/datanet-consortium/datanet/examples/voucher"
 	"github.com/datanet-consortium/datanet/gateway/client"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/rest"
@@ -126,6 +133,7 @@ func TestTheOfficialClientAndTheCommandLinePayOverTheGateway(t *testing.T) {
 	})
 	t.Run("datanet chat opens a session and shows what was answered and what it cost", func(t *testing.T) { talk(t, m) })
 	t.Run("the official client", func(t *testing.T) { useOfficial(t, m) })
+	t.Run("a client of one's own pays by itself", func(t *testing.T) { payByOneself(t, m) })
 	t.Run("all of it is settled", func(t *testing.T) { settle(t, m) })
 }
 
@@ -221,6 +229,33 @@ func useOfficial(t *testing.T, m *market.Market) {
 	require.Equal(t, fault{Class: "RateLimitError", Status: 429, Code: "budget_exceeded", Type: "insufficient_quota"}, s.Faults["budget"])
 }
 
+// payByOneself runs the example of a client without a gateway: it holds the spending key, and speaks to the host.
+func payByOneself(t *testing.T, m *market.Market) {
+	person, err := m.Person(market.Consumer, market.ConsumerName)
+	require.NoError(t, err)
+	defer person.Close()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	key, err := use.NewKey(public)
+	require.NoError(t, err)
+	terms := session.Terms{Model: model.CardName{Named: m.Paid.Named, Card: m.Paid.Card}, Card: m.Paid.Digest, Host: m.Paid.Host, Key: key, Window: 4, Grace: use.MinGrace,
+		Expires: time.Now().Add(2 * time.Hour).UTC().Truncate(time.Second), Disclosure: use.DiscloseSample, Escrow: 1_000_000}
+	s, _, err := client.Submit[session.Session](t.Context(), person, "session:Open", "", session.Open{Name: market.ID(), Terms: terms})
+	require.NoError(t, err)
+	_, roots, err := m.Folder(market.Owner, "operator1")
+	require.NoError(t, err)
+	own := &voucher.Client{HTTP: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}}}, Host: m.URL(market.Owner),
+		Session: s.ID, Card: s.Card, PriceIn: uint64(m.Paid.PriceIn), PriceOut: uint64(m.Paid.PriceOut), Key: private}
+	for range 6 { // more than the window, so vouchers are taken
+		text, err := own.Ask(t.Context(), m.Paid.Named.String(), "Who are we few?", 40, 50_000)
+		require.NoError(t, err)
+		require.Equal(t, verse, text)
+	}
+	_, err = own.Ask(t.Context(), m.Paid.Named.String(), "Who are we few?", 40, 100)
+	require.ErrorContains(t, err, `"cap"`)
+	require.NoError(t, own.Settle(t.Context()))
+}
+
 // settle brings what was used to the ledger.
 func settle(t *testing.T, m *market.Market) {
 	person, err := m.Person(market.Consumer, market.ConsumerName)
@@ -247,7 +282,7 @@ func settle(t *testing.T, m *market.Market) {
 		for _, c := range claims.Items {
 			settled, fees = settled+c.Uses, fees+c.Fees
 		}
-		return uint64(settled) == uses
+		return uint64(settled) == uses+6 // the gateway's, and those of the client of one's own
 	}, time.Minute, 500*time.Millisecond, "the voucher for the last answers comes when the session rests")
-	require.Equal(t, spent, fees)
+	require.Equal(t, spent+6*11_900, fees)
 }
