@@ -18,6 +18,7 @@ import (
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 
+	"github.com/datanet-consortium/datanet/bench/process"
 	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/gateway/client"
 	"github.com/datanet-consortium/datanet/gateway/rest"
@@ -27,6 +28,7 @@ import (
 // burst is what became of a number of requests.
 type burst struct {
 	rate      float64
+	processor float64         // milliseconds of a request
 	latencies []time.Duration // ascending
 }
 
@@ -40,7 +42,7 @@ func (b *site) fire(ctx context.Context, model string, count int) (burst, error)
 	var made atomic.Int64
 	took := make([][]time.Duration, len(b.clients))
 	group, ctx := errgroup.WithContext(ctx)
-	begun := time.Now()
+	begun, worked := time.Now(), process.Time()
 	for i := range b.clients {
 		group.Go(func() error {
 			for {
@@ -57,7 +59,8 @@ func (b *site) fire(ctx context.Context, model string, count int) (burst, error)
 		})
 	}
 	err := group.Wait()
-	done := burst{rate: float64(count) / time.Since(begun).Seconds(), latencies: slices.Concat(took...)}
+	done := burst{rate: float64(count) / time.Since(begun).Seconds(), latencies: slices.Concat(took...),
+		processor: (process.Time() - worked).Seconds() * 1e3 / float64(count)}
 	slices.Sort(done.latencies)
 	return done, err
 }
@@ -167,6 +170,10 @@ func (b *site) measure(ctx context.Context) (*report, error) {
 	r.add("paid p99", figure(paid, p99), "ms")
 	r.add("added by paying, p50", figure(paid, p50)-figure(unpaid, p50), "ms")
 	r.add("added by paying, p99", figure(paid, p99)-figure(unpaid, p99), "ms")
+	processor := func(one burst) float64 { return one.processor }
+	r.add("processor time of an unpaid request", figure(unpaid, processor), "ms")
+	r.add("processor time of a paid request", figure(paid, processor), "ms")
+	r.add("unpaid of paid, by processor time", 100*figure(unpaid, processor)/figure(paid, processor), "%")
 	r.add("time of a receipt", 1e3*spent["1datanet_serving_receipt_seconds_sum"]/uses, "ms")
 	r.add("time of a commit", 1e3*spent["1datanet_serving_commit_seconds_sum"]/uses, "ms")
 	r.add("syncs of a use, consumer", spent["0datanet_paying_journal_syncs_total"]/uses, "")

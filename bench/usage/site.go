@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -10,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -32,9 +33,9 @@ type site struct {
 	settings
 	*market.Market
 	say      func(string)
-	upstream *http.Server
+	upstream net.Listener
 	token    string // of the API key that uses are paid with
-	clients  []*http.Client
+	clients  []*caller
 	sessions int
 }
 
@@ -48,8 +49,8 @@ func start(ctx context.Context, s settings, dir string, log *slog.Logger, say fu
 	if err != nil {
 		return nil, err
 	}
-	b.upstream = &http.Server{Handler: trivial(s.tokens), ReadHeaderTimeout: time.Minute}
-	go func() { _ = b.upstream.Serve(listener) }() // until it is closed
+	b.upstream = listener
+	go answerAll(listener, s.tokens)
 	text := strings.Repeat(verse+"\n\n", 1) + other
 	if b.Market, err = market.Open(ctx, market.Options{Dir: dir, Text: text, Upstream: "http://" + listener.Addr().String() + "/v1", PriceIn: 1_000, PriceOut: 5_000,
 		Credits: 1_000_000_000_000, Log: log, Progress: say,
@@ -68,34 +69,77 @@ const other = "once more unto the breach dear friends once more or close the wal
 
 func (b *site) stop() error { return errors.Join(b.Market.Close(), b.upstream.Close()) }
 
-// trivial answers at once, always the same.
-func trivial(tokens int) http.Handler {
+// answerAll is the server behind the model. It answers at once, always the same, with as little work as can be.
+func answerAll(listener net.Listener, tokens int) {
 	words := strings.Fields(strings.Repeat(verse+" ", tokens/40+1))
 	text := strings.Join(words[:min(tokens, len(words))], " ")
 	body, _ := json.Marshal(map[string]any{"id": "x", "object": "chat.completion", "created": 1, "model": "upstream", // of texts, which cannot fail
 		"choices": []any{map[string]any{"index": 0, "finish_reason": "stop", "message": map[string]any{"role": "assistant", "content": text}}}})
 	chunk, _ := json.Marshal(map[string]any{"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "upstream",
 		"choices": []any{map[string]any{"index": 0, "finish_reason": "stop", "delta": map[string]any{"role": "assistant", "content": text}}}})
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var asked struct {
-			Stream bool `json:"stream"`
+	whole := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	events := fmt.Sprintf("data: %s\n\ndata: [DONE]\n\n", chunk)
+	stream := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n%s", len(events), events)
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return // it is closed
 		}
-		if r.Method == http.MethodPost {
-			data, err := io.ReadAll(r.Body)
-			if err != nil || json.Unmarshal(data, &asked) != nil {
-				w.WriteHeader(http.StatusBadRequest)
-				return
+		go func() {
+			defer conn.Close()
+			for from := bufio.NewReader(conn); ; {
+				asked, err := http.ReadRequest(from)
+				if err != nil {
+					return
+				}
+				data, err := io.ReadAll(asked.Body)
+				if err != nil {
+					return
+				}
+				answer := whole
+				if bytes.Contains(data, []byte(`"stream":true`)) {
+					answer = stream
+				}
+				if _, err := conn.Write(answer); err != nil {
+					return
+				}
 			}
+		}()
+	}
+}
+
+// caller is a client with a connection of its own, which does as little as can be.
+type caller struct {
+	config *tls.Config
+	conn   *tls.Conn
+	from   *bufio.Reader
+}
+
+// post sends a body and reads the answer.
+func (c *caller) post(address, token, body string) (status int, text []byte, err error) {
+	if c.conn == nil {
+		if c.conn, err = tls.Dial("tcp", address, c.config); err != nil {
+			return 0, nil, err
 		}
-		if asked.Stream {
-			w.Header().Set("Content-Type", "text/event-stream")
-			fmt.Fprintf(w, "data: %s\n\ndata: [DONE]\n\n", chunk)
-			return
+		c.from = bufio.NewReader(c.conn)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.conn.Close())
+			c.conn = nil
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		_, _ = w.Write(body) // a client that is gone does not read it
-	})
+	}()
+	if _, err := fmt.Fprintf(c.conn, "POST /openai/v1/chat/completions HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s",
+		address, token, len(body), body); err != nil {
+		return 0, nil, err
+	}
+	response, err := http.ReadResponse(c.from, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	text, err = io.ReadAll(response.Body)
+	return response.StatusCode, text, err
 }
 
 // prepare opens as many sessions as the clients need, and makes the API key and the connections.
@@ -133,7 +177,7 @@ func (b *site) prepare(ctx context.Context) error {
 		return err
 	}
 	for range b.settings.clients {
-		b.clients = append(b.clients, &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}, DisableCompression: true}})
+		b.clients = append(b.clients, &caller{config: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}})
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -171,23 +215,15 @@ func (b *site) prepare(ctx context.Context) error {
 func (b *site) ask(ctx context.Context, client, number int, name string) error {
 	body := fmt.Sprintf(`{"model":%q,"max_tokens":%d,"stream":%v,"messages":[{"role":"user","content":"Say number %d of what the king has said before the battle."}]}`,
 		name, b.tokens+10, b.stream, number)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL(market.Consumer)+"/openai/v1/chat/completions", strings.NewReader(body))
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	status, text, err := b.clients[client].post(strings.TrimPrefix(b.URL(market.Consumer), "https://"), b.token, body)
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Authorization", "Bearer "+b.token)
-	response, err := b.clients[client].Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err
-	}
-	if response.StatusCode != http.StatusOK || !strings.Contains(string(text), `"receipt_id"`) {
-		return fmt.Errorf("%s: %.300s", response.Status, text)
+	if status != http.StatusOK || !bytes.Contains(text, []byte(`"receipt_id"`)) {
+		return fmt.Errorf("%d: %.300s", status, text)
 	}
 	return nil
 }

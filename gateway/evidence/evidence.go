@@ -30,7 +30,12 @@ type Evidence struct {
 	Context [][]byte // what the host added; only host and attestors have it
 	Output  []byte
 	Nonces  attribution.Nonces // without the context's for the consumer
+
+	prompt [][]byte // of Body, for who has read it already
 }
+
+// Asked notes the prompt records of the body, for who has read it already.
+func (e *Evidence) Asked(prompt [][]byte) { e.prompt = prompt }
 
 const tag = "EVIDENCE/1\x00\x00"
 
@@ -216,6 +221,9 @@ func (e *Evidence) check(r *receipt.Receipt, prompt [][]byte, out uint64, s Subj
 
 // Prompt are the prompt records of the request.
 func (e *Evidence) Prompt() ([][]byte, error) {
+	if e.prompt != nil {
+		return e.prompt, nil
+	}
 	kind, err := openai.KindOf(e.Path)
 	if err != nil {
 		return nil, err

@@ -341,6 +341,7 @@ func (c *Consumer) settle(ctx context.Context, f *flight, answer *openai.Answer)
 		return c.wrong(f.p, answer.Datanet.Place, "its leaf: %v", err)
 	}
 	e := evidenceOf(f.request.Kind.Path(), f.body, []byte(answer.Text), answer.Datanet)
+	e.Asked(f.request.Prompt())
 	for {
 		err := c.accept(f.p, answer.Datanet.Place, leaf, ask, e)
 		switch {

@@ -22,6 +22,7 @@ import (
 	"hash/crc32"
 	"io"
 	"sync"
+	"time"
 )
 
 const (
@@ -69,6 +70,8 @@ type Log struct {
 	appended uint64 // records
 	durable  uint64 // the same
 	flushing bool
+	waiting  int  // who wait for a sync
+	shared   bool // several waited for the last one
 	syncs    uint64
 	err      error
 }
@@ -224,13 +227,19 @@ func appendRecord(b, record []byte) []byte {
 	return append(b, record...)
 }
 
+// gather is how long a sync waits for more records while several wait for one at a time: so one serves many. Who writes
+// alone never waits.
+const gather = time.Millisecond
+
 // Wait returns once the record with the ticket, and so every earlier one, is durable.
 func (l *Log) Wait(ticket uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.waiting++
 	for l.durable < ticket && l.err == nil {
 		l.flush()
 	}
+	l.waiting--
 	if l.durable >= ticket {
 		return nil
 	}
@@ -254,11 +263,17 @@ func (l *Log) flush() {
 	if len(l.batch) == 0 {
 		return
 	}
+	l.flushing = true
+	if l.shared && len(l.batch) < fullBatch {
+		l.mu.Unlock()
+		time.Sleep(gather)
+		l.mu.Lock()
+	}
 	frame, ticket := seal(l.batch, l.sequence), l.appended
+	l.shared = l.waiting > 1
 	l.batch = nil
 	l.base += int64(len(frame))
 	l.sequence++
-	l.flushing = true
 	l.mu.Unlock()
 	err := l.medium.Append(frame)
 	if err == nil {
