@@ -37,8 +37,9 @@ import (
 const (
 	// MaxRanges is how many gaps a consumer may leave in its numbers.
 	MaxRanges = 4096
-	// MaxTopUps is how many top-ups of a session are counted.
-	MaxTopUps = 4096
+	// MaxTopUps is how many top-ups of a session are counted: as many as one settlement can name, or a consumer could
+	// spread its funds so far that no settlement covers what it has vouched for.
+	MaxTopUps = 1000
 )
 
 // Errors by which callers decide. A signature that does not hold is a [use.ErrSignature].

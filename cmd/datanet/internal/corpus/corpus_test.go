@@ -63,5 +63,5 @@ func TestReadRefuses(t *testing.T) {
 func TestTheSampleIsACorpus(t *testing.T) {
 	got, err := corpus.Read(examples.PersianPoetry())
 	require.NoError(t, err)
-	require.Len(t, got, 8)
+	require.Len(t, got, 12)
 }
