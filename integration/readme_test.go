@@ -34,12 +34,13 @@ func followReadme(t *testing.T, programs, state string) {
 	require.NoError(t, err, "%s", out)
 	for claim, words := range map[string]string{
 		"the datanet is listed":              "PoetrySocietyMSP/persian-poetry  1",
+		"the model answers":                  "micro-credits. Receipt ",
 		"the letter is registered":           "1 registered, 0 registered before, 0 failed",
 		"a validator is shown it":            "A letter that nobody has written before",
 		"the vote is cast":                   "1 votes cast, 0 refused",
 		"it waits for the other's vote":      `"state":"pending"`,
 		"the grant is given":                 `"grantee":"NationalLibraryMSP"`,
-		"the consumer has what is left over": `"balance":"96798000"`,
+		"the consumer has what is left over": `"balance":"80000000"`,
 	} {
 		require.Contains(t, string(out), words, claim)
 	}
