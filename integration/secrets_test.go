@@ -197,13 +197,12 @@ func told(t *testing.T, archive, nodes string) (secrets, public *things) {
 	for _, path := range answers {
 		var a struct {
 			Output string
-			Nonces struct{ Prompt, Context, Output [16]byte }
+			Nonces struct{ Prompt, Output [16]byte }
 		}
 		read(path, &a)
 		id := filepath.Base(path)
 		secrets.add(t, "the output of "+id, []byte(a.Output))
 		secrets.add(t, "the prompt's nonce of "+id, a.Nonces.Prompt[:])
-		secrets.add(t, "the context's nonce of "+id, a.Nonces.Context[:])
 		secrets.add(t, "the output's nonce of "+id, a.Nonces.Output[:])
 	}
 	return secrets, public

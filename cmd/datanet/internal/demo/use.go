@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/attribution/receipt"
 	"github.com/datanet-consortium/datanet/attribution/text1"
@@ -46,7 +47,9 @@ type answer struct {
 	Prompt  string         `json:"prompt"`
 	Output  string         `json:"output"`
 	Receipt []byte         `json:"receipt"`
-	Fee     money.Amount   `json:"fee"`
+	// Nonces open the receipt's commitments to prompt and output; that of the context is the host's.
+	Nonces  attribution.Nonces `json:"nonces"`
+	Fee     money.Amount       `json:"fee"`
 	receipt *receipt.Receipt
 	id      merkle.Hash
 }
@@ -152,7 +155,7 @@ func (s *Story) complete(ctx context.Context, consumer *person, prompt string, s
 	if got.Datanet == nil {
 		return answer{}, fmt.Errorf("the answer to %s has no receipt", consumer.account)
 	}
-	a := answer{Account: consumer.account, Prompt: prompt, Output: got.Text, Receipt: got.Datanet.Receipt, id: got.Datanet.ReceiptID}
+	a := answer{Account: consumer.account, Prompt: prompt, Output: got.Text, Receipt: got.Datanet.Receipt, Nonces: got.Datanet.Nonces(), id: got.Datanet.ReceiptID}
 	if err := a.Fee.UnmarshalText([]byte(got.Datanet.Fee)); err != nil {
 		return answer{}, fmt.Errorf("fee of receipt %s: %w", a.id, err)
 	}
