@@ -71,18 +71,7 @@ func (c *Client) parts(kind openai.Kind, body io.Reader, part func(string) error
 		case err != nil:
 			return nil, c.unreachable(fmt.Errorf("read the answer: %w", err))
 		}
-		if answer.ID == "" {
-			answer.Head = event.Head
-		}
-		if event.Finish != "" {
-			answer.Finish = event.Finish
-		}
-		if event.Usage != nil {
-			answer.Usage = *event.Usage
-		}
-		if event.Datanet != nil {
-			answer.Datanet = event.Datanet
-		}
+		answer.Take(event)
 		if event.Text == "" {
 			continue
 		}

@@ -110,6 +110,22 @@ type Event struct {
 	Datanet *Datanet
 }
 
+// Take adds to an answer what an event of its stream says, but for the text.
+func (a *Answer) Take(e Event) {
+	if a.ID == "" {
+		a.Head = e.Head
+	}
+	if e.Finish != "" {
+		a.Finish = e.Finish
+	}
+	if e.Usage != nil {
+		a.Usage = *e.Usage
+	}
+	if e.Datanet != nil {
+		a.Datanet = e.Datanet
+	}
+}
+
 // Reader reads a stream of chunks.
 type Reader struct {
 	kind Kind

@@ -273,18 +273,7 @@ func (o *relay) stream(kind openai.Kind, body io.Reader) (*openai.Answer, error)
 		if err != nil {
 			return nil, err
 		}
-		if answer.ID == "" {
-			answer.Head = event.Head
-		}
-		if event.Finish != "" {
-			answer.Finish = event.Finish
-		}
-		if event.Usage != nil {
-			answer.Usage = *event.Usage
-		}
-		if event.Datanet != nil {
-			answer.Datanet = event.Datanet
-		}
+		answer.Take(event)
 		if event.Text == "" {
 			continue
 		}
