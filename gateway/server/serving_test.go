@@ -122,9 +122,7 @@ func TestABuiltInModelIsServedFromWhatTheGatewayHolds(t *testing.T) {
 	require.NoError(t, err)
 	registered := model.Register{Named: model.Named{Name: rulestest.A + "/verse", Version: "1"}, Tickets: []string{released.ID}, Bases: []model.Named{},
 		Artifacts: manifest.Digests(), Manifest: digest, Purpose: licence.CommercialService, Corpus: model.Corpus{Tokens: int64(prepared.Tokens), Distinct: 30, Digest: rulestest.Hash}}
-	s.must(trainer, "model:Register", registered)
-	height, err := s.server.index.Height(ctx)
-	require.NoError(t, err)
+	height := s.must(trainer, "model:Register", registered)
 	require.NoError(t, s.person("trainer1").HandOver(ctx, registered.Named, encoded, height, func(string) (gatewayclient.Opened, error) {
 		return os.Open(filepath.Join(folder, artifact.ModelName))
 	}, nil))

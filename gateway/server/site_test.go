@@ -177,8 +177,8 @@ func (s *site) send(c *http.Client, method, path, body string, headers ...string
 	return a
 }
 
-// must calls a function as somebody of any organisation, past the gateway.
-func (s *site) must(user ledger.Caller, function string, request any) {
+// must calls a function as somebody of any organisation, past the gateway, and returns the height that shows what it wrote.
+func (s *site) must(user ledger.Caller, function string, request any) (height uint64) {
 	s.t.Helper()
 	party := s.parties[user.Account()]
 	if party == nil {
@@ -186,12 +186,12 @@ func (s *site) must(user ledger.Caller, function string, request any) {
 		s.parties[user.Account()] = party
 	}
 	for {
-		_, err := party.Submit(s.t.Context(), fabric.Call{Function: function, Request: request})
+		committed, err := party.Submit(s.t.Context(), fabric.Call{Function: function, Request: request})
 		if fabric.Again(err) { // the gateway did something at the same time
 			continue
 		}
 		require.NoError(s.t, err)
-		return
+		return committed.Block + 1
 	}
 }
 

@@ -104,8 +104,8 @@ type gateway struct {
 }
 
 // Open opens a market. After an error nothing runs.
-func Open(ctx context.Context, o Options) (m *Market, err error) {
-	m = &Market{Options: o, conns: map[string]*grpc.ClientConn{}, gateways: map[string]*gateway{}}
+func Open(ctx context.Context, o Options) (*Market, error) {
+	m := &Market{Options: o, conns: map[string]*grpc.ClientConn{}, gateways: map[string]*gateway{}}
 	topology, err := network.Parse(bytes.NewReader(config.BFT), "topology")
 	if err != nil {
 		return nil, err
@@ -122,22 +122,25 @@ func Open(ctx context.Context, o Options) (m *Market, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, m.Close())
-		}
-	}()
+	if err := m.set(ctx); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
+
+// set starts the gateways and publishes the models.
+func (m *Market) set(ctx context.Context) error {
 	for _, msp := range []string{Owner, Consumer} {
 		if err := m.serve(ctx, msp); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, step := range []func(context.Context) error{m.found, m.contribute, m.train, m.fund} {
 		if err := step(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return m, nil
+	return nil
 }
 
 // Close ends everything.
@@ -489,8 +492,11 @@ func (m *Market) fund(ctx context.Context) error {
 		return err
 	}
 	defer person.Close()
-	credits, _, err := client.Get[ledger.Page[token.Credit]](ctx, person, client.Path("accounts", string(account), "credits"), map[string][]string{"at": {"ledger"}})
-	if err != nil {
+	var credits ledger.Page[token.Credit]
+	if err := m.await(ctx, "the consumer's peer has the credits", func() (held bool, err error) {
+		credits, _, err = client.Get[ledger.Page[token.Credit]](ctx, person, client.Path("accounts", string(account), "credits"), map[string][]string{"at": {"ledger"}})
+		return len(credits.Items) > 0, err
+	}); err != nil {
 		return err
 	}
 	fold := token.Fold{ID: ID()}
