@@ -199,7 +199,11 @@ func (c *call) obtain(ctx context.Context, of contribution.Contribution, h acces
 	if err := h.Validate(); err != nil {
 		return nil, err
 	}
-	holders := exchange.Holders(of)
+	had, err := ask[access.Had](c, "access:Holders", of.Name())
+	if err != nil {
+		return nil, err
+	}
+	holders := exchange.Holders(of, had.Custody...)
 	if h.Snapshot != 0 {
 		holders = []string{ledger.Owner(of.Datanet)} // who releases snapshots as a whole
 	}

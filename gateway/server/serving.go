@@ -124,15 +124,10 @@ func (s *Server) openServing(ctx context.Context) error {
 		}
 		upstreams[m.Model] = u
 	}
-	address := config.Receipts
-	if address == "" {
-		address = database.SQLiteURL(filepath.Join(s.config.Folder, "receipts.db"))
-	}
-	receipts, err := database.Open(ctx, address)
+	receipts, err := s.openReceipts(ctx)
 	if err != nil {
 		return err
 	}
-	s.closeLater(receipts.Close)
 	file, err := journal.OpenFile(filepath.Join(s.config.Folder, "meter.journal"))
 	if err != nil {
 		return err
@@ -150,6 +145,19 @@ func (s *Server) openServing(ctx context.Context) error {
 	}
 	s.archive, err = s.openArchive(ctx, s.meter)
 	return err
+}
+
+// openReceipts opens the database of receipts.
+func (s *Server) openReceipts(ctx context.Context) (*database.DB, error) {
+	address := s.config.Serving.Receipts
+	if address == "" {
+		address = database.SQLiteURL(filepath.Join(s.config.Folder, "receipts.db"))
+	}
+	receipts, err := database.Open(ctx, address)
+	if err == nil {
+		s.closeLater(receipts.Close)
+	}
+	return receipts, err
 }
 
 // readAPIKey reads the file of an API key, which only its owner may read.

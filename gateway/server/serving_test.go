@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/datanet-consortium/datanet/attribution/infgram"
 	"github.com/datanet-consortium/datanet/attribution/ingest"
+	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/attribution/receipt"
 	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/chaincode/approval"
@@ -36,6 +39,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/token"
 	"github.com/datanet-consortium/datanet/gateway/artifact"
 	gatewayclient "github.com/datanet-consortium/datanet/gateway/client"
+	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/openai"
 	"github.com/datanet-consortium/datanet/gateway/rest"
 )
@@ -181,4 +185,39 @@ func TestABuiltInModelIsServedFromWhatTheGatewayHolds(t *testing.T) {
 	require.Contains(t, string(kept), answer.Datanet.ReceiptID.String())
 	_, all := say(strings.Replace(body, `"seed":7`, `"seed":7,"stream":true`, 1))
 	require.True(t, bytes.HasSuffix(all, []byte("data: [DONE]\n\n")), "%s", all)
+
+	s.checkBackupOfReceipts(t, answer.Datanet.ReceiptID)
+}
+
+// checkBackupOfReceipts restores a backup that is made while the gateway serves, into an empty folder.
+func (s *site) checkBackupOfReceipts(t *testing.T, receipt merkle.Hash) {
+	ctx, log := t.Context(), slog.New(slog.DiscardHandler)
+	secret, err := s.server.content.store.DrawKey(ctx, content.SamplingKeys, "drawn")
+	require.NoError(t, err)
+	var backup bytes.Buffer
+	have := func(m *Maintenance) bool {
+		var n int
+		require.NoError(t, m.receipts.QueryRowContext(ctx, `SELECT count(*) FROM receipts WHERE id = ?`, receipt[:]).Scan(&n))
+		return n == 1
+	}
+	m, err := Maintain(ctx, s.config, log, false)
+	require.NoError(t, err)
+	s.soon(func() bool { return have(m) }) // receipts are stored behind the answers
+	_, err = m.Backup(ctx, &backup, true)
+	require.NoError(t, errors.Join(err, m.Close()))
+
+	empty := *s.config
+	empty.Folder = filepath.Join(t.TempDir(), "gateway")
+	m, err = Maintain(ctx, &empty, log, true)
+	require.NoError(t, err)
+	require.False(t, have(m))
+	r, err := m.Restore(ctx, &backup, func(string) bool { return false })
+	require.NoError(t, err)
+	require.Empty(t, r.Failed)
+	require.Equal(t, 1, r.Items)
+	require.True(t, have(m))
+	again, err := m.store.Key(ctx, content.SamplingKeys, "drawn")
+	require.NoError(t, err)
+	require.Equal(t, secret, again)
+	require.NoError(t, m.Close())
 }
