@@ -345,6 +345,7 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	if s.outbox != nil {
 		work.Go(func() { s.recover(background) })
 		work.Go(func() { s.purge(background) })
+		work.Go(func() { s.renewKept(background) })
 	}
 	if s.archive != nil {
 		work.Go(func() { s.sweepArchive(background) })
