@@ -131,6 +131,7 @@ type API struct {
 	operations []*operation
 	openAPI    []byte
 	streams    streams
+	ahead      *preparations
 	stopping   chan struct{}
 	stopOnce   sync.Once
 }
@@ -149,7 +150,7 @@ func New(options Options) (*API, error) {
 		options.HeightWait = 10 * time.Second
 	}
 	router := chi.NewRouter()
-	a := &API{options: options, registry: rules.New(nil), router: router, metrics: metrics, stopping: make(chan struct{}),
+	a := &API{options: options, registry: rules.New(nil), router: router, metrics: metrics, ahead: newPreparations(), stopping: make(chan struct{}),
 		rates: newRates(options.Rate, options.Burst), hosts: newRates(options.Rate*callersPerHost, options.Burst*callersPerHost)}
 	router.Use(a.observe, a.protect)
 	router.NotFound(a.plain(func() *Problem { return newProblem(codeUnknownRoute, "see /openapi.json") }))

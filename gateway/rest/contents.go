@@ -27,12 +27,15 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/exchange"
 	"github.com/datanet-consortium/datanet/gateway/identity"
+	"github.com/datanet-consortium/datanet/gateway/query"
 )
 
 // Exchange fetches from other members' gateways.
 type Exchange interface {
 	Release(ctx context.Context, h access.Handover, holders ...string) error
 	Fetch(ctx context.Context, store *content.Store, of contribution.Contribution, h access.Handover, holders ...string) (content.Info, error)
+	Obtain(ctx context.Context, store *content.Store, h access.Handover, list []contribution.Contribution,
+		holders func(context.Context, contribution.Contribution) ([]string, error)) error
 	FetchSecret(ctx context.Context, store *content.Store, epoch contribution.Epoch, members ...string) error
 }
 
@@ -181,6 +184,9 @@ func (c *call) obtain(ctx context.Context, of contribution.Contribution, h acces
 	if of.State == contribution.Erased || of.State == contribution.Erasing {
 		return nil, content.ErrErased
 	}
+	if h.Reason == access.Validation {
+		c.api.ahead.wait(ctx, of, c.principal.Account)
+	}
 	info, err := store.Find(ctx, of.Name(), of.Commitment)
 	held := err == nil && info.State == content.Ready
 	switch {
@@ -212,6 +218,15 @@ func (c *call) obtain(ctx context.Context, of contribution.Contribution, h acces
 			return nil, refusedByHolders(err)
 		}
 		return store.Open(ctx, info.ID)
+	}
+	if h.Reason == access.Validation && of.State == contribution.Pending {
+		released, err := releasedToValidate(ctx, c.api.ledger(), of.Name(), h.To)
+		if err != nil {
+			return nil, err
+		}
+		if released {
+			return store.Open(ctx, info.ID)
+		}
 	}
 	if err := c.record(ctx, h, holders); err != nil {
 		return nil, err
@@ -298,12 +313,12 @@ func refusedByHolders(err error) error {
 }
 
 // fetchSecret has the fingerprint secret of the epoch in force fetched from another member.
-func (c *call) fetchSecret(epoch contribution.Epoch) error {
-	members, err := ask[member.Members](c, "member:List", ledger.Nothing{})
+func (a *API) fetchSecret(ctx context.Context, on query.Evaluator, epoch contribution.Epoch) error {
+	members, err := query.Ask[member.Members](ctx, on, "member:List", ledger.Nothing{})
 	if err != nil {
 		return err
 	}
-	if err := c.api.options.Exchange.FetchSecret(c.ctx(), c.api.options.Content, epoch, others(members.Members, c.api.options.Organisation)...); err != nil {
+	if err := a.options.Exchange.FetchSecret(ctx, a.options.Content, epoch, others(members.Members, a.options.Organisation)...); err != nil {
 		p := newProblem(codeUnavailable, "no member's gateway hands over the fingerprint secret now")
 		p.cause = err
 		return p

@@ -357,6 +357,7 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
 		work.Go(func() { s.newReplicas().run(background) })
+		work.Go(func() { s.api.PrepareReviews(background) })
 	}
 	if s.serving != nil {
 		work.Go(func() { s.serving.Run(background) })
