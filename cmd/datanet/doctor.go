@@ -209,6 +209,9 @@ func (d *doctor) readiness(c *client.Client) {
 		d.fail("readiness", "its operator looks at the gateway's log", "%v", err)
 		return
 	}
+	if p := ready.Peers; p.Reachable < p.Configured {
+		d.warn("gateway's peers", "its operator looks at the peers; the gateway's log names them", "%d of %d cannot be reached, and the gateway uses the others", p.Configured-p.Reachable, p.Configured)
+	}
 	names := make([]string, 0, len(ready.Checks))
 	for name := range ready.Checks {
 		names = append(names, name)

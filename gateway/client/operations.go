@@ -131,6 +131,11 @@ func Listed[T any](ctx context.Context, c *Client, list string, filter url.Value
 type Readiness struct {
 	OK     bool            `json:"ok"`
 	Checks map[string]bool `json:"checks"`
+	// Peers are how many peers it knows, and how many of them accept connections.
+	Peers struct {
+		Configured int `json:"configured"`
+		Reachable  int `json:"reachable"`
+	} `json:"peers"`
 }
 
 // Ready asks the gateway for its own checks. The answer is no error when one of them fails.

@@ -111,6 +111,8 @@ type Options struct {
 	Gather  prometheus.Gatherer
 	// Ready tells which checks there are, and which are well.
 	Ready func(context.Context) map[string]bool
+	// Peers are how many peers the gateway knows, and how many of them can be reached; nil: that is not told.
+	Peers func() (configured, reachable int)
 }
 
 // Peer is the gateway's own peer.

@@ -259,7 +259,7 @@ func (s *Server) openAPI(version string) (err error) {
 		Organisation: s.config.Organisation, Channel: s.config.Channel, Version: version,
 		Authenticate: s.authenticate, Index: s.index, Peer: ownPeer{s}, People: s.identities,
 		Rate: s.config.Limits.Rate, Burst: s.config.Limits.Burst, BodyTimeout: s.config.Limits.Body, WriteWait: s.config.Limits.Wait,
-		Log: s.log, Metrics: s.registry, Gather: s.registry, Ready: s.health.check,
+		Log: s.log, Metrics: s.registry, Gather: s.registry, Ready: s.health.check, Peers: s.health.peers,
 	}
 	options.EvaluateAt = func(ctx context.Context, organisation, function string, document []byte) ([]byte, error) {
 		return s.self.Evaluate(ctx, fabric.Call{Function: function, Request: document, Endorsers: []string{organisation}})
