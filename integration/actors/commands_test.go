@@ -292,12 +292,27 @@ func (s *stage) pool(ts *testscript.TestScript, neg bool, args []string) {
 	poems(ts, false, []string{args[0], args[1]})
 	do("contributor1@poetrysociety", "contribution", "add", args[0], "--datanet", datanet, "--method", "authored", "--from-year", "2020",
 		"--to-year", "2021", "--languages", "fa")
+	height := s.height(ts)
 	for _, validator := range []string{"validator1@nationallibrary", "validator1@ailab"} {
+		s.as(ts, false, []string{validator})
+		s.http(ts, false, []string{"200", "GET", "/v1/members?min_height=" + height}) // its gateway knows of them
 		do(validator, "validate", "vote", "--all", "--datanet", datanet, "--choice", "approve", "--score", "90", "--current-report")
 	}
 	s.as(ts, false, []string{"curator1@poetrysociety"})
 	s.await(ts, false, []string{"seal.appended/1", datanet, `"count":` + args[1]})
 	ts.Setenv("DATANET", datanet)
+}
+
+// height is how many blocks the person's gateway has indexed.
+func (s *stage) height(ts *testscript.TestScript) string {
+	s.http(ts, false, []string{"200", "GET", "/v1/members"})
+	for line := range strings.Lines(ts.ReadFile("stderr")) {
+		if height, ok := strings.CutPrefix(strings.TrimSpace(line), "Datanet-Height: "); ok {
+			return height
+		}
+	}
+	ts.Fatalf("the answer names no height")
+	return ""
 }
 
 // event is one of the gateway's stream.
