@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -114,6 +115,7 @@ func auditVerify(command *cobra.Command, path string, options verification.Optio
 	defer reader.Close()
 	shown := &blockProgress{out: command.ErrOrStderr(), what: "verified"}
 	options.Progress = shown.show
+	debug.SetGCPercent(verification.GCPercent)
 	report, err := verification.Run(command.Context(), reader, options)
 	shown.finish()
 	if err != nil {
