@@ -116,7 +116,14 @@ func secret(ts *testscript.TestScript, neg bool, args []string) {
 
 func (s *stage) http(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) >= 3, "http STATUS METHOD PATH [NAME:VALUE]... [JSON | @FILE]")
-	args = fill(ts, args)
+	answer, header := s.send(ts, fill(ts, args))
+	_, err := ts.Stdout().Write(answer)
+	ts.Check(err)
+	ts.Check(header.Write(ts.Stderr()))
+}
+
+// send sends what the words of http say.
+func (s *stage) send(ts *testscript.TestScript, args []string) ([]byte, http.Header) {
 	d, err := s.door(ts.Getenv("ORG"))
 	ts.Check(err)
 	var body io.Reader
@@ -154,12 +161,10 @@ func (s *stage) http(ts *testscript.TestScript, neg bool, args []string) {
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
 	ts.Check(err)
-	_, err = ts.Stdout().Write(answer)
-	ts.Check(err)
-	ts.Check(response.Header.Write(ts.Stderr()))
 	if strconv.Itoa(response.StatusCode) != args[0] {
 		ts.Fatalf("%s %s answered %s, want %s: %s", args[1], args[2], response.Status, args[0], answer)
 	}
+	return answer, response.Header
 }
 
 func id(ts *testscript.TestScript, neg bool, args []string) {
@@ -292,27 +297,15 @@ func (s *stage) pool(ts *testscript.TestScript, neg bool, args []string) {
 	poems(ts, false, []string{args[0], args[1]})
 	do("contributor1@poetrysociety", "contribution", "add", args[0], "--datanet", datanet, "--method", "authored", "--from-year", "2020",
 		"--to-year", "2021", "--languages", "fa")
-	height := s.height(ts)
+	_, header := s.send(ts, []string{"200", "GET", "/v1/members"})
 	for _, validator := range []string{"validator1@nationallibrary", "validator1@ailab"} {
 		s.as(ts, false, []string{validator})
-		s.http(ts, false, []string{"200", "GET", "/v1/members?min_height=" + height}) // its gateway knows of them
+		s.send(ts, []string{"200", "GET", "/v1/members?min_height=" + header.Get("Datanet-Height")}) // its gateway knows of them
 		do(validator, "validate", "vote", "--all", "--datanet", datanet, "--choice", "approve", "--score", "90", "--current-report")
 	}
 	s.as(ts, false, []string{"curator1@poetrysociety"})
 	s.await(ts, false, []string{"seal.appended/1", datanet, `"count":` + args[1]})
 	ts.Setenv("DATANET", datanet)
-}
-
-// height is how many blocks the person's gateway has indexed.
-func (s *stage) height(ts *testscript.TestScript) string {
-	s.http(ts, false, []string{"200", "GET", "/v1/members"})
-	for line := range strings.Lines(ts.ReadFile("stderr")) {
-		if height, ok := strings.CutPrefix(strings.TrimSpace(line), "Datanet-Height: "); ok {
-			return height
-		}
-	}
-	ts.Fatalf("the answer names no height")
-	return ""
 }
 
 // event is one of the gateway's stream.
