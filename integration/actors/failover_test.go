@@ -67,7 +67,7 @@ func (s *stage) failOver(t *testing.T) {
 	works := func(key string) {
 		status, body := ask(http.MethodGet, "/v1/members?at=ledger", "")
 		require.Equal(t, http.StatusOK, status, "%s", body)
-		status, body = ask(http.MethodPost, "/v1/account/refresh", key)
+		status, body = ask(http.MethodPost, "/v1/account/open", key)
 		require.Equal(t, http.StatusOK, status, "%s", body)
 	}
 	peers := func() string {
@@ -151,7 +151,13 @@ func (s *stage) secondPeer(t *testing.T, org *network.Organization, material *pk
 			return err
 		}})
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, peer.Stop(20*time.Second)) })
+	t.Cleanup(func() {
+		require.NoError(t, peer.Stop(20*time.Second))
+		if t.Failed() {
+			log, err := os.ReadFile(filepath.Join(home, "log"))
+			t.Logf("%s\n%v", log[max(0, len(log)-8_000):], err)
+		}
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), answerLimit)
 	defer cancel()
 	require.NoError(t, peer.WaitHealthy(ctx))
@@ -180,9 +186,10 @@ func (s *stage) secondPeer(t *testing.T, org *network.Organization, material *pk
 	defer func() { require.NoError(t, beside.Close()) }()
 	height, _, err := lifecycle.NewPeer(beside, admin).Height(ctx, s.state.Topology().Channel)
 	require.NoError(t, err)
+	reached := uint64(0)
 	require.Eventually(t, func() bool {
-		reached, _, err := joining.Height(ctx, s.state.Topology().Channel)
+		reached, _, err = joining.Height(ctx, s.state.Topology().Channel)
 		return err == nil && reached >= height
-	}, answerLimit, 50*time.Millisecond)
+	}, answerLimit/2, 50*time.Millisecond, "%d of %d blocks, %v", reached, height, err)
 	return address
 }
