@@ -163,8 +163,8 @@ func (t *Training) sources(m Model, abouts []item[datanet.Datanet]) {
 
 	t.add("2.1", "Have publicly available datasets been used to train the model?", used(public), "")
 	t.covered("2.1", public)
-	t.add("2.1", "List of large publicly available datasets", "", "Names, links and collection periods."+descriptors)
-	t.add("2.1", "General description of other publicly available datasets", "", "Their description."+descriptors)
+	t.detail("2.1", public, "List of large publicly available datasets", "Names, links and collection periods."+descriptors)
+	t.detail("2.1", public, "General description of other publicly available datasets", "Their description."+descriptors)
 
 	t.add("2.2.1", "Have commercial licensing agreements been concluded with rightsholders or their representatives?", t.licences(m, abouts)+" Contributions whose contributor had them from a rights holder: "+used(licensed), "Agreements that were concluded outside the network.", t.grants(m)...)
 	t.covered("2.2.1", licensed)
@@ -182,9 +182,9 @@ func (t *Training) sources(m Model, abouts []item[datanet.Datanet]) {
 	t.add("2.2.2", "General description of private datasets that are not publicly known", "None of the network: every datanet is known to all its members.", "Private data that the provider had from elsewhere.")
 
 	t.add("2.3", "Were crawlers used by the provider or on its behalf?", used(crawled), "Whether the provider itself crawled anything.")
-	t.add("2.3", "Names, purposes and behaviour of the crawlers", "", "The contributors' organisations know their crawlers, and how these treat captchas, paywalls and reservations of rights.")
-	t.add("2.3", "Period of data collection", "", "The ledger knows when works were made and when contributions were sealed, not when a crawler ran.")
-	t.add("2.3", "Type of content and online sources crawled, with the most relevant domain names", "", "The domains."+descriptors)
+	t.detail("2.3", crawled, "Names, purposes and behaviour of the crawlers", "The contributors' organisations know their crawlers, and how these treat captchas, paywalls and reservations of rights.")
+	t.detail("2.3", crawled, "Period of data collection", "The ledger knows when works were made and when contributions were sealed, not when a crawler ran.")
+	t.detail("2.3", crawled, "Type of content and online sources crawled, with the most relevant domain names", "The domains."+descriptors)
 	t.covered("2.3", crawled)
 
 	t.add("2.4", "Was data from user interactions with the AI model used to train it?", "", "Uses of models are no contributions: prompts and answers stay with consumer and host. Whether a host used them all the same, nobody registers.")
@@ -193,9 +193,18 @@ func (t *Training) sources(m Model, abouts []item[datanet.Datanet]) {
 
 	t.add("2.5", "Was synthetic AI-generated data created by the provider or on its behalf to train the model?", used(synthetic), "Synthetic data from outside the network.")
 	t.covered("2.5", synthetic)
-	t.add("2.5", "General-purpose AI models and other AI models that generated the synthetic data", "", "Their names."+descriptors)
+	t.detail("2.5", synthetic, "General-purpose AI models and other AI models that generated the synthetic data", "Their names."+descriptors)
 
 	t.add("2.6", "Have data sources other than those of 2.1 to 2.5 been used to train the model?", used(other), "What the provider had besides the network's data: by registering the model its developer says that it was trained on these snapshots; no ledger sees the training.", m.Registered)
+}
+
+// detail is a question about one kind of source that only who used it answers, and not by the ledger.
+func (t *Training) detail(number string, p Part, title, gap string) {
+	value := ""
+	if p.Contributions == 0 {
+		value, gap = "Not applicable to the network's data.", ""
+	}
+	t.add(number, title, value, gap)
 }
 
 // covered is the question after the modalities of one kind of source: the network has texts only.
