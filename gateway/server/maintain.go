@@ -30,10 +30,11 @@ import (
 // Maintenance is what an operator does to a gateway's stores besides serving: backups, and changes of the master key.
 //
 // A backup is one encrypted file (see package content): contents, kept keys of people, enrolments, invitations and API
-// keys, the outbox; of a host the receipts and the archive of evidence, of an attestor its sampling secrets and what it
-// voted. Not in it are the file of master keys, without which nobody reads it; the gateway's own enrolment and TLS key,
-// which its organisation issues again; the index, which is filled from the peer; and what belongs to paid uses that are
-// not settled, since a state of yesterday would let a voucher be signed or counted twice.
+// keys, the outbox; of a host the receipts, the archive of evidence and the meter, of an attestor its sampling secrets and
+// what it voted. Not in it are the file of master keys, without which nobody reads it; the gateway's own enrolment and TLS
+// key, which its organisation issues again; the index, which is filled from the peer; and the wallet of consumers, since a
+// state of yesterday would let a voucher be signed twice. Of the meter a restore keeps only sessions of which nothing has
+// been settled since.
 type Maintenance struct {
 	server   *Server
 	store    *content.Store
@@ -48,13 +49,15 @@ const (
 	// Of hosts and attestors.
 	receiptKind  = "receipts" // JSON of a database.Piece, of the database of receipts
 	evidenceKind = "evidence" // JSON of an archive.Part
-	samplingKind = "sampling" // JSON of a samplingKey
+	secretKind   = "secret"   // JSON of a keptSecret
+	meterKind    = "meter"    // JSON of a meterPart
 )
 
-// samplingKey is a sampling secret in a backup.
-type samplingKey struct {
-	Name string   `json:"name"`
-	Key  [32]byte `json:"key"`
+// keptSecret is a sampling secret, or the key of a session's evidence in the meter, in a backup.
+type keptSecret struct {
+	Purpose content.Purpose `json:"purpose"`
+	Name    string          `json:"name"`
+	Key     [32]byte        `json:"key"`
 }
 
 // stateTables are those of the gateway's own database that a backup keeps.
@@ -135,7 +138,18 @@ func (m *Maintenance) Backup(ctx context.Context, out io.Writer, blobs bool) (co
 		if err := archive.Backup(ctx, m.server.evidence(), m.store, func(p archive.Part) error { return piece(evidenceKind, p) }); err != nil {
 			return err
 		}
-		if err := m.store.EachKey(ctx, content.SamplingKeys, func(name string, k [32]byte) error { return piece(samplingKind, samplingKey{name, k}) }); err != nil {
+		for _, purpose := range []content.Purpose{content.SamplingKeys, content.EvidenceKeys} {
+			err := m.store.EachKey(ctx, purpose, func(name string, k [32]byte) error {
+				if archive.Keeps(name) { // goes with its evidence
+					return nil
+				}
+				return piece(secretKind, keptSecret{purpose, name, k})
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if err := backupMeter(m.server.journal(), func(p meterPart) error { return piece(meterKind, p) }); err != nil {
 			return err
 		}
 		enrolments, err := m.keys.List()
@@ -163,8 +177,11 @@ func (m *Maintenance) Backup(ctx context.Context, out io.Writer, blobs bool) (co
 type Restored struct {
 	content.Restored
 	Keys     int                // of people, kept for them
+	Sessions int                // whose uses a host may still settle
 	Evidence int                // settlements whose evidence was taken back, some of it perhaps forgotten again
 	Waiting  []identity.Waiting // API keys of a backup that do not work
+
+	meter bool // the meter was taken back
 }
 
 // Restore takes back a backup. What is in the stores stays; the ledger is asked which contents may come back, and which
@@ -191,8 +208,10 @@ func (m *Maintenance) Restore(ctx context.Context, in io.Reader, keep func(id st
 			return takePiece(data, func(p database.Piece) error { return m.receipts.Load(ctx, p, serving.Tables) })
 		case evidenceKind:
 			return m.takeEvidence(ctx, data, &r)
-		case samplingKind:
-			return m.takeSampling(ctx, data)
+		case secretKind:
+			return m.takeSecret(ctx, data)
+		case meterKind:
+			return m.takeMeter(data, &r)
 		default:
 			return fmt.Errorf("it holds something of kind %q, of a newer program", kind)
 		}
@@ -202,6 +221,11 @@ func (m *Maintenance) Restore(ctx context.Context, in io.Reader, keep func(id st
 	}
 	if err := m.forget(ctx); err != nil {
 		return r, err
+	}
+	if r.meter {
+		if r.Sessions, err = m.reconcile(ctx); err != nil {
+			return r, err
+		}
 	}
 	r.Waiting, err = identity.Restored(ctx, m.server.state, time.Now(), keep)
 	return r, err
@@ -254,12 +278,12 @@ func (m *Maintenance) takeEvidence(ctx context.Context, data []byte, r *Restored
 	return archive.Restore(ctx, m.server.evidence(), m.store, p)
 }
 
-func (m *Maintenance) takeSampling(ctx context.Context, data []byte) error {
-	var k samplingKey
+func (m *Maintenance) takeSecret(ctx context.Context, data []byte) error {
+	var k keptSecret
 	if err := json.Unmarshal(data, &k, json.RejectUnknownMembers(true)); err != nil {
-		return errors.New("a sampling secret of the backup cannot be read") // what json says may quote it
+		return errors.New("a secret of the backup cannot be read") // what json says may quote it
 	}
-	return m.store.RestoreKey(ctx, content.SamplingKeys, k.Name, k.Key)
+	return m.store.RestoreKey(ctx, k.Purpose, k.Name, k.Key)
 }
 
 func (m *Maintenance) takeKey(data []byte) error {

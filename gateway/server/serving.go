@@ -128,7 +128,7 @@ func (s *Server) openServing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file, err := journal.OpenFile(filepath.Join(s.config.Folder, "meter.journal"))
+	file, err := journal.OpenFile(s.journal())
 	if err != nil {
 		return err
 	}
@@ -159,6 +159,9 @@ func (s *Server) openReceipts(ctx context.Context) (*database.DB, error) {
 	}
 	return receipts, err
 }
+
+// journal is the file of the meter's journal.
+func (s *Server) journal() string { return filepath.Join(s.config.Folder, "meter.journal") }
 
 // readAPIKey reads the file of an API key, which only its owner may read.
 func readAPIKey(path string) (string, error) {

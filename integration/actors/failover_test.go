@@ -143,7 +143,7 @@ func (s *stage) secondPeer(t *testing.T, org *network.Organization, material *pk
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(home, "core.yaml"), settings, 0o600))
 	peer, err := process.Start(process.Spec{Name: "the second peer", Program: program, Args: []string{"node", "start"}, Dir: home, Log: filepath.Join(home, "log"),
-		Env: []string{"FABRIC_CFG_PATH=" + home, "TMPDIR=" + home}, Healthy: func(ctx context.Context) error {
+		Env: []string{"FABRIC_CFG_PATH=" + home, "TMPDIR=" + home, "FABRIC_LOGGING_SPEC=warning:kvledger=info"}, Healthy: func(ctx context.Context) error {
 			conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 			if err == nil {
 				err = conn.Close()
@@ -186,10 +186,9 @@ func (s *stage) secondPeer(t *testing.T, org *network.Organization, material *pk
 	defer func() { require.NoError(t, beside.Close()) }()
 	height, _, err := lifecycle.NewPeer(beside, admin).Height(ctx, s.state.Topology().Channel)
 	require.NoError(t, err)
-	reached := uint64(0)
-	require.Eventually(t, func() bool {
+	for reached := uint64(0); reached < height; {
 		reached, _, err = joining.Height(ctx, s.state.Topology().Channel)
-		return err == nil && reached >= height
-	}, answerLimit/2, 50*time.Millisecond, "%d of %d blocks, %v", reached, height, err)
+		require.NoError(t, ctx.Err(), "%d of %d blocks, %v", reached, height, err)
+	}
 	return address
 }

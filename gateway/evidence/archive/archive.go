@@ -121,7 +121,12 @@ const (
 // file is where the evidence of a settlement is, and keyName its key's name.
 func (a *Archive) file(id string) string { return filepath.Join(a.Folder, id+suffix) }
 
-func keyName(id string) string { return "settlement " + id }
+const keyPrefix = "settlement "
+
+func keyName(id string) string { return keyPrefix + id }
+
+// Keeps tells whether a key of that name is one of the archive's.
+func Keeps(name string) bool { return strings.HasPrefix(name, keyPrefix) }
 
 // sealer seals and opens the evidence of a settlement.
 func (a *Archive) sealer(ctx context.Context, id string, draw bool) (evidence.Sealer, error) {
