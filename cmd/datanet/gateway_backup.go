@@ -61,16 +61,16 @@ func newBackup() *cobra.Command {
 		Use:   "backup FILE --config FILE",
 		Short: "Write contents, kept keys, people and API keys into one encrypted file",
 		Long: `Writes a backup of what the gateway keeps and nobody else has: contents with their keys, kept
-keys of people, enrolments, API keys, and which writes were made; of a host the receipts and the
-evidence of its settlements, of an attestor its sampling secrets. The gateway may serve
+keys of people, enrolments, API keys, and which writes were made; of a host the receipts, the
+evidence of its settlements and its meter, of an attestor its sampling secrets. The gateway may serve
 meanwhile. The file is encrypted under the master key; keep a copy of the file of master keys
 somewhere else, since without it the backup cannot be read.
 
 With --keys-only the bytes of contents are left out, for a bucket that is kept safe otherwise.
 
 Not in it: the gateway's own certificates and keys, which are files of the organisation's; the
-index, which is filled from the peer again; sessions that are being paid, of which an old state
-would do harm.`,
+index, which is filled from the peer again; the wallet of consumers' sessions, of which an old
+state would do harm.`,
 		Args: arguments(cobra.ExactArgs(1)),
 	}
 	command.RunE = g.maintaining(false, func(command *cobra.Command, args []string, m *server.Maintenance) error {
@@ -168,11 +168,14 @@ that nobody had revoked, or all; the command may be repeated for that.`,
 			for id, fault := range r.Failed {
 				failed[id] = fault.Error()
 			}
-			err = printJSON(out, map[string]any{"contents": r.Items, "present": r.Present, "erased": r.Erased, "secrets": r.Secrets, "keys": r.Keys, "evidence": r.Evidence, "apiKeysWaiting": append([]identity.Waiting{}, r.Waiting...), "failed": failed})
+			err = printJSON(out, map[string]any{"contents": r.Items, "present": r.Present, "erased": r.Erased, "secrets": r.Secrets, "keys": r.Keys, "evidence": r.Evidence, "sessions": r.Sessions, "apiKeysWaiting": append([]identity.Waiting{}, r.Waiting...), "failed": failed})
 		} else {
 			fmt.Fprintf(out, "%d contents restored, %d were there, %d stay erased\n%d kept keys of people, %d fingerprint secrets\n", r.Items, r.Present, r.Erased, r.Keys, r.Secrets)
 			if r.Evidence > 0 {
 				fmt.Fprintf(out, "%d settlements with their evidence\n", r.Evidence)
+			}
+			if r.Sessions > 0 {
+				fmt.Fprintf(out, "%d sessions of consumers go on\n", r.Sessions)
 			}
 			for _, w := range r.Waiting {
 				fmt.Fprintf(out, "does not work any more: API key %s of %s %s\n", w.ID, w.Account, w.Label)

@@ -20,6 +20,8 @@ import (
 const (
 	// ahead is how many are prepared behind the one that was asked for; more are when half of them are not.
 	ahead = 50
+	// aheadTokens bounds the contributions that are prepared: a large one is fetched when somebody asks for it.
+	aheadTokens = 200_000
 	// aheadLimit bounds a preparation, aheadWait how long a request waits for the one that will release what it asks for.
 	aheadLimit = 10 * time.Minute
 	aheadWait  = 30 * time.Second
@@ -163,7 +165,7 @@ func (a *API) behind(ctx context.Context, on query.Evaluator, one *preparation) 
 			if err != nil {
 				return nil, err
 			}
-			if !released {
+			if !released && c.Tokens <= aheadTokens {
 				list = append(list, c)
 			}
 			if window++; window == ahead {

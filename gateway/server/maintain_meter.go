@@ -98,7 +98,7 @@ func (m *Maintenance) reconcile(ctx context.Context) (left int, err error) {
 	if left, err = m.reconcileAt(ctx, path); err != nil {
 		return 0, fmt.Errorf("reconcile the meter with the ledger: %w", err)
 	}
-	if err := os.Rename(path, m.server.journal()); err != nil {
+	if err := errors.Join(os.Rename(path, m.server.journal()), os.Remove(path+".lock")); err != nil {
 		return 0, fmt.Errorf("restore the meter: %w", err)
 	}
 	return left, nil
