@@ -120,8 +120,27 @@ func free(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// secondPeer starts another peer of an organisation, with the same certificates, beside the one of the network, and has it
-// join. It answers at the address that is returned.
+// certificates makes a peer's certificates once more, under the same authorities: two peers with one certificate would take
+// each other for themselves.
+func certificates(t *testing.T, org *network.Organization, material *pki.Organization) *pki.Organization {
+	dir := t.TempDir()
+	for _, authority := range []string{"ca", "tlsca"} {
+		entries, err := os.ReadDir(filepath.Join(material.Dir, authority))
+		require.NoError(t, err)
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, org.Name, authority), 0o700))
+		for _, e := range entries {
+			content, err := os.ReadFile(filepath.Join(material.Dir, authority, e.Name()))
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, org.Name, authority, e.Name()), content, 0o600))
+		}
+	}
+	made, err := pki.EnsureOrganization(dir, org)
+	require.NoError(t, err)
+	return made
+}
+
+// secondPeer starts another peer of an organisation beside the one of the network, and has it join. It answers at the
+// address that is returned.
 func (s *stage) secondPeer(t *testing.T, org *network.Organization, material *pki.Organization) (address string) {
 	running, err := s.process(org.PeerNode())
 	require.NoError(t, err)
@@ -132,8 +151,13 @@ func (s *stage) secondPeer(t *testing.T, org *network.Organization, material *pk
 	original := filepath.Join(s.dir, "nodes", org.PeerNode())
 	settings, err := os.ReadFile(filepath.Join(original, "core.yaml"))
 	require.NoError(t, err)
+	own := certificates(t, org, material)
 	for _, replaced := range [][2]string{
 		{org.PeerAddress(), address},
+		{"bootstrap: " + address, "bootstrap: " + org.PeerAddress()},
+		{material.Peer().MSPDir, own.Peer().MSPDir},
+		{material.Peer().TLS.CertFile, own.Peer().TLS.CertFile},
+		{material.Peer().TLS.KeyFile, own.Peer().TLS.KeyFile},
 		{network.HostPort(org.Peer.Host, org.Peer.ChaincodePort), free(t)},
 		{network.HostPort(org.Peer.Host, org.Peer.OperationsPort), free(t)},
 		{filepath.Join(original, "data"), filepath.Join(home, "data")},
