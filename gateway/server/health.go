@@ -20,8 +20,7 @@ const (
 	probeEvery = 30 * time.Second
 	// stale is when an answer counts no more.
 	stale = 15 * time.Second
-	// reachEvery is how often each peer is tried, if there are several, and reachTimeout how long one may take.
-	reachEvery   = 10 * time.Second
+	// reachTimeout is how long a peer may take to accept a connection, if there are several.
 	reachTimeout = 2 * time.Second
 )
 
@@ -36,7 +35,6 @@ type health struct {
 	away       []string // peers that accept no connection
 
 	// Only look uses them.
-	reached     time.Time
 	probed      time.Time
 	bucketFault error
 
@@ -98,10 +96,9 @@ func (h *health) look(ctx context.Context) {
 // told.
 func (h *health) reach(ctx context.Context) {
 	addresses := h.server.config.Peer.Addresses
-	if len(addresses) < 2 || time.Since(h.reached) < reachEvery {
+	if len(addresses) < 2 {
 		return
 	}
-	h.reached = time.Now()
 	answers := make([]error, len(addresses))
 	var asking sync.WaitGroup
 	for i, address := range addresses {
