@@ -286,13 +286,17 @@ policy: {validators: [PoetrySocietyMSP, NationalLibraryMSP, AILabMSP], quorum: 2
 
 // pool does what the stories of curator and contributor tell at length.
 func (s *stage) pool(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) == 2, "pool NAME COUNT")
+	usage(ts, neg, len(args) == 2 || len(args) == 3, "pool NAME COUNT [ATTESTORS]")
+	attestors := "1"
+	if len(args) == 3 {
+		attestors = args[2]
+	}
 	datanet := "PoetrySocietyMSP/" + args[0]
 	do := func(person string, words ...string) {
 		s.as(ts, false, []string{person})
 		s.run(ts, false, words)
 	}
-	ts.Check(os.WriteFile(ts.MkAbs("verse.yaml"), []byte(verse), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("verse.yaml"), []byte(strings.Replace(verse, "attestationQuorum: 1", "attestationQuorum: "+attestors, 1)), 0o600))
 	do("curator1@poetrysociety", "datanet", "create", datanet, "--from", "verse.yaml")
 	poems(ts, false, []string{args[0], args[1]})
 	do("contributor1@poetrysociety", "contribution", "add", args[0], "--datanet", datanet, "--method", "authored", "--from-year", "2020",
@@ -321,7 +325,8 @@ func (s *stage) events(ts *testscript.TestScript, after, query string, each func
 	ts.Check(err)
 	client, err := d.client(folder(ts))
 	ts.Check(err)
-	ctx, cancel := context.WithTimeout(context.Background(), answerLimit)
+	client.Timeout = 0 // the stream lasts until the event comes
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url+"/v1/events"+query, nil)
 	ts.Check(err)
