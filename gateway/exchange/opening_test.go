@@ -45,7 +45,7 @@ func TestARegulatorGetsWhatOpensTheCommitmentAndTheLedgerKnows(t *testing.T) {
 		change func(h *access.Handover)
 		why    string
 	}{
-		"by a member, as if it were none":   {rulestest.C, func(h *access.Handover) { h.To = ledger.NewAccount(rulestest.C, "operator1") }, "an audit is by an organisation that is none"},
+		"by a member, as if it were none":   {rulestest.C, func(h *access.Handover) { h.To = ledger.NewAccount(rulestest.C, "operator1") }, "a member gets content"},
 		"for somebody of another one":       {rulestest.Regulator, func(h *access.Handover) { h.To = ledger.NewAccount(rulestest.C, "operator1") }, "the recipient's organisation only"},
 		"by the regulator, to hold":         {rulestest.Regulator, func(h *access.Handover) { h.Reason = access.Holding }, "not a member in good standing"},
 		"under a release that is another's": {rulestest.Regulator, func(h *access.Handover) { h.ID = asked.ID; h.To = ledger.NewAccount(rulestest.Regulator, "inspector2") }, "says something else"},
