@@ -168,8 +168,26 @@ func (v *verifier) resume(r *bundle.Reader, base *common.Block) error {
 		return err
 	}
 	v.state, v.invariants, v.facts = v.replayer, newInvariants(v.chaincode, v.replayer), newFacts(v.chaincode, v.replayer)
-	v.rerun = newRerunner(rules.New(nil), v.state) // the members were founded long ago
+	founders, err := v.founders(base)
+	if err != nil {
+		v.find(Finding{Severity: Forged, Rule: RuleConfiguration, Block: base.GetHeader().GetNumber(), Message: err.Error()})
+	}
+	v.rerun = newRerunner(rules.New(founders), v.state)
 	return nil
+}
+
+// founders are those whose founding may be repeated in a range: of the genesis block, if it is the configuration at the
+// beginning, else the members, since who repeats it gets the list and writes nothing.
+func (v *verifier) founders(base *common.Block) ([]string, error) {
+	if base.GetHeader().GetNumber() == 0 {
+		encoded, err := proto.Marshal(base)
+		if err != nil {
+			return nil, err
+		}
+		return contract.Founders(encoded)
+	}
+	m, _, err := load[struct{ Members []string }](v.invariants, "members")
+	return m.Members, err
 }
 
 // isConfiguration tells whether a block may change how later ones are judged: any that begins with a configuration.

@@ -143,7 +143,10 @@ func auditVerify(command *cobra.Command, path string, options verification.Optio
 func writeReport(out io.Writer, r *verification.Report, stats bool) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "channel %s, blocks %d to %d, %d transactions; the rules were run again for %d\n", r.Channel, r.First, r.Height-min(r.Height, 1), r.Transactions, r.Rerun)
-	fmt.Fprintf(&b, "genesis %s\nlast    %s\n", r.Genesis, r.Tip)
+	if r.Genesis != "" { // a range has none
+		fmt.Fprintf(&b, "genesis %s\n", r.Genesis)
+	}
+	fmt.Fprintf(&b, "last    %s\n", r.Tip)
 	if h := r.Held; h != nil {
 		fmt.Fprintf(&b, "%d contents open their commitments, %d snapshots give their roots; %d settlements of %d uses, %d receipts held against leaf and model, %d of them computed again; %d attestors' tables follow from them\n",
 			h.Contents, h.Snapshots, h.Settlements, h.Uses, h.Receipts, h.Recomputed, h.Tables)

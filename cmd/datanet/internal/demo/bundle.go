@@ -2,12 +2,12 @@ package demo
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/go-json-experiment/json"
+	"github.com/hyperledger/fabric/protoutil"
 
 	"github.com/datanet-consortium/datanet/audit/bundle"
 	"github.com/datanet-consortium/datanet/audit/verify"
@@ -50,7 +50,7 @@ func (s *Story) takeOut(ctx context.Context) (err error) {
 	if len(made.Parts.Refused) > 0 {
 		return fmt.Errorf("the regulator was not given %d parts, first %s", len(made.Parts.Refused), made.Parts.Refused[0])
 	}
-	report, err := s.verified(ctx, folder, made.Genesis)
+	report, err := s.verified(ctx, folder)
 	if err != nil {
 		return err
 	}
@@ -69,16 +69,17 @@ func (s *Story) takeOut(ctx context.Context) (err error) {
 	return nil
 }
 
-// verified verifies a bundle.
-func (s *Story) verified(ctx context.Context, folder, genesis string) (_ *verify.Report, err error) {
+// verified verifies a bundle. The genesis block is the one from which the network was made, not the bundle's.
+func (s *Story) verified(ctx context.Context, folder string) (_ *verify.Report, err error) {
+	genesis, err := s.Network.Genesis()
+	if err != nil {
+		return nil, err
+	}
 	r, err := bundle.Open(folder)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	options := verify.Options{Progress: func(done, all uint64) { s.Out.Progress("blocks verified: %d of %d", done, all) }}
-	if _, err := hex.Decode(options.Genesis[:], []byte(genesis)); err != nil {
-		return nil, err
-	}
-	return verify.Run(ctx, r, options)
+	return verify.Run(ctx, r, verify.Options{Genesis: [32]byte(protoutil.BlockHeaderHash(genesis.GetHeader())),
+		Progress: func(done, all uint64) { s.Out.Progress("blocks verified: %d of %d", done, all) }})
 }
