@@ -6,13 +6,12 @@ import (
 	"testing"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
-	"github.com/hyperledger/fabric/core/ledger/kvledger/txmgmt/statedb/stateleveldb"
 	"github.com/stretchr/testify/require"
 
-	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/memledger"
 	"github.com/datanet-consortium/datanet/chaincode/memledger/replay"
 	"github.com/datanet-consortium/datanet/chaincode/token"
+	"github.com/datanet-consortium/datanet/integration/market"
 	"github.com/datanet-consortium/datanet/integration/story"
 	testnetwork "github.com/datanet-consortium/datanet/test-network"
 )
@@ -96,7 +95,8 @@ func sumRawState(t *testing.T, c *consortium) {
 	require.Len(t, nodes, 4)
 	require.NoError(t, c.stop())
 	for msp, node := range nodes {
-		entries := rawState(t, filepath.Join(c.State().Dir(), "nodes", node), c.topology.Channel, c.topology.Chaincode.Name)
+		entries, err := market.RawState(filepath.Join(c.State().Dir(), "nodes", node), c.topology.Channel, c.topology.Chaincode.Name)
+		require.NoError(t, err)
 		var tally token.Tally
 		for _, entry := range entries {
 			require.NoError(t, tally.Add(entry.Key, entry.Value))
@@ -108,29 +108,5 @@ func sumRawState(t *testing.T, c *consortium) {
 			require.Equal(t, string(blocks[i].Value), string(entry.Value), "state of the peer of %s at %s", msp, entry.Key)
 		}
 		t.Logf("%s: %d keys, %+v", node, len(entries), tally)
-	}
-}
-
-// rawState reads a chaincode's keys from the state database of a peer that does not run.
-func rawState(t *testing.T, node, channel, chaincode string) (entries []ledger.Entry) {
-	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(node, "*", "ledgersData", "stateLeveldb"))
-	require.NoError(t, err)
-	require.Len(t, paths, 1, "state database of %s", node)
-	provider, err := stateleveldb.NewVersionedDBProvider(paths[0])
-	require.NoError(t, err)
-	defer provider.Close()
-	db, err := provider.GetDBHandle(channel, nil)
-	require.NoError(t, err)
-	keys, err := db.GetStateRangeScanIterator(chaincode, "", "")
-	require.NoError(t, err)
-	defer keys.Close()
-	for {
-		kv, err := keys.Next()
-		require.NoError(t, err)
-		if kv == nil {
-			return entries
-		}
-		entries = append(entries, ledger.Entry{Key: ledger.Key(kv.Key), Value: kv.Value})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"google.golang.org/protobuf/proto"
@@ -163,6 +164,7 @@ func (r *Reader) segment(s Segment) iter.Seq2[*common.Block, error] {
 		digest := sha256.New()
 		in := bufio.NewReaderSize(io.TeeReader(io.LimitReader(file, s.Bytes+1), digest), 1<<20)
 		left := s.Bytes
+		var data []byte // one after the other: decoding copies
 		for i := range s.Count {
 			var length [4]byte
 			if _, err := io.ReadFull(in, length[:]); err != nil {
@@ -174,7 +176,7 @@ func (r *Reader) segment(s Segment) iter.Seq2[*common.Block, error] {
 				damaged("block %d claims %d bytes", s.First+i, size)
 				return
 			}
-			data := make([]byte, size)
+			data = slices.Grow(data[:0], int(size))[:size]
 			if _, err := io.ReadFull(in, data); err != nil {
 				damaged("block %d: %w", s.First+i, err)
 				return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/access"
@@ -202,7 +203,7 @@ func (p Person) Report() report.Document {
 			erased = string(e.State)
 			found = append(found, e.Evidence...)
 		}
-		given.Add(found, g.Datanet+"/"+g.ID, collected(g.Provenance), g.Ground, string(g.State), fmt.Sprint(g.Holders), erased)
+		given.Add(found, g.Datanet+"/"+g.ID, collected(g.Provenance), g.Ground, string(g.State), orNone(strings.Join(g.Holders, ", ")), erased)
 		released = append(released, g.Releases...)
 	}
 	if p.Next != "" {

@@ -40,6 +40,7 @@ type Book interface {
 	Supply(ctx context.Context) (index.Supply, error)
 	Unbalanced(ctx context.Context, limit int) ([]uint64, error)
 	Shown(ctx context.Context, account, after ledger.Account, limit int) ([]index.Shown, error)
+	Held(ctx context.Context, datanet string, snapshots []index.Extent) (held index.Held, whole bool, err error)
 	Breaches(ctx context.Context, limit int) ([]index.Breach, error)
 }
 

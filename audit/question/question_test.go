@@ -10,14 +10,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/stretchr/testify/require"
 
 	"github.com/datanet-consortium/datanet/audit/question"
 	"github.com/datanet-consortium/datanet/audit/question/questiontest"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/gateway/block"
 	"github.com/datanet-consortium/datanet/gateway/database"
+	"github.com/datanet-consortium/datanet/gateway/database/databasetest"
 	"github.com/datanet-consortium/datanet/gateway/index"
 )
 
@@ -350,4 +353,80 @@ func TestWhatSnapshotsHoldAndTheSummaryOfTrainingContent(t *testing.T) {
 		require.True(t, numbers[number], number)
 	}
 	require.Contains(t, text, "less than 1 billion tokens (16 canonical tokens")
+}
+
+// counting is a ledger whose index has summed up nothing.
+type counting struct{ *index.View }
+
+func (counting) Held(context.Context, string, []index.Extent) (index.Held, bool, error) {
+	return index.Held{}, false, nil
+}
+
+// peer gives the story's blocks.
+type peer struct{ blocks []*common.Block }
+
+func (p peer) Blocks(ctx context.Context, first uint64) (<-chan *common.Block, error) {
+	blocks := make(chan *common.Block, len(p.blocks))
+	for _, b := range p.blocks[first:] {
+		blocks <- b
+	}
+	context.AfterFunc(ctx, func() { close(blocks) })
+	return blocks, nil
+}
+
+// What the index sums up as it reads blocks, one by one or many at once, is what the leaves come to at every height.
+func TestSumsOfSnapshotsAreThoseOfTheirLeaves(t *testing.T) {
+	s := questiontest.Tell(t)
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		x, err := index.Open(t.Context(), db, "datanet")
+		require.NoError(t, err)
+		for name, fill := range map[string]func(t *testing.T){
+			"block by block": func(t *testing.T) { require.NoError(t, s.Index(t.Context(), x)) },
+			"many at once": func(t *testing.T) {
+				ctx, stop := context.WithCancel(t.Context())
+				followed := make(chan error, 1)
+				go func() { followed <- x.Follow(ctx, peer{s.Chain.Blocks}) }()
+				require.NoError(t, x.WaitHeight(ctx, uint64(len(s.Chain.Blocks))))
+				stop()
+				require.NoError(t, <-followed)
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				require.NoError(t, x.Reset(t.Context()))
+				fill(t)
+				compared := 0
+				for height := range len(s.Chain.Blocks) {
+					view, err := x.ViewAt(t.Context(), uint64(height)+1)
+					require.NoError(t, err)
+					for number := 1; ; number++ {
+						n := snapshot.Named{Datanet: s.Pool, Number: number}
+						got, err := question.New(view, "datanet").Snapshot(t.Context(), n)
+						if err != nil {
+							break // there are no more
+						}
+						want, err := question.New(counting{view}, "datanet").Snapshot(t.Context(), n)
+						require.NoError(t, err)
+						require.Equal(t, want.Makeup, got.Makeup, "height %d, snapshot %d", height+1, number)
+						compared++
+					}
+					for _, m := range []model.Named{s.Small, s.Card.Named} {
+						got, err := question.New(view, "datanet").Training(t.Context(), m)
+						if err != nil {
+							continue
+						}
+						want, err := question.New(counting{view}, "datanet").Training(t.Context(), m)
+						require.NoError(t, err)
+						require.Equal(t, want.Makeup, got.Makeup, "height %d, model %s", height+1, m)
+						compared++
+					}
+				}
+				require.Greater(t, compared, 20)
+				view, err := x.View(t.Context())
+				require.NoError(t, err)
+				held, whole, err := view.Held(t.Context(), s.Pool, []index.Extent{{Number: 1, Count: 1}})
+				require.NoError(t, err)
+				require.True(t, whole, "the comparison was not with what is summed up: %v", held)
+			})
+		}
+	})
 }

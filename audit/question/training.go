@@ -13,7 +13,7 @@ import (
 )
 
 // Training answers the summary of training content that Article 53(1)(d) of Regulation (EU) 2024/1689 asks for, in the
-// sections of the Commission's template (C(2025) 8311), as far as the ledger knows. What it does not know stands there as
+// questions of the Commission's template (annex of C(2025) 8311), as far as the ledger knows. What it does not know stands there as
 // a gap, for the provider to fill.
 type Training struct {
 	Asked
@@ -99,16 +99,20 @@ func (t *Training) general(m Model, abouts []item[datanet.Datanet]) {
 		}
 	}
 	t.add("1.2", "Date of placement of the model on the Union market", placed, "Whether publication on the network is placement on the Union market, and when it was placed otherwise.", when...)
-	modalities := []string{}
-	for _, about := range abouts {
-		modalities = append(modalities, string(about.value.Modality))
-	}
-	t.add("1.3", "Modality", "Text ("+strings.Join(unique(modalities), ", ")+" datanets; contributions are texts, tables of text and program code)", "Modalities of base models from outside the network.", evidenceOf(abouts)...)
+	t.add("1.3", "Modality", "Text ("+strings.Join(unique(modalities(abouts)), ", ")+" datanets; contributions are texts, tables of text and program code)", "Modalities of base models from outside the network.", evidenceOf(abouts)...)
 	t.add("1.3", "Training data size", size(t.Makeup), "Tokens of base models from outside the network.", t.Makeup.Latest)
 	t.add("1.3", "Types of content", names(t.Makeup.MediaTypes), "A description of the content: the ledger holds commitments to it.", evidenceOf(abouts)...)
 	t.add("1.3", "Latest date of data acquisition or collection for model training", report.Time(t.Makeup.Latest.Time), "The time is that of the transaction that sealed the last contribution; when the text was collected before, its contributor's organisation knows.", t.Makeup.Latest)
+	t.add("1.3", "Is the model continuously trained on new or dynamic data after this date?", "No: a registered version stands for the snapshots of its tickets and for its artifacts' digests; training on more is another version.", "", cited)
 	t.add("1.3", "Linguistic characteristics of the overall training data", names(t.Makeup.Languages), "")
 	t.add("1.3", "Other relevant characteristics of the overall training data", fmt.Sprintf("Works made %s; %d of %d contributions hold personal data of living people, as their contributors say.", years(t.Makeup.FromYear, t.Makeup.ToYear), t.Makeup.PersonalData.Contributions, t.Makeup.Contributions), "")
+}
+
+func modalities(abouts []item[datanet.Datanet]) (list []string) {
+	for _, about := range abouts {
+		list = append(list, string(about.value.Modality))
+	}
+	return list
 }
 
 func size(m Makeup) string {
@@ -154,22 +158,62 @@ func evidenceOf(abouts []item[datanet.Datanet]) (list []report.Evidence) {
 // sources is section 2.
 func (t *Training) sources(m Model, abouts []item[datanet.Datanet]) {
 	public, crawled, users, synthetic := part(t.Makeup.Methods, "public-dataset"), part(t.Makeup.Methods, "crawled"), part(t.Makeup.Methods, "user-generated"), part(t.Makeup.Methods, "synthetic")
-	licensed := part(t.Makeup.Methods, "licensed")
-	t.add("2.1", "Publicly available datasets", used(public), "Names and links of the datasets: they stand in the contributions' descriptors, of which the ledger holds commitments.")
-	t.add("2.2.1", "Datasets commercially licensed by rightsholders or their representatives", t.licences(m, abouts)+" Contributions whose contributor had them from a rights holder: "+used(licensed), "Agreements that were concluded outside the network.", t.grants(m)...)
+	licensed, other := part(t.Makeup.Methods, "licensed"), part(t.Makeup.Methods, "other")
+	const descriptors = " They stand in the contributions' descriptors, of which the ledger holds commitments."
+
+	t.add("2.1", "Have publicly available datasets been used to train the model?", used(public), "")
+	t.covered("2.1", public)
+	t.detail("2.1", public, "List of large publicly available datasets", "Names, links and collection periods."+descriptors)
+	t.detail("2.1", public, "General description of other publicly available datasets", "Their description."+descriptors)
+
+	t.add("2.2.1", "Have commercial licensing agreements been concluded with rightsholders or their representatives?", t.licences(m, abouts)+" Contributions whose contributor had them from a rights holder: "+used(licensed), "Agreements that were concluded outside the network.", t.grants(m)...)
+	t.covered("2.2.1", licensed)
 	own := []string{}
 	for _, p := range t.Makeup.Methods {
 		switch p.Name {
-		case "public-dataset", "crawled", "user-generated", "synthetic", "licensed":
+		case "public-dataset", "crawled", "user-generated", "synthetic", "licensed", "other":
 		default:
 			own = append(own, fmt.Sprintf("%s: %d contributions, %d tokens", p.Name, p.Contributions, p.Tokens))
 		}
 	}
-	t.add("2.2.2", "Private datasets obtained from other third parties", "Datanets of the network: "+describe(abouts)+". Their contributions by how they were collected: "+orNone(strings.Join(own, "; "))+".", "Private data that the provider had from elsewhere.", evidenceOf(abouts)...)
-	t.add("2.3", "Data crawled and scraped from online sources", used(crawled), "Names, behaviour and period of crawlers, and the domains: the contributors' organisations know them.")
-	t.add("2.4", "User data", used(users), "Whether the provider used data of its own services' users: nobody registers that.")
-	t.add("2.5", "Synthetic data", used(synthetic), "The models that made it, and whether other synthetic data was used.")
-	t.add("2.6", "Other sources of data", used(part(t.Makeup.Methods, "other")), "What the provider had besides the network's data: by registering the model its developer says that it was trained on these snapshots; no ledger sees the training.", m.Registered)
+	t.add("2.2.2", "Have private datasets been obtained from other third parties?", "Yes: datanets of the network, whose contributors are third parties. By how their contributions were collected: "+orNone(strings.Join(own, "; "))+".", "Private data that the provider had from elsewhere.", evidenceOf(abouts)...)
+	t.add("2.2.2", "Modalities of the content covered", "Text", "", evidenceOf(abouts)...)
+	t.add("2.2.2", "Publicly known private datasets obtained from third parties", "Datanets: "+describe(abouts)+".", "", evidenceOf(abouts)...)
+	t.add("2.2.2", "General description of private datasets that are not publicly known", "None of the network: every datanet is known to all its members.", "Private data that the provider had from elsewhere.")
+
+	t.add("2.3", "Were crawlers used by the provider or on its behalf?", used(crawled), "Whether the provider itself crawled anything.")
+	t.detail("2.3", crawled, "Names, purposes and behaviour of the crawlers", "The contributors' organisations know their crawlers, and how these treat captchas, paywalls and reservations of rights.")
+	t.detail("2.3", crawled, "Period of data collection", "The ledger knows when works were made and when contributions were sealed, not when a crawler ran.")
+	t.detail("2.3", crawled, "Type of content and online sources crawled, with the most relevant domain names", "The domains."+descriptors)
+	t.covered("2.3", crawled)
+
+	t.add("2.4", "Was data from user interactions with the AI model used to train it?", "", "Uses of models are no contributions: prompts and answers stay with consumer and host. Whether a host used them all the same, nobody registers.")
+	t.add("2.4", "Was data collected from user interactions with the provider's other services or products used?", used(users), "Whether the provider used data of its own services' users besides.")
+	t.covered("2.4", users)
+
+	t.add("2.5", "Was synthetic AI-generated data created by the provider or on its behalf to train the model?", used(synthetic), "Synthetic data from outside the network.")
+	t.covered("2.5", synthetic)
+	t.detail("2.5", synthetic, "General-purpose AI models and other AI models that generated the synthetic data", "Their names."+descriptors)
+
+	t.add("2.6", "Have data sources other than those of 2.1 to 2.5 been used to train the model?", used(other), "What the provider had besides the network's data: by registering the model its developer says that it was trained on these snapshots; no ledger sees the training.", m.Registered)
+}
+
+// detail is a question about one kind of source that only who used it answers, and not by the ledger.
+func (t *Training) detail(number string, p Part, title, gap string) {
+	value := ""
+	if p.Contributions == 0 {
+		value, gap = "Not applicable to the network's data.", ""
+	}
+	t.add(number, title, value, gap)
+}
+
+// covered is the question after the modalities of one kind of source: the network has texts only.
+func (t *Training) covered(number string, p Part) {
+	modality := "None"
+	if p.Contributions > 0 {
+		modality = "Text"
+	}
+	t.add(number, "Modalities of the content covered", modality, "")
 }
 
 func used(p Part) string {
@@ -208,19 +252,20 @@ func (t *Training) grants(m Model) (list []report.Evidence) {
 // processing is section 3.
 func (t *Training) processing(m Model) {
 	left := t.Makeup.Contributions - part(t.Makeup.States, "approved").Contributions
-	t.add("3.1", "Respect of the reservation of rights from the text and data mining exception or limitation",
+	t.add("3.1", "Is the provider a signatory of the Code of Practice, with its commitments on reservations of rights?", "", "The ledger does not know who signed it.")
+	t.add("3.1", "Measures to respect reservations of rights from the text and data mining exception or limitation",
 		"Every contribution was given by a contributor under a licence, and the chaincode refused a training ticket that a licence or grant did not cover (licence interlock). "+
 			fmt.Sprintf("%d contributions have been withdrawn or erased since; they enter no later snapshot and no new ticket.", left),
-		"Measures taken for data from outside the network, and whether the provider signed the Code of Practice.", t.grants(m)...)
-	t.add("3.2", "Removal of illegal content", "Each contribution was approved by a quorum of independent organisations, which saw an automatic report on duplicates, derived text, personal-data patterns and odd characters, and could decline it for its licence, its origin or personal data.",
+		"Measures taken for data from outside the network.", t.grants(m)...)
+	t.add("3.2", "General description of measures to remove illegal content", "Each contribution was approved by a quorum of independent organisations, which saw an automatic report on duplicates, derived text, personal-data patterns and odd characters, and could decline it for its licence, its origin or personal data.",
 		"What validators looked for beyond the report.")
-	t.add("3.3", "Other information", "Answers of the model carry receipts that name the contributions whose words they quote, and pay their contributors.", "")
+	t.add("3.3", "Other information (optional)", "Answers of the model carry receipts that name the contributions whose words they quote, and pay their contributors.", "")
 }
 
 // Report is the answer to read.
 func (t Training) Report() report.Document {
 	d := t.document("Summary of training content of "+t.Model.String(), report.Fact{Name: "required by", Value: "Article 53(1)(d) of Regulation (EU) 2024/1689"}, report.Fact{Name: "template", Value: t.Template})
-	for _, section := range []struct{ number, title string }{{"1", "1. General information"}, {"2", "2. List of data sources"}, {"3", "3. Relevant data processing aspects"}} {
+	for _, section := range []struct{ number, title string }{{"1", "1. General information"}, {"2", "2. List of data sources"}, {"3", "3. Data processing aspects"}} {
 		table := &report.Table{Columns: []string{"field", "what the ledger says", "gap, for the provider to fill"}}
 		for _, f := range t.Fields {
 			if strings.HasPrefix(f.Number, section.number) {

@@ -247,10 +247,13 @@ func (v *verifier) follow(c *checked, verdicts []byte) {
 func (v *verifier) sender(c *checked) func(tx int) (string, ledger.Caller, time.Time) {
 	return func(tx int) (string, ledger.Caller, time.Time) {
 		t := c.transactions[tx]
-		if v.rerun == nil {
+		if t.by == nil && v.rerun != nil {
+			t.by = v.rerun.caller(t.creator)
+		}
+		if t.by == nil {
 			return t.id, ledger.Caller{}, t.time
 		}
-		return t.id, v.rerun.caller(t.creator).caller, t.time
+		return t.id, t.by.caller, t.time
 	}
 }
 

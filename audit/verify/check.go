@@ -7,7 +7,6 @@ import (
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
-	"github.com/hyperledger/fabric/protoutil"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/datanet-consortium/datanet/chaincode/memledger/replay"
@@ -45,7 +44,7 @@ func (v *verifier) checkBlock(block *common.Block) (c *checked) {
 	if err := wellFormed(block.GetData()); err != nil {
 		find(RuleForm, "%v", err)
 	}
-	if !bytes.Equal(protoutil.ComputeBlockDataHash(&common.BlockData{Data: block.GetData().GetData()}), block.GetHeader().GetDataHash()) {
+	if !bytes.Equal(dataHash(block.GetData()), block.GetHeader().GetDataHash()) {
 		find(RuleData, "the transactions have another hash than the header says")
 	}
 	if err := plainMetadata(block); err != nil {

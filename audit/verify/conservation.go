@@ -83,8 +83,10 @@ func surplusOf(key ledger.Key, value []byte) (*big.Int, error) {
 		return nil, nil
 	}
 	sum := new(big.Int)
-	for _, held := range []money.Amount{t.Balances, t.Credits, t.Escrow, t.Sessions, t.Claims, t.Payouts, t.Redeemed} {
-		sum.Add(sum, big.NewInt(int64(held)))
+	for _, held := range [...]money.Amount{t.Balances, t.Credits, t.Escrow, t.Sessions, t.Claims, t.Payouts, t.Redeemed} {
+		if held != 0 {
+			sum.Add(sum, big.NewInt(int64(held)))
+		}
 	}
 	return sum.Sub(sum, big.NewInt(int64(t.Issued))), nil
 }

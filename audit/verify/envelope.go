@@ -20,9 +20,10 @@ type transaction struct {
 	channel   string
 	time      time.Time
 	creator   []byte
-	chaincode string // that endorsed
-	invoked   string // that the header names
-	config    []byte // of a configuration
+	by        *callerOf // who the creator is; nil until that is asked
+	chaincode string    // that endorsed
+	invoked   string    // that the header names
+	config    []byte    // of a configuration
 	args      [][]byte
 	response  []byte
 	event     *peer.ChaincodeEvent
@@ -221,30 +222,34 @@ func (t *transaction) results(extension, proposal []byte) {
 		}
 		sets, events, t.chaincode, t.response = action.GetResults(), action.GetEvents(), action.GetChaincodeId().GetName(), action.GetResponse().GetPayload()
 	} else {
-		id, answer := &peer.ChaincodeID{}, &peer.Response{}
-		if proto.Unmarshal(chaincode, id) != nil || proto.Unmarshal(response, answer) != nil {
+		name, named := nameOf(chaincode)
+		answer, answered := answerOf(response)
+		if !named || !answered {
 			return
 		}
-		t.chaincode, t.response = id.GetName(), answer.GetPayload()
+		t.chaincode, t.response = name, answer
 	}
 	event := &peer.ChaincodeEvent{}
 	if len(events) > 0 && proto.Unmarshal(events, event) == nil {
 		t.event = event
 	}
 	t.sets = setsOf(sets)
-	input, spec := &peer.ChaincodeProposalPayload{}, &peer.ChaincodeInvocationSpec{}
+	input := &peer.ChaincodeProposalPayload{}
 	if split(proposal, &input.Input) || proto.Unmarshal(proposal, input) == nil {
-		if proto.Unmarshal(input.GetInput(), spec) == nil {
-			t.args = spec.GetChaincodeSpec().GetInput().GetArgs()
-		}
+		t.args = argsOf(input.GetInput())
 	}
 }
 
 // signers are the endorsements as policies want them: each is over the answer and the endorser's own identity.
 func (t *transaction) signers() []*protoutil.SignedData {
 	var all []*protoutil.SignedData
-	for _, e := range t.endorsements {
-		all = append(all, &protoutil.SignedData{Data: slices.Concat(t.signedPart, e.by), Identity: e.by, Signature: e.signature})
+	for i := range t.endorsements {
+		all = append(all, t.signer(i))
 	}
 	return all
+}
+
+func (t *transaction) signer(i int) *protoutil.SignedData {
+	e := t.endorsements[i]
+	return &protoutil.SignedData{Data: slices.Concat(t.signedPart, e.by), Identity: e.by, Signature: e.signature}
 }

@@ -1,11 +1,15 @@
 package verify
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
+	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 	"github.com/hyperledger/fabric/core/ledger/kvledger/txmgmt/rwsetutil"
 	"github.com/hyperledger/fabric/protoutil"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -117,6 +121,15 @@ func wellFormed(data *common.BlockData) error {
 	return nil
 }
 
+// dataHash is what a header says of the transactions: a hash over all of them joined.
+func dataHash(data *common.BlockData) []byte {
+	sum := sha256.New()
+	for _, transaction := range data.GetData() {
+		sum.Write(transaction)
+	}
+	return sum.Sum(nil)
+}
+
 // payloadTag begins an envelope whose payload comes first.
 const payloadTag = 1<<3 | byte(protowire.BytesType)
 
@@ -130,6 +143,10 @@ func setsOf(data []byte) *rwsetutil.TxRwSet {
 		}
 		ns := &rwsetutil.NsRwSet{NameSpace: string(name), KvRwSet: &kvrwset.KVRWSet{}}
 		sets.NsRwSets = append(sets.NsRwSets, ns)
+		if splitSet(set, ns.KvRwSet) {
+			return nil
+		}
+		ns.KvRwSet = &kvrwset.KVRWSet{}
 		return proto.Unmarshal(set, ns.KvRwSet)
 	})
 	if err == nil {
@@ -140,4 +157,181 @@ func setsOf(data []byte) *rwsetutil.TxRwSet {
 		return nil
 	}
 	return sets
+}
+
+// field is one of a message: its value is the number of a varint, or bytes.
+type field struct {
+	number protowire.Number
+	kind   protowire.Type
+	varint uint64
+	bytes  []byte
+}
+
+// next takes the first field of a message; ok is false when it has none that is a varint or bytes.
+func next(data []byte) (f field, rest []byte, ok bool) {
+	number, kind, n := protowire.ConsumeTag(data)
+	if n < 0 {
+		return field{}, nil, false
+	}
+	f, data = field{number: number, kind: kind}, data[n:]
+	switch kind {
+	case protowire.VarintType:
+		f.varint, n = protowire.ConsumeVarint(data)
+	case protowire.BytesType:
+		f.bytes, n = protowire.ConsumeBytes(data)
+	default:
+		return f, nil, false
+	}
+	if n < 0 {
+		return f, nil, false
+	}
+	return f, data[n:], true
+}
+
+// splitOnce gives the fields of a message, by kind of the one with each number; it is false when there is another field, or
+// the same one twice.
+func splitOnce(data []byte, into []field, kinds ...protowire.Type) bool {
+	clear(into)
+	for len(data) > 0 {
+		f, rest, ok := next(data)
+		if !ok || int(f.number) > len(kinds) || f.kind != kinds[f.number-1] || into[f.number-1].number != 0 {
+			return false
+		}
+		into[f.number-1], data = f, rest
+	}
+	return true
+}
+
+const (
+	aVarint = protowire.VarintType
+	aString = protowire.BytesType
+)
+
+// splitSet reads a read-write set without ranges. It is false for any other, and for one that is unusual.
+func splitSet(data []byte, set *kvrwset.KVRWSet) bool {
+	var count [5]int
+	for rest := data; len(rest) > 0; {
+		f, left, ok := next(rest)
+		if !ok || f.kind != aString || f.number > 4 || f.number == 2 {
+			return false
+		}
+		count[f.number]++
+		rest = left
+	}
+	reads, versions := make([]kvrwset.KVRead, count[1]), make([]kvrwset.Version, count[1])
+	writes, guards := make([]kvrwset.KVWrite, count[3]), make([]kvrwset.KVMetadataWrite, count[4])
+	set.Reads, set.Writes, set.MetadataWrites = make([]*kvrwset.KVRead, 0, count[1]), make([]*kvrwset.KVWrite, 0, count[3]), make([]*kvrwset.KVMetadataWrite, 0, count[4])
+	var room [3]field
+	for len(data) > 0 {
+		f, rest, _ := next(data)
+		data = rest
+		ok := true
+		switch f.number {
+		case 1:
+			r := &reads[len(set.Reads)]
+			if ok = splitOnce(f.bytes, room[:2], aString, aString) && utf8.Valid(room[0].bytes); !ok {
+				break
+			}
+			r.Key = string(room[0].bytes)
+			if at := room[1]; at.number != 0 {
+				r.Version = &versions[len(set.Reads)]
+				ok = splitOnce(at.bytes, room[:2], aVarint, aVarint)
+				r.Version.BlockNum, r.Version.TxNum = room[0].varint, room[1].varint
+			}
+			set.Reads = append(set.Reads, r)
+		case 3:
+			w := &writes[len(set.Writes)]
+			ok = splitOnce(f.bytes, room[:3], aString, aVarint, aString) && utf8.Valid(room[0].bytes)
+			w.Key, w.IsDelete, w.Value = string(room[0].bytes), room[1].varint != 0, bytes.Clone(room[2].bytes) // the state keeps it longer than the block
+			set.Writes = append(set.Writes, w)
+		case 4:
+			g := &guards[len(set.MetadataWrites)]
+			ok = splitGuard(f.bytes, g)
+			set.MetadataWrites = append(set.MetadataWrites, g)
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+func splitGuard(data []byte, guard *kvrwset.KVMetadataWrite) bool {
+	var room [2]field
+	named := false
+	for len(data) > 0 {
+		f, rest, ok := next(data)
+		if !ok || f.kind != aString || f.number > 2 || f.number == 1 && named {
+			return false
+		}
+		data = rest
+		if f.number == 1 {
+			guard.Key, named = string(f.bytes), true
+			continue
+		}
+		if !splitOnce(f.bytes, room[:], aString, aString) || !utf8.Valid(room[0].bytes) {
+			return false
+		}
+		guard.Entries = append(guard.Entries, &kvrwset.KVMetadataEntry{Name: string(room[0].bytes), Value: bytes.Clone(room[1].bytes)})
+	}
+	return utf8.ValidString(guard.Key)
+}
+
+// namesOf are path, name and version of a ChaincodeID that is not unusual.
+func namesOf(id []byte) (names [3]field, ok bool) {
+	ok = splitOnce(id, names[:], aString, aString, aString)
+	for _, name := range names {
+		ok = ok && utf8.Valid(name.bytes)
+	}
+	return names, ok
+}
+
+// nameOf is the name in a ChaincodeID.
+func nameOf(id []byte) (string, bool) {
+	if names, ok := namesOf(id); ok {
+		return string(names[1].bytes), true
+	}
+	all, err := message(id, &peer.ChaincodeID{})
+	return all.GetName(), err == nil
+}
+
+// answerOf is the payload of a response.
+func answerOf(data []byte) ([]byte, bool) {
+	var room [3]field
+	if splitOnce(data, room[:], aVarint, aString, aString) && utf8.Valid(room[1].bytes) {
+		return room[2].bytes, true
+	}
+	answer, err := message(data, &peer.Response{})
+	return answer.GetPayload(), err == nil
+}
+
+// argsOf are the arguments in a ChaincodeInvocationSpec; nil when it does not parse.
+func argsOf(data []byte) [][]byte {
+	if args, ok := splitArgs(data); ok {
+		return args
+	}
+	spec := &peer.ChaincodeInvocationSpec{}
+	if proto.Unmarshal(data, spec) != nil {
+		return nil
+	}
+	return spec.GetChaincodeSpec().GetInput().GetArgs()
+}
+
+func splitArgs(data []byte) (args [][]byte, ok bool) {
+	var spec []byte
+	var room [4]field
+	if !split(data, &spec) || !splitOnce(spec, room[:], aVarint, aString, aString, aVarint) {
+		return nil, false
+	}
+	if _, ok := namesOf(room[1].bytes); !ok {
+		return nil, false
+	}
+	for input := room[2].bytes; len(input) > 0; {
+		var f field
+		if f, input, ok = next(input); !ok || f.number != 1 || f.kind != aString {
+			return nil, false
+		}
+		args = append(args, f.bytes)
+	}
+	return args, true
 }

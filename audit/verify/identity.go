@@ -2,6 +2,7 @@ package verify
 
 import (
 	"slices"
+	"sync"
 
 	mspprotos "github.com/hyperledger/fabric-protos-go-apiv2/msp"
 	"github.com/hyperledger/fabric/msp"
@@ -49,19 +50,21 @@ func (c *configuration) signed(s *protoutil.SignedData) error {
 	return id.Verify(s.Data, s.Signature)
 }
 
+// buffers hold what endorsers signed while it is checked: the answer and the identity behind it lie apart.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
 // endorsers are the organisations whose peers signed, one for each identity, in the order of the endorsements. A signature
 // that is not good, or no peer's, counts for nothing.
 func (c *configuration) endorsers(t *transaction) []string {
 	orgs := make([]string, 0, len(t.endorsements))
 	seen := make([]msp.IdentityIdentifier, 0, len(t.endorsements))
-	var data []byte
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	data := append((*buffer)[:0], t.signedPart...)
 	for _, e := range t.endorsements {
 		id := c.identity(e.by)
 		if id.err != nil || slices.Contains(seen, id.name) {
 			continue
-		}
-		if data == nil {
-			data = append(make([]byte, 0, len(t.signedPart)+2*len(e.by)), t.signedPart...)
 		}
 		data = append(data[:len(t.signedPart)], e.by...)
 		if id.Verify(data, e.signature) != nil {
@@ -72,5 +75,6 @@ func (c *configuration) endorsers(t *transaction) []string {
 			orgs = append(orgs, id.name.Mspid)
 		}
 	}
+	*buffer = data
 	return orgs
 }

@@ -24,8 +24,9 @@ const sealingTerm = 24 * time.Hour
 type invariants struct {
 	chaincode string
 	state     *replay.Replayer
-	waiting   map[ledger.Key]outcome // approved contributions that are in no page yet
-	unused    map[string]place       // tickets under which content was released and no model registered, by id
+	waiting   map[ledger.Key]outcome   // approved contributions that are in no page yet
+	loaded    map[*memledger.Entry]any // what was decoded for this block
+	unused    map[string]place         // tickets under which content was released and no model registered, by id
 }
 
 // outcome is when a contribution was approved.
@@ -42,7 +43,7 @@ type place struct {
 }
 
 func newInvariants(chaincode string, state *replay.Replayer) *invariants {
-	return &invariants{chaincode: chaincode, state: state, waiting: map[ledger.Key]outcome{}, unused: map[string]place{}}
+	return &invariants{chaincode: chaincode, state: state, waiting: map[ledger.Key]outcome{}, loaded: map[*memledger.Entry]any{}, unused: map[string]place{}}
 }
 
 // kinds are the checks by the kind of the key that changed.
@@ -77,6 +78,7 @@ func breaks(rule Rule, format string, args ...any) error {
 // check looks at a block's changes after they were applied. A transaction gives who sent it and when.
 func (i *invariants) check(number uint64, changes []replay.Change, transaction func(tx int) (id string, by ledger.Caller, at time.Time)) []Finding {
 	var found []Finding
+	clear(i.loaded)
 	for _, c := range changes {
 		if c.Namespace != i.chaincode || c.Collection != "" {
 			continue
@@ -115,7 +117,7 @@ func read[T any](e *memledger.Entry) (value T, found bool, err error) {
 	if e == nil {
 		return value, false, nil
 	}
-	if err := json.Unmarshal(e.Value, &value, json.MatchCaseInsensitiveNames(true)); err != nil {
+	if err := json.Unmarshal(e.Value, &value); err != nil {
 		return value, false, fmt.Errorf("an entry that is not what its key says: %w", err)
 	}
 	return value, true, nil
@@ -123,22 +125,27 @@ func read[T any](e *memledger.Entry) (value T, found bool, err error) {
 
 // load is read for a key of the state after the block.
 func load[T any](i *invariants, kind string, parts ...string) (value T, found bool, err error) {
-	return read[T](i.state.Get(composite(kind, parts...)))
+	entry := i.state.Get(composite(kind, parts...))
+	if value, ok := i.loaded[entry].(T); ok {
+		return value, true, nil
+	}
+	if value, found, err = read[T](entry); found && err == nil {
+		i.loaded[entry] = value
+	}
+	return value, found, err
 }
 
 func composite(kind string, parts ...string) ledger.Key {
-	key := "\x00" + kind + "\x00"
-	for _, part := range parts {
-		key += part + "\x00"
-	}
-	return ledger.Key(key)
+	return ledger.Key("\x00" + strings.Join(append([]string{kind}, parts...), "\x00") + "\x00")
 }
 
 // filled is a slot that belongs to one organisation: empty when it is made, filled by its people.
 type filled struct {
-	MSP                     string
-	Validator, Approver, By ledger.Account
-	Choice                  string
+	MSP       string         `json:"msp"`
+	Validator ledger.Account `json:"validator"`
+	Approver  ledger.Account `json:"approver"`
+	By        ledger.Account `json:"by"`
+	Choice    string         `json:"choice"`
 }
 
 func (f filled) who() ledger.Account {
@@ -170,16 +177,20 @@ func (i *invariants) slot(c change, msp string, members []string) (filled, error
 
 // allMembers tells whether organisations are the members of the consortium.
 func (i *invariants) allMembers(msps []string) bool {
-	m, _, err := load[struct{ Members []string }](i, "members")
+	m, _, err := load[struct {
+		Members []string `json:"members"`
+	}](i, "members")
 	return err == nil && slices.Equal(slices.Sorted(slices.Values(m.Members)), slices.Sorted(slices.Values(msps)))
 }
 
 type contributed struct {
-	Contributor      ledger.Account
-	Eligible, Slots  []string
-	Revision, Quorum int
-	State            string
-	Approval         bool
+	Contributor ledger.Account `json:"contributor"`
+	Eligible    []string       `json:"eligible"`
+	Slots       []string       `json:"slots"`
+	Revision    int            `json:"revision"`
+	Quorum      int            `json:"quorum"`
+	State       string         `json:"state"`
+	Approval    bool           `json:"approval"`
 }
 
 // vote: by an eligible organisation, in its slot, never the contributor's.
@@ -267,17 +278,17 @@ func (i *invariants) snapshot(c change) error {
 }
 
 type ticketed struct {
-	Trainer ledger.Account
-	Purpose string
-	Expires time.Time
-	State   string
-	Models  []string
+	Trainer ledger.Account `json:"trainer"`
+	Purpose string         `json:"purpose"`
+	Expires time.Time      `json:"expires"`
+	State   string         `json:"state"`
+	Models  []string       `json:"models"`
 	Sources []struct {
-		Datanet  string
-		Number   int
-		Versions []int
-		Grant    string
-	}
+		Datanet  string `json:"datanet"`
+		Number   int    `json:"number"`
+		Versions []int  `json:"versions"`
+		Grant    string `json:"grant"`
+	} `json:"sources"`
 }
 
 // ticket: licences and grants that are in force cover the purpose.
@@ -309,16 +320,16 @@ func (i *invariants) ticket(c change) error {
 
 type licensed struct {
 	Licence struct {
-		Purposes []string
-		Expires  time.Time
-	}
+		Purposes []string  `json:"purposes"`
+		Expires  time.Time `json:"expires"`
+	} `json:"licence"`
 }
 
 type granted struct {
-	Grantee  string
-	Purposes []string
-	Expires  time.Time
-	State    string
+	Grantee  string    `json:"grantee"`
+	Purposes []string  `json:"purposes"`
+	Expires  time.Time `json:"expires"`
+	State    string    `json:"state"`
 }
 
 func (i *invariants) covered(t ticketed, datanet string, versions []int, grant string, at time.Time) error {
@@ -350,9 +361,9 @@ func (i *invariants) covered(t ticketed, datanet string, versions []int, grant s
 // release: nothing of what is erased, and for training only under a ticket that runs.
 func (i *invariants) release(c change) error {
 	r, found, err := read[struct {
-		Datanet       string
-		Contributions []string
-		Ticket        string
+		Datanet       string   `json:"datanet"`
+		Contributions []string `json:"contributions"`
+		Ticket        string   `json:"ticket"`
 	}](c.After)
 	if err != nil || !found || c.Before != nil {
 		return err
@@ -383,8 +394,14 @@ func (i *invariants) release(c change) error {
 
 // model: it descends from models that stood before it, so no model descends from itself.
 func (i *invariants) model(c change) error {
-	type named struct{ Name, Version string }
-	m, found, err := read[struct{ Bases, Ancestors []named }](c.After)
+	type named struct {
+		Name    string `json:"name"`
+		Version string `json:"version"`
+	}
+	m, found, err := read[struct {
+		Bases     []named `json:"bases"`
+		Ancestors []named `json:"ancestors"`
+	}](c.After)
 	if err != nil || !found || c.Before != nil {
 		return err
 	}
@@ -399,9 +416,10 @@ func (i *invariants) model(c change) error {
 }
 
 type proposed struct {
-	Proposer        ledger.Account
-	Slots, Approved []string
-	State           string
+	Proposer ledger.Account `json:"proposer"`
+	Slots    []string       `json:"slots"`
+	Approved []string       `json:"approved"`
+	State    string         `json:"state"`
 }
 
 // approval: of a proposal, by another person than who made it.
@@ -442,7 +460,10 @@ func (i *invariants) proposal(c change) error {
 
 // attestation: in the attestor's own slot.
 func (i *invariants) attestation(c change) error {
-	of, found, err := load[struct{ Slots, Attestors []string }](i, "claim", c.parts[:len(c.parts)-1]...)
+	of, found, err := load[struct {
+		Slots     []string `json:"slots"`
+		Attestors []string `json:"attestors"`
+	}](i, "claim", c.parts[:len(c.parts)-1]...)
 	if err != nil || !found {
 		return either(err, breaks(RuleSlots, "an attestation of a claim that is not there"))
 	}
@@ -456,7 +477,9 @@ func (i *invariants) attestation(c change) error {
 
 // acknowledgement: of an erasure, in the holder's own slot.
 func (i *invariants) acknowledgement(c change) error {
-	of, found, err := load[struct{ Slots []string }](i, "erasure", c.parts[:len(c.parts)-1]...)
+	of, found, err := load[struct {
+		Slots []string `json:"slots"`
+	}](i, "erasure", c.parts[:len(c.parts)-1]...)
 	if err != nil || !found || c.After == nil {
 		return err
 	}
@@ -465,16 +488,19 @@ func (i *invariants) acknowledgement(c change) error {
 }
 
 type tabbed struct {
-	N      int64
-	Amount money.Amount
+	N      int64        `json:"n"`
+	Amount money.Amount `json:"amount"`
 }
 
 // claim: a settlement takes out of the sessions what it pays and claims.
 func (i *invariants) claim(c change) error {
 	after, found, err := read[struct {
-		Fees, Data money.Amount
-		Uses       int64
-		Payments   []struct{ Amount money.Amount }
+		Fees     money.Amount `json:"fees"`
+		Data     money.Amount `json:"data"`
+		Uses     int64        `json:"uses"`
+		Payments []struct {
+			Amount money.Amount `json:"amount"`
+		} `json:"payments"`
 	}](c.After)
 	if err != nil || !found || c.Before != nil {
 		return err

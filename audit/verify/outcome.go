@@ -21,7 +21,13 @@ type rerunner struct {
 	registry *ledger.Registry
 	queries  map[string]bool // by function: false for a command
 	state    *replay.Replayer
-	callers  cache[callerOf] // by serialized identity
+	callers  cache[*callerOf] // by serialized identity
+	policies cache[policyOf]  // by encoding
+}
+
+type policyOf struct {
+	policy *ledger.Policy
+	err    error
 }
 
 type callerOf struct {
@@ -49,7 +55,7 @@ func (r *rerunner) compare(t *transaction, chaincode string) *difference {
 		return &difference{message: fmt.Sprintf("the chaincode takes a function and a document, this proposal has %d arguments", len(t.args))}
 	}
 	function := string(t.args[0])
-	wrote, guarded, err := written(t, chaincode)
+	wrote, guarded, err := r.written(t, chaincode)
 	if err != nil {
 		return &difference{message: err.Error()}
 	}
@@ -62,11 +68,11 @@ func (r *rerunner) compare(t *transaction, chaincode string) *difference {
 	case query:
 		return nil
 	}
-	caller := r.caller(t.creator)
-	if caller.err != nil {
-		return &difference{message: caller.err.Error()}
+	t.by = r.caller(t.creator)
+	if t.by.err != nil {
+		return &difference{message: t.by.err.Error()}
 	}
-	out, err := r.registry.Execute(&store{transaction: t, caller: caller.caller, state: r.state}, function, t.args[1])
+	out, err := r.registry.Execute(&store{transaction: t, caller: t.by.caller, state: r.state}, function, t.args[1])
 	if err != nil {
 		return &difference{message: fmt.Sprintf("the rules refuse %s: %v", function, err), key: first(wrote, guarded)}
 	}
@@ -120,7 +126,7 @@ func first(wrote map[ledger.Key][]byte, guarded map[ledger.Key]*ledger.Policy) (
 }
 
 // written collects what a transaction wrote in the chaincode's state; nil is a deleted value or a removed policy.
-func written(t *transaction, chaincode string) (map[ledger.Key][]byte, map[ledger.Key]*ledger.Policy, error) {
+func (r *rerunner) written(t *transaction, chaincode string) (map[ledger.Key][]byte, map[ledger.Key]*ledger.Policy, error) {
 	values, policies := map[ledger.Key][]byte{}, map[ledger.Key]*ledger.Policy{}
 	if t.sets == nil {
 		return nil, nil, errors.New("the read-write set does not parse")
@@ -137,7 +143,7 @@ func written(t *transaction, chaincode string) (map[ledger.Key][]byte, map[ledge
 			values[ledger.Key(w.GetKey())] = value
 		}
 		for _, w := range ns.KvRwSet.GetMetadataWrites() {
-			policy, err := guard(w)
+			policy, err := r.guard(w)
 			if err != nil {
 				return nil, nil, fmt.Errorf("guard of %q: %w", w.GetKey(), err)
 			}
@@ -147,20 +153,23 @@ func written(t *transaction, chaincode string) (map[ledger.Key][]byte, map[ledge
 	return values, policies, nil
 }
 
-func guard(w *kvrwset.KVMetadataWrite) (*ledger.Policy, error) {
+func (r *rerunner) guard(w *kvrwset.KVMetadataWrite) (*ledger.Policy, error) {
 	for _, entry := range w.GetEntries() {
 		if entry.GetName() == peer.MetaDataKeys_VALIDATION_PARAMETER.String() && len(entry.GetValue()) > 0 {
-			policy, err := contract.DecodePolicy(entry.GetValue())
-			return &policy, err
+			known := r.policies.get(entry.GetValue(), func() policyOf {
+				policy, err := contract.DecodePolicy(entry.GetValue())
+				return policyOf{&policy, err}
+			})
+			return known.policy, known.err
 		}
 	}
 	return nil, nil
 }
 
-func (r *rerunner) caller(creator []byte) callerOf {
-	return r.callers.get(creator, func() (c callerOf) {
-		c.caller, c.err = contract.Caller(creator)
-		return c
+func (r *rerunner) caller(creator []byte) *callerOf {
+	return r.callers.get(creator, func() *callerOf {
+		caller, err := contract.Caller(creator)
+		return &callerOf{caller, err}
 	})
 }
 

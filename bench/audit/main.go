@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"runtime/pprof"
 	"syscall"
 
@@ -89,6 +90,7 @@ func run(c *cobra.Command, folder string, s settings) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
+	debug.SetGCPercent(verify.GCPercent)
 	options := verify.Options{Measure: true, Workers: s.workers}
 	if _, err := hex.Decode(options.Genesis[:], []byte(r.Manifest.Genesis)); err != nil { // this is about speed, not about trust
 		return fmt.Errorf("read the genesis hash: %w", err)

@@ -63,13 +63,19 @@ func (b *buffer) Get(key Key) ([]byte, error) {
 }
 
 func (b *buffer) Prefetch(keys ...Key) error {
-	var missing []Key
-	asked := make(map[Key]bool, len(keys))
+	missing := make([]Key, 0, len(keys))
 	for _, key := range keys {
-		if _, ok := b.read[key]; !ok && !asked[key] {
-			asked[key] = true
+		if _, ok := b.read[key]; !ok {
 			missing = append(missing, key)
 		}
+	}
+	if len(missing) > 1 {
+		asked := make(map[Key]bool, len(missing))
+		missing = slices.DeleteFunc(missing, func(key Key) bool {
+			twice := asked[key]
+			asked[key] = true
+			return twice
+		})
 	}
 	if len(missing) == 0 {
 		return nil
@@ -153,7 +159,7 @@ func (b *buffer) outcome(response any) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Outcome{Response: doc, Event: b.event}
+	out := &Outcome{Response: doc, Event: b.event, Writes: slices.Grow([]Write(nil), len(b.writes))}
 	for _, w := range b.writes {
 		out.Writes = append(out.Writes, *w)
 	}

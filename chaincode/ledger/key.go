@@ -21,14 +21,23 @@ const (
 // [MaxKeyPart] bytes each; requests are validated before they reach a key, so a violation is a defect and panics
 // (the panic becomes an internal fault).
 func NewKey(kind string, parts ...string) Key {
+	size := 2*len(keyBorder) + len(kind)
+	for _, part := range parts {
+		size += len(part) + len(keyBorder)
+	}
 	var b strings.Builder
+	b.Grow(size)
 	b.WriteString(keyBorder)
-	for _, part := range append([]string{kind}, parts...) {
+	add := func(part string) {
 		if err := checkKeyPart(part); err != nil {
 			panic(fmt.Sprintf("ledger: key of kind %q: %v", kind, err))
 		}
 		b.WriteString(part)
 		b.WriteString(keyBorder)
+	}
+	add(kind)
+	for _, part := range parts {
+		add(part)
 	}
 	return Key(b.String())
 }

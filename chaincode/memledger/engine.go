@@ -58,6 +58,12 @@ func (e *Engine) Height() uint64 { return e.height }
 // Get returns a committed entry, nil when the key is absent. The caller must not change it.
 func (e *Engine) Get(key ledger.Key) *Entry { return e.state.entries[key] }
 
+// GetIn is Get for a key that begins with the bytes of another string.
+func (e *Engine) GetIn(prefix string, rest ledger.Key) *Entry {
+	var room [256]byte
+	return e.state.entries[ledger.Key(append(append(room[:0], prefix...), rest...))]
+}
+
 // State returns every committed entry, by key. The caller must not change them.
 func (e *Engine) State() []*Entry { return e.between("", "") }
 

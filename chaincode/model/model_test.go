@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/datanet-consortium/datanet/chaincode/approval"
+	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/licence"
 	"github.com/datanet-consortium/datanet/chaincode/model"
@@ -159,4 +161,39 @@ func TestALineageHasEachSnapshotOnceAndBoundsTheCorpusOfTwoOfOneDatanet(t *testi
 	both.Name, both.Corpus.Tokens = rulestest.A+"/more", 13
 	_, fault := c.Try(t, trainerOf(rulestest.A), "model:Register", both)
 	require.Equal(t, "corpus.tokens", fault.Field, "the snapshots have 4 and 8 tokens, 12 with what they share counted twice")
+}
+
+// TestOnlyWhatOwesNothingToOthersMayBeFree publishes models at no price: on data that asks for a part, on data that asks
+// for none, and on a base that does.
+func TestOnlyWhatOwesNothingToOthersMayBeFree(t *testing.T) {
+	free := func(m model.Model) model.Publish {
+		return model.Publish{Named: m.Named, Card: 1, Host: host.Account(), HostPpm: 100_000,
+			OwnerPpm: money.Million - 150_000 - m.Due.DataPpm - m.Due.ValidatorsPpm - m.UpstreamPpm()}
+	}
+	c, asking := trainable(t)
+	owing := register(t, c, request(rulestest.A, "owing", 4, 0, []model.Named{}, ticketOn(t, c, asking, 1)))
+	owner := trainerOf(rulestest.A)
+	card := free(owing)
+	_, fault := c.Try(t, owner, "model:Publish", card)
+	require.Equal(t, ledger.CodeInvalid, fault.Code)
+	require.Equal(t, "priceOut", fault.Field)
+	card.PriceIn = 1
+	c.Must(t, owner, "model:Publish", card)
+
+	open := c.Pool(t, rulestest.Open)
+	content := c.Poem()
+	content.Fingerprint.Epoch = 2
+	poem := contribution.Named{Datanet: open, ID: c.ID()}
+	c.Must(t, ann, "contribution:Submit", contribution.Submit{Datanet: open, ID: poem.ID, Content: content})
+	for _, msp := range []string{rulestest.A, rulestest.B} {
+		c.Must(t, rulestest.User(msp, "validator1", ledger.Validator), "approval:Vote", approval.Vote{Named: poem, Revision: 1, Verdict: rulestest.Verdict(approval.Approve)})
+	}
+	c.Must(t, ann, "approval:Finalise", poem)
+	c.Must(t, curator, "seal:Append", seal.Append{Datanet: open, Contributions: []string{poem.ID}})
+	c.Must(t, curator, "snapshot:Take", snapshot.Named{Datanet: open, Number: 1})
+	owes := register(t, c, request(rulestest.A, "open", 4, 10_000, []model.Named{}, ticketOn(t, c, open, 1)))
+	c.Must(t, owner, "model:Publish", free(owes))
+	derived := register(t, c, request(rulestest.A, "derived", 4, 0, []model.Named{owes.Named}))
+	_, fault = c.Try(t, owner, "model:Publish", free(derived))
+	require.Equal(t, "priceOut", fault.Field, "the base's owner gets a part")
 }

@@ -17,8 +17,8 @@ import (
 // MaxCards bounds the rate cards of a model version.
 const MaxCards = 100_000
 
-// Publish is the request that puts a rate card in force, or offers it to the host of another organisation. A model whose
-// prices are both 0 costs nothing and needs no session.
+// Publish is the request that puts a rate card in force, or offers it to the host of another organisation. Where both
+// prices are 0 the use costs nothing and needs no session; only a model of which nothing is due to others can have that.
 type Publish struct {
 	Named
 	Card     int            `json:"card"`     // the number of the new one: one more than that in force
@@ -170,6 +170,9 @@ func publish(tx ledger.Tx, req Publish) (Card, error) {
 	if sum := card.Parts.sum(); sum != money.Million {
 		return Card{}, ledger.Invalid("ownerPpm", "data %d, validators %d, platform %d, upstream %d, host %d and owner %d ppm sum to %d, not %d",
 			card.Parts.Data, card.Parts.Validators, card.Parts.Platform, card.Parts.Upstream, card.Parts.Host, card.Parts.Owner, sum, money.Million)
+	}
+	if due := card.Parts.Data + card.Parts.Validators + card.Parts.Upstream; card.Free() && due > 0 {
+		return Card{}, ledger.Invalid("priceOut", "of every fee %d ppm are due to data, validators and base models: a model on them cannot cost nothing", due)
 	}
 	for _, s := range m.Lineage {
 		card.Snapshots = append(card.Snapshots, s.Named)

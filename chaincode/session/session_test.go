@@ -58,7 +58,7 @@ func TestASessionIsOpenedAsTheLedgerCanKeepIt(t *testing.T) {
 }
 
 func TestAFreeModelNeedsNoSession(t *testing.T) {
-	m := rulestest.NewMarket(t)
+	m := rulestest.NewMarket(t, rulestest.Open)
 	ann := m.Consumer(t, rulestest.B, 1_000)
 	card := m.Card.Publish
 	card.Card, card.PriceIn, card.PriceOut = 2, 0, 0

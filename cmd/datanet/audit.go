@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -119,6 +120,7 @@ func auditVerify(command *cobra.Command, path string, options verification.Optio
 	shown := &workProgress{out: command.ErrOrStderr()}
 	options.Progress = func(done, all uint64) { shown.show("blocks verified", done, all) }
 	options.Parts = func(done, all int) { shown.show("parts verified", uint64(done), uint64(all)) }
+	debug.SetGCPercent(verification.GCPercent)
 	report, err := verification.Run(command.Context(), reader, options)
 	shown.finish()
 	if err != nil {

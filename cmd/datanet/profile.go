@@ -6,17 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/datanet-consortium/datanet/gateway/client"
+	"github.com/datanet-consortium/datanet/network/secret"
 )
 
 // profile is how a person calls a gateway: in the user's own configuration folder the one in use, and in an identity's
@@ -146,8 +144,8 @@ func connect(command *cobra.Command) (*client.Client, error) {
 		if o.Identity, err = client.LoadIdentity(p.Identity); err != nil {
 			return nil, usageError{err}
 		}
-	} else if o.Token, err = readAPIKey(p.APIKeyFile); err != nil {
-		return nil, usageError{err}
+	} else if o.Token, err = secret.ReadToken(p.APIKeyFile); err != nil {
+		return nil, usageError{fmt.Errorf("read the API key: %w", err)}
 	}
 	if o.Roots, err = p.roots(); err != nil {
 		return nil, err
@@ -165,34 +163,6 @@ func calling(do func(command *cobra.Command, args []string, c *client.Client) er
 		defer c.Close()
 		return do(command, args, c)
 	}
-}
-
-// maxAPIKey bounds a file with an API key, in bytes.
-const maxAPIKey = 4 << 10
-
-// readAPIKey reads a file that must be its owner's alone.
-func readAPIKey(path string) (string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("read the API key: %w", err)
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return "", fmt.Errorf("read the API key: %w", err)
-	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("read the API key: others may read %s (mode %04o); run chmod 600 on it", path, info.Mode().Perm())
-	}
-	text, err := io.ReadAll(io.LimitReader(file, maxAPIKey))
-	if err != nil {
-		return "", fmt.Errorf("read the API key: %w", err)
-	}
-	key := strings.TrimSpace(string(text))
-	if key == "" || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("%s does not hold exactly one API key", path)
-	}
-	return key, nil
 }
 
 func newClient(command *cobra.Command, o client.Options) (*client.Client, error) {

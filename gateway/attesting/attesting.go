@@ -1,6 +1,6 @@
 // Package attesting recomputes what hosts claim of paid uses, and votes for its organisation (docs/usage.md, section 5).
 //
-//	claim open ──► leaves of every session: roots, numbers, sums, fees
+//	claim open ──► leaves of every session, from those on that were verified before: roots, numbers, sums, fees
 //	                 ──► receipts of all uses; of those that are drawn also texts, units, and the receipt again
 //	                      ──► pay-out table ──► claim:Attest ──(snapshot revised)──► again
 //	                      └──► the first difference ──► claim:Object, with the digest of a report
@@ -187,7 +187,7 @@ func (w *Worker) Work(ctx context.Context) error {
 			faults = append(faults, fmt.Errorf("settlement %s of %s: %w", c.ID, c.Host, err))
 		}
 	}
-	return errors.Join(append(faults, w.forget(ctx))...)
+	return errors.Join(append(faults, w.forget(ctx), w.forgetSessions(ctx))...)
 }
 
 // waits tells whether a claim is left alone for now.

@@ -3,6 +3,8 @@ package attesting_test
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -28,7 +30,9 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/attesting"
 	"github.com/datanet-consortium/datanet/gateway/corpus"
 	"github.com/datanet-consortium/datanet/gateway/corpus/corpustest"
+	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/evidence/archive"
+	"github.com/datanet-consortium/datanet/gateway/meter"
 )
 
 const (
@@ -376,4 +380,132 @@ func places(sid merkle.Hash, n int) (list []archive.Place) {
 		list = append(list, archive.Place{Session: sid, Place: uint64(i)})
 	}
 	return list
+}
+
+// reading is a host's archive that notes from which places leaves are read.
+type reading struct {
+	attesting.Host
+	from []uint64
+}
+
+func (r *reading) Leaves(ctx context.Context, n claim.Named, from ...archive.Place) (io.ReadCloser, error) {
+	for _, p := range from {
+		r.from = append(r.from, p.Place)
+	}
+	return r.Host.Leaves(ctx, n, from...)
+}
+
+func TestLeavesThatWereVerifiedAreNotReadAgain(t *testing.T) {
+	m := open(t)
+	db := m.Gateways[rulestest.B].DB
+	from := &reading{Host: m.ArchiveOf(m.Gateways[rulestest.B])}
+	reads := func(o *attesting.Options) { o.Host = from }
+	m.attest(rulestest.B, reads)
+	session := m.host.Open(rulestest.A, use.DiscloseAll)
+	voted := func(uses int) claim.Claim {
+		t.Helper()
+		for range uses {
+			session.Use("tell me of the rose", rose)
+		}
+		c := m.host.Settle(session)
+		require.NoError(t, m.attestor.Work(t.Context()))
+		require.Equal(t, "claim:Attest", m.submitted[len(m.submitted)-1])
+		require.NotEmpty(t, m.claim(c.Named).Votes[1].By)
+		return c
+	}
+	first := voted(3)
+	voted(2)
+	require.Equal(t, []uint64{0, 3}, from.from)
+	m.attest(rulestest.B, reads)
+	voted(1)
+	require.Equal(t, []uint64{0, 3, 5}, from.from, "a restart forgets nothing")
+	x, err := m.attestor.Examine(t.Context(), first.Named)
+	require.NoError(t, err)
+	require.NotNil(t, x.Vote)
+	require.EqualValues(t, 0, from.from[3], "an earlier settlement is read from the first leaf on")
+	voted(1)
+	require.EqualValues(t, 6, from.from[4], "and takes nothing back")
+
+	for _, harm := range []string{`UPDATE attesting_sessions SET amount = amount + 1`, `UPDATE attesting_sessions SET peaks = numbers`,
+		`UPDATE attesting_sessions SET numbers = peaks`, `DELETE FROM attesting_sessions`} {
+		from.from = nil
+		require.NoError(t, db.InTx(t.Context(), func(tx *database.Tx) error {
+			_, err := tx.ExecContext(t.Context(), harm)
+			return err
+		}))
+		voted(1)
+		require.EqualValues(t, 0, from.from[len(from.from)-1], "what was lost or harmed is read again: %s", harm)
+	}
+	m.Pass(80 * 24 * time.Hour)
+	require.NoError(t, m.attestor.Work(t.Context()))
+	var left int
+	require.NoError(t, db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM attesting_sessions`).Scan(&left))
+	require.Zero(t, left, "of sessions that are over nothing is kept")
+}
+
+// TestALeafThatIsChangedAfterItWasVerifiedIsFound has host and consumer agree on another leaf in an early place, whether the
+// archive shows it or not.
+func TestALeafThatIsChangedAfterItWasVerifiedIsFound(t *testing.T) {
+	for _, shown := range []bool{false, true} {
+		for name, change := range map[string]func(*use.Leaf){
+			"a fee":     func(l *use.Leaf) { l.Out++; l.Fee += 5000 },
+			"a receipt": func(l *use.Leaf) { l.Receipt[0] ^= 1 },
+			"a number":  func(l *use.Leaf) { l.Number = 99 },
+		} {
+			t.Run(fmt.Sprintf("%s, shown: %v", name, shown), func(t *testing.T) {
+				m := open(t)
+				session := m.host.Open(rulestest.A, use.DiscloseAll)
+				for range 3 {
+					session.Use("tell me of the rose", rose)
+				}
+				m.host.Settle(session)
+				require.NoError(t, m.attestor.Work(t.Context()))
+				leaves := session.Rewrite(1, change)
+				session.Use("tell me of the mirror", mirror)
+				if shown {
+					require.NoError(t, m.host.Archive.DB.InTx(t.Context(), func(tx *database.Tx) error {
+						_, err := tx.ExecContext(t.Context(), `UPDATE archive_leaves SET leaves = ?`, leaves)
+						return err
+					}))
+				}
+				c := m.host.Settle(session)
+				require.NoError(t, m.attestor.Work(t.Context()))
+				require.Equal(t, []string{"claim:Attest", "claim:Object"}, m.submitted)
+				require.Equal(t, claim.Finding("leaves"), m.claim(c.Named).Objection.Finding)
+			})
+		}
+	}
+}
+
+func TestANumberThatStoodInAnEarlierSettlementIsFound(t *testing.T) {
+	m := open(t)
+	session := m.host.Open(rulestest.A, use.DiscloseAll)
+	session.Use("tell me of the rose", rose)
+	m.host.Settle(session)
+	require.NoError(t, m.attestor.Work(t.Context()))
+	session.Use("tell me of the mirror", mirror, func(u *corpustest.Use) { u.Leaf.Number = 0 })
+	c := m.host.Settle(session)
+	require.NoError(t, m.attestor.Work(t.Context()))
+	found := m.claim(c.Named)
+	require.Equal(t, claim.Finding("leaves"), found.Objection.Finding)
+	require.EqualValues(t, 1, found.Objection.Place)
+}
+
+func TestSessionsWithManyGapsAreReadFromTheFirstLeafOn(t *testing.T) {
+	m := open(t)
+	from := &reading{Host: m.ArchiveOf(m.Gateways[rulestest.B])}
+	m.attest(rulestest.B, func(o *attesting.Options) { o.Host = from })
+	session := m.host.Open(rulestest.A, use.DiscloseNone)
+	gaps := func(uses int) claim.Claim {
+		for range uses {
+			session.Use("?", "rose", func(u *corpustest.Use) { u.Leaf.Number *= 2 })
+		}
+		return m.host.Settle(session)
+	}
+	gaps(meter.MaxRanges + 2)
+	require.NoError(t, m.attestor.Work(t.Context()))
+	c := gaps(1)
+	require.NoError(t, m.attestor.Work(t.Context()))
+	require.Equal(t, []uint64{0, 0}, from.from)
+	require.NotEmpty(t, m.claim(c.Named).Votes[1].By)
 }

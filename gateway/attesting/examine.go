@@ -276,71 +276,106 @@ func (s *subject) revision(of claim.Revision) int {
 	return 0 // of a snapshot that the card does not name: the ledger refuses the vote
 }
 
-// leaves reads and checks every leaf of the settlement's sessions, and returns those that it adds.
-func (w *Worker) leaves(ctx context.Context, s *subject) (uses []paid, err error) {
-	about, err := w.Host.About(ctx, s.claim.Named)
+// leaves checks every leaf of the settlement's sessions, and returns those that it adds. Leaves that were verified before
+// are not read again, unless there is a difference: what was kept of them may have been harmed.
+func (w *Worker) leaves(ctx context.Context, s *subject) ([]paid, error) {
+	about, moves, err := w.scope(ctx, s)
 	if err != nil {
 		return nil, err
 	}
+	ids := make([]merkle.Hash, len(moves))
+	for i, m := range moves {
+		ids[i] = m.Session
+	}
+	known, err := w.recall(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	uses, at, err := w.readLeaves(ctx, s, about, moves, known)
+	var d *Difference
+	if errors.As(err, &d) && len(known) > 0 {
+		if err := w.doubt(ctx, ids); err != nil {
+			return nil, err
+		}
+		uses, at, err = w.readLeaves(ctx, s, about, moves, nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return uses, w.remember(ctx, at)
+}
+
+// scope is what the host says that the settlement does, held against the claim.
+func (w *Worker) scope(ctx context.Context, s *subject) (about archive.About, moves []use.Move, err error) {
+	if about, err = w.Host.About(ctx, s.claim.Named); err != nil {
+		return about, nil, err
+	}
 	card, moves, err := use.DecodeScope(about.Scope)
 	if err != nil || card != s.claim.Card || merkle.Hash(sha(about.Scope)) != s.claim.Scope || len(about.Sessions) != len(moves) {
-		return nil, &Difference{Finding: wrongLeaves, Detail: "the host shows another scope than the settlement's"}
+		return about, nil, &Difference{Finding: wrongLeaves, Detail: "the host shows another scope than the settlement's"}
 	}
 	total := uint64(0)
 	for _, m := range moves {
 		total += m.After.N - m.Before.N
 	}
 	if total != uint64(s.claim.Uses) {
-		return nil, &Difference{Finding: wrongLeaves, Detail: fmt.Sprintf("the scope adds %d uses, the settlement %d", total, s.claim.Uses)}
+		return about, nil, &Difference{Finding: wrongLeaves, Detail: fmt.Sprintf("the scope adds %d uses, the settlement %d", total, s.claim.Uses)}
 	}
-	for at := 0; at < len(moves); at += archive.MaxPlaces {
-		some := moves[at:min(at+archive.MaxPlaces, len(moves))]
-		from := make([]archive.Place, len(some))
+	return about, moves, nil
+}
+
+// readLeaves reads the leaves of sessions from where they are verified on, or from the first one on, and tells how far they
+// are verified then.
+func (w *Worker) readLeaves(ctx context.Context, s *subject, about archive.About, moves []use.Move, known map[merkle.Hash]*verified) (uses []paid, at []reached, err error) {
+	for first := 0; first < len(moves); first += archive.MaxPlaces {
+		some := moves[first:min(first+archive.MaxPlaces, len(moves))]
+		from, starts := make([]archive.Place, len(some)), make([]*verified, len(some))
 		for i, m := range some {
-			from[i].Session = m.Session
+			if starts[i] = known[m.Session]; starts[i] == nil || starts[i].tree.Size() > m.Before.N {
+				starts[i] = nothingVerified()
+			}
+			from[i] = archive.Place{Session: m.Session, Place: starts[i].tree.Size()}
 		}
 		body, err := w.Host.Leaves(ctx, s.claim.Named, from...)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		in := bufio.NewReaderSize(body, 1<<17)
 		for i, m := range some {
-			terms, err := query.Ask[session.Detail](ctx, w.Ledger, "session:Get", about.Sessions[at+i])
-			if err == nil && terms.ID != m.Session {
+			detail, err := query.Ask[session.Detail](ctx, w.Ledger, "session:Get", about.Sessions[first+i])
+			if err == nil && detail.ID != m.Session {
 				err = &Difference{Finding: wrongLeaves, Session: m.Session, Detail: "the host names another session"}
 			}
 			if err == nil {
-				uses, err = s.session(in, m, terms.Disclosure != use.DiscloseNone, uses)
+				uses, err = s.session(in, m, detail.Disclosure != use.DiscloseNone, starts[i], uses)
 			}
 			if err != nil {
-				return nil, errors.Join(err, body.Close())
+				return nil, nil, errors.Join(err, body.Close())
 			}
+			at = append(at, reached{detail, starts[i]})
 		}
 		if err := body.Close(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return uses, nil
+	return uses, at, nil
 }
 
-// session checks the leaves of one session, from the first one on: that they give the roots and sums before and after, that
-// no number stands twice, and that each fee is right for its tokens.
-func (s *subject) session(in io.Reader, m use.Move, discloses bool, uses []paid) ([]paid, error) {
-	var tree merkle.Frontier
-	sum := uint64(0)
-	numbers := make(map[uint64]bool, min(m.After.N, 1<<20))
+// session checks the leaves of one session from where they are verified on: that they give the roots and sums before and
+// after, that no number stands twice, and that each fee is right for its tokens.
+func (s *subject) session(in io.Reader, m use.Move, discloses bool, v *verified, uses []paid) ([]paid, error) {
 	at := archive.Place{Session: m.Session}
-	marks := func(before use.Mark) *Difference {
+	marks := func(mark use.Mark) *Difference {
 		switch {
-		case tree.Root() != before.Root:
-			return differs(wrongLeaves, at, "the first %d leaves do not give the root of the voucher", before.N)
-		case sum != before.Amount:
-			return differs(wrongSum, at, "the first %d leaves come to %d, the voucher to %d", before.N, sum, before.Amount)
+		case v.tree.Root() != mark.Root:
+			return differs(wrongLeaves, at, "the first %d leaves do not give the root of the voucher", mark.N)
+		case v.amount != mark.Amount:
+			return differs(wrongSum, at, "the first %d leaves come to %d, the voucher to %d", mark.N, v.amount, mark.Amount)
 		}
 		return nil
 	}
 	var encoded [archive.LeafSize]byte
-	for place := range m.After.N {
+	for place := v.tree.Size(); place < m.After.N; place++ {
 		at.Place = place
 		if place == m.Before.N {
 			if d := marks(m.Before); d != nil {
@@ -359,10 +394,9 @@ func (s *subject) session(in io.Reader, m use.Move, discloses bool, uses []paid)
 			return nil, differs(wrongLeaves, at, "%v", err)
 		case leaf.Session != m.Session || leaf.Card != s.claim.Card:
 			return nil, differs(wrongLeaves, at, "the leaf is of another session or rate card")
-		case numbers[leaf.Number]:
+		case !v.use(leaf.Number):
 			return nil, differs(wrongLeaves, at, "the request %d stands twice in the session", leaf.Number)
 		}
-		numbers[leaf.Number] = true
 		fee, err := use.Fee(leaf.In, leaf.Out, uint64(s.card.PriceIn), uint64(s.card.PriceOut))
 		if err != nil || fee != leaf.Fee {
 			return nil, differs(wrongFee, at, "the fee is %d, for %d tokens in and %d out it is %d", leaf.Fee, leaf.In, leaf.Out, fee)
@@ -371,8 +405,8 @@ func (s *subject) session(in io.Reader, m use.Move, discloses bool, uses []paid)
 		if err != nil {
 			return nil, err
 		}
-		tree.Append(hash)
-		if sum += leaf.Fee; sum > use.MaxAmount {
+		v.tree.Append(hash)
+		if v.amount += leaf.Fee; v.amount > use.MaxAmount {
 			return nil, differs(wrongSum, at, "the sum of the fees is no amount")
 		}
 		if place >= m.Before.N {

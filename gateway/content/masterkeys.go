@@ -4,16 +4,16 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/datanet-consortium/datanet/network/secret"
 )
 
 // MasterKeys are the organisation's master keys by version: the highest wraps, all unwrap. They lie in one file that
@@ -50,22 +50,7 @@ func CreateMasterKeys(path string) (*MasterKeys, error) {
 
 // OpenMasterKeys reads the file of master keys. It refuses one that others may read or write.
 func OpenMasterKeys(path string) (*MasterKeys, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("open master keys: %w", err)
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("open master keys: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("open master keys: %s is not a regular file", path)
-	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("open master keys: others may use %s (mode %04o); run chmod 600 on it, and rotate if they may have read it", path, info.Mode().Perm())
-	}
-	data, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
+	data, err := secret.ReadFile(path, maxKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("open master keys: %w", err)
 	}

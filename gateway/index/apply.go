@@ -93,6 +93,9 @@ type batch struct {
 	activity map[activity]int64
 	shown    map[shownRoles]tenure
 	moved    []moved // what holds credits, in the order of the chain
+
+	sealings    []sealing // in the order of the chain
+	contributed map[ledger.Key][]contributed
 }
 
 type entry struct {
@@ -102,7 +105,8 @@ type entry struct {
 }
 
 func newBatch() *batch {
-	return &batch{entries: map[ledger.Key]entry{}, deleted: map[ledger.Key]bool{}, activity: map[activity]int64{}, shown: map[shownRoles]tenure{}}
+	return &batch{entries: map[ledger.Key]entry{}, deleted: map[ledger.Key]bool{}, activity: map[activity]int64{}, shown: map[shownRoles]tenure{},
+		contributed: map[ledger.Key][]contributed{}}
 }
 
 // add adds a block, after which the checkpoint is c.
@@ -140,12 +144,14 @@ func (b *batch) addWrite(at place, w block.Write) {
 		b.moved = append(b.moved, moved{at.block(), w.Key, w.Value})
 	}
 	if w.Delete {
+		b.addLeaf(at, kind, parts, w.Key, nil)
 		b.versions = append(b.versions, []any{[]byte(w.Key), int64(at), nil})
 		delete(b.entries, w.Key)
 		b.deleted[w.Key] = true
 		return
 	}
 	b.versions = append(b.versions, []any{[]byte(w.Key), int64(at), w.Value})
+	b.addLeaf(at, kind, parts, w.Key, w.Value)
 	e := entry{kind: kind, columns: project(kind, parts, w.Value), created: at, changed: at}
 	if before, there := b.entries[w.Key]; there {
 		e.created = before.created
@@ -184,6 +190,10 @@ func optional(s string) any {
 
 func (b *batch) write(ctx context.Context, tx *database.Tx) error {
 	supply, err := b.supply(ctx, tx)
+	if err != nil {
+		return err
+	}
+	leaves, err := b.leaves(ctx, tx)
 	if err != nil {
 		return err
 	}
@@ -226,7 +236,7 @@ func (b *batch) write(ctx context.Context, tx *database.Tx) error {
 			return err
 		}
 	}
-	return nil
+	return leaves.write(ctx, tx)
 }
 
 // statement is an SQL statement with a list that takes one row or many.

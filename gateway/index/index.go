@@ -6,7 +6,7 @@
 //	                                                                                        policies (of keys, likewise)
 //	                                                                                        entries (current state)
 //	                                                                                        movements (statements)
-//	                                                                                        activity, shown_roles, supply (audits)
+//	                                                                                        activity, shown_roles, supply, leaves (audits)
 //
 // A block and the checkpoint are written together, so a process that dies at any moment goes on where it was. The index
 // can be thrown away and filled from the peer again at any time ([Index.Reset]); what it holds depends on the blocks
@@ -139,7 +139,7 @@ func (x *Index) Reset(ctx context.Context) error {
 }
 
 func empty(ctx context.Context, tx *database.Tx) error {
-	for _, table := range []string{"blocks", "transactions", "versions", "policies", "entries", "movements", "activity", "shown_roles", "supply"} {
+	for _, table := range []string{"blocks", "transactions", "versions", "policies", "entries", "movements", "activity", "shown_roles", "supply", "leaves"} {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM "+table); err != nil {
 			return err
 		}

@@ -105,6 +105,15 @@ func lastTotals(ctx context.Context, tx *database.Tx) (sums totals, err error) {
 
 // worths reads what entries are worth before the batch; those that are absent are left out.
 func worths(ctx context.Context, tx *database.Tx, keys []ledger.Key, into map[ledger.Key]totals) error {
+	err := current(ctx, tx, keys, func(key ledger.Key, value []byte) { into[key] = worth(key, value) })
+	if err != nil {
+		return fmt.Errorf("read what holds credits: %w", err)
+	}
+	return nil
+}
+
+// current reads the values that keys have before a batch.
+func current(ctx context.Context, tx *database.Tx, keys []ledger.Key, each func(key ledger.Key, value []byte)) error {
 	args := make([]any, len(keys))
 	for i, key := range keys {
 		args[i] = []byte(key)
@@ -112,18 +121,15 @@ func worths(ctx context.Context, tx *database.Tx, keys []ledger.Key, into map[le
 	rows, err := tx.QueryContext(ctx, `SELECT e.key, v.value FROM entries e JOIN versions v ON v.key = e.key AND v.place = e.changed
 		WHERE e.key IN (?`+strings.Repeat(", ?", len(keys)-1)+`)`, args...)
 	if err != nil {
-		return fmt.Errorf("read what holds credits: %w", err)
+		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var key, value []byte
 		if err := rows.Scan(&key, &value); err != nil {
-			return fmt.Errorf("read what holds credits: %w", err)
+			return err
 		}
-		into[ledger.Key(key)] = worth(ledger.Key(key), value)
+		each(ledger.Key(key), value)
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return fmt.Errorf("read what holds credits: %w", err)
-	}
-	return nil
+	return errors.Join(rows.Err(), rows.Close())
 }

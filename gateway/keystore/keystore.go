@@ -18,13 +18,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/network/pki"
+	"github.com/datanet-consortium/datanet/network/secret"
 )
 
 var (
@@ -69,15 +69,8 @@ func Open(dir, mspID string) (*Store, error) {
 
 // Look is Open beside a process that may be using the keystore.
 func Look(dir, mspID string) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := secret.MakeFolder(dir); err != nil {
 		return nil, fmt.Errorf("open keystore: %w", err)
-	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return nil, fmt.Errorf("open keystore: %w", err)
-	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("open keystore: folder %s has mode %04o: others can enter it; run chmod 700 on it", dir, info.Mode().Perm())
 	}
 	return &Store{dir: dir, mspID: mspID, identities: map[string]*pki.Identity{}}, nil
 }

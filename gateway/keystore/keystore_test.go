@@ -82,10 +82,10 @@ func TestStore(t *testing.T) {
 		}))
 		require.NoError(t, os.Chmod(filepath.Join(dir, "anna", "keystore", "key.pem"), 0o640))
 		_, err := open(t, dir).Get("anna")
-		require.ErrorContains(t, err, "others can read it")
+		require.ErrorContains(t, err, "others may use it")
 		require.NoError(t, os.Chmod(dir, 0o755))
 		_, err = keystore.Open(dir, msp)
-		require.ErrorContains(t, err, "others can enter it")
+		require.ErrorContains(t, err, "others may use it")
 	})
 	t.Run("an enrolment keeps its key, and gets new certificates for it", func(t *testing.T) {
 		dir := t.TempDir() + "/keys"

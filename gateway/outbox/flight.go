@@ -124,29 +124,41 @@ func (o *Outbox) fly(n name, f *flight, w work) {
 // is [ErrConflictingKey], [ErrPending], or why nothing was submitted: that of Options.Signer, a failure of timing (see
 // [fabric.Again]), a [*ledger.Fault] that is a defect of the chaincode.
 func (o *Outbox) Submit(ctx context.Context, req Request) (Entry, error) {
-	if err := req.validate(); err != nil {
-		return Entry{}, err
-	}
-	r, err := o.do(ctx, req.name(), func(ctx context.Context, f *flight) (row, error) {
-		r, found, err := o.load(ctx, req.name())
-		switch {
-		case err != nil:
-			return r, err
-		case found && r.digest != req.digest():
-			return r, ErrConflictingKey
-		case found && (r.Final() || r.State == Submitted):
-			r.Repeated = true
+	r, err := o.request(ctx, req, func(ctx context.Context, f *flight, r row, begun bool) (row, error) {
+		if begun {
 			return o.finish(ctx, f, r)
-		case !found:
-			r = o.newRow(req)
 		}
 		r.document, r.Function, r.holder, r.unsigned = req.Document, req.Function, nil, nil
 		return o.transact(ctx, f, r)
 	})
-	if err == nil && r.digest != req.digest() { // what another request's work had to say when our time was over
-		return Entry{}, ErrConflictingKey
-	}
 	return r.Entry, err
+}
+
+// request works at the entry of a request. It is begun if it has been submitted already, with an outcome or not, and
+// then says that it is a repetition; otherwise it may be new.
+func (o *Outbox) request(ctx context.Context, req Request, w func(ctx context.Context, f *flight, r row, begun bool) (row, error)) (row, error) {
+	if err := req.validate(); err != nil {
+		return row{}, err
+	}
+	r, err := o.do(ctx, req.name(), func(ctx context.Context, f *flight) (row, error) {
+		r, found, err := o.load(ctx, req.name())
+		if err != nil {
+			return r, err
+		}
+		if !found {
+			return w(ctx, f, o.newRow(req), false)
+		}
+		if r.digest != req.digest() {
+			return r, ErrConflictingKey
+		}
+		begun := r.Final() || r.State == Submitted
+		r.Repeated = begun
+		return w(ctx, f, r, begun)
+	})
+	if err == nil && r.digest != req.digest() { // what another request's work had to say when our time was over
+		return row{}, ErrConflictingKey
+	}
+	return r, err
 }
 
 // finish brings an entry that has an envelope to its end.

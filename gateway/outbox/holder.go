@@ -34,23 +34,10 @@ func prepared(r row, err error) (Prepared, error) {
 // The same key answers as [Outbox.Submit] would. A write that lost against another one, and every other that failed
 // without a fault, is prepared anew: only its holder can sign another transaction.
 func (o *Outbox) Prepare(ctx context.Context, req Request, certificate []byte) (Prepared, error) {
-	if err := req.validate(); err != nil {
-		return Prepared{}, err
-	}
-	r, err := o.do(ctx, req.name(), func(ctx context.Context, f *flight) (row, error) {
-		r, found, err := o.load(ctx, req.name())
-		switch {
-		case err != nil:
-			return r, err
-		case found && r.digest != req.digest():
-			return r, ErrConflictingKey
-		case found && (r.Final() || r.State == Submitted):
-			r.Repeated = true
+	r, err := o.request(ctx, req, func(ctx context.Context, _ *flight, r row, begun bool) (row, error) {
+		waits := r.unsigned != nil && r.State != Failed && string(r.holder) == string(certificate) && o.now().Sub(r.Updated) < window
+		if begun || waits {
 			return r, nil
-		case found && r.State != Failed && string(r.holder) == string(certificate) && o.now().Sub(r.Updated) < window:
-			return r, nil
-		case !found:
-			r = o.newRow(req)
 		}
 		proposal, err := o.options.Service.ProposeFor(req.Account.MSP(), certificate, fabric.Call{Function: req.Function, Request: req.Document})
 		if err != nil {
@@ -61,9 +48,6 @@ func (o *Outbox) Prepare(ctx context.Context, req Request, certificate []byte) (
 		r.document, r.holder, r.unsigned, r.message = req.Document, certificate, proposal.Bytes, proposal.Message
 		return r, o.save(ctx, &r)
 	})
-	if err == nil && r.digest != req.digest() {
-		return Prepared{}, ErrConflictingKey
-	}
 	return prepared(r, err)
 }
 

@@ -10,12 +10,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 
 	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/network/secret"
 )
 
 // MaxUnused bounds the spending keys of an account that no session has named yet.
@@ -51,15 +51,8 @@ type Keys struct {
 
 // OpenKeys opens the folder and makes it if there is none. It refuses one that others may enter.
 func OpenKeys(dir string) (*Keys, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := secret.MakeFolder(dir); err != nil {
 		return nil, fmt.Errorf("open spending keys: %w", err)
-	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return nil, fmt.Errorf("open spending keys: %w", err)
-	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("open spending keys: folder %s has mode %04o: others can enter it; run chmod 700 on it", dir, info.Mode().Perm())
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {

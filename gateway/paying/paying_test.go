@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/datanet-consortium/datanet/chaincode/datanet"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/memledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
@@ -74,7 +75,7 @@ const modelName = "AMSP/verse@1"
 
 func newWorld(t *testing.T) *world { return newWorldOf(t, time.Minute) }
 
-func newWorldOf(t *testing.T, patience time.Duration) *world {
+func newWorldOf(t *testing.T, patience time.Duration, asks ...func(*datanet.Content)) *world {
 	w := &world{t: t, patience: patience, medium: &journaltest.Memory{}, keys: filepath.Join(t.TempDir(), "spending"), logs: &safeBuffer{}}
 	db, err := database.Open(t.Context(), database.SQLiteURL(filepath.Join(t.TempDir(), "index.db"))+"?synchronous=normal")
 	require.NoError(t, err)
@@ -85,7 +86,7 @@ func newWorldOf(t *testing.T, patience time.Duration) *world {
 	require.NoError(t, w.index.Apply(t.Context(), chain.Blocks[0]))
 	w.Market = rulestest.MarketOn(t, rulestest.Watched(t, func(b *memledger.Block) {
 		require.NoError(t, w.index.Apply(context.Background(), chain.Append(b)))
-	}, rulestest.A, rulestest.B, rulestest.C))
+	}, rulestest.A, rulestest.B, rulestest.C), asks...)
 	w.reader = w.Consumer(t, rulestest.B, 100_000_000)
 	w.caller = paying.Caller{Account: w.reader.Account()}
 	w.host = newHost(t, w.Card)
@@ -495,7 +496,7 @@ func TestASessionUsedFromTwoGatewaysPaysForWhatItUsed(t *testing.T) {
 }
 
 func TestAModelThatCostsNothingNeedsNoSession(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldOf(t, time.Minute, rulestest.Open)
 	free := w.Card.Publish
 	free.Card, free.PriceIn, free.PriceOut = 2, 0, 0
 	w.Must(t, w.Trainer, "model:Publish", free)

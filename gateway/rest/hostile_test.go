@@ -158,7 +158,7 @@ func TestNoHostileRequestChangesAnythingOrIsAnsweredAsAFailureOfOurs(t *testing.
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 	require.Greater(t, len(list), 1000)
 	if testing.Short() {
-		list = list[:1000]
+		list = list[:1200] // a few name no operation, and nothing judges their answers
 	}
 	before := s.fingerprint()
 	for _, a := range list {

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
@@ -25,6 +22,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/meter/journal"
 	"github.com/datanet-consortium/datanet/gateway/query"
 	"github.com/datanet-consortium/datanet/gateway/serving"
+	"github.com/datanet-consortium/datanet/network/secret"
 )
 
 // Serving says how the gateway answers requests for models whose host's key it keeps.
@@ -62,10 +60,7 @@ type ServedModel struct {
 	Artifact string `yaml:"artifact"`
 }
 
-const (
-	maxKey    = 4 << 10  // bytes of an API key's file
-	maxSystem = 64 << 10 // bytes of a system text
-)
+const maxSystem = 64 << 10 // bytes of a system text
 
 // check reports everything that is wrong.
 func (s Serving) check(fault func(name, format string, args ...any)) {
@@ -118,9 +113,12 @@ func (s *Server) openServing(ctx context.Context) error {
 		for _, address := range m.URLs {
 			u.URLs = append(u.URLs, strings.TrimRight(address, "/"))
 		}
-		var err error
-		if u.Key, err = readAPIKey(m.Key); err != nil {
-			return err
+		if m.Key != "" {
+			key, err := secret.ReadToken(m.Key)
+			if err != nil {
+				return fmt.Errorf("read the API key of a model's server: %w", err)
+			}
+			u.Key = key
 		}
 		upstreams[m.Model] = u
 	}
@@ -150,34 +148,6 @@ func (s *Server) openServing(ctx context.Context) error {
 	}
 	s.archive, err = s.openArchive(ctx, s.meter)
 	return err
-}
-
-// readAPIKey reads the file of an API key, which only its owner may read.
-func readAPIKey(path string) (string, error) {
-	if path == "" {
-		return "", nil
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("read the API key of a model's server: %w", err)
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return "", fmt.Errorf("read the API key of a model's server: %w", err)
-	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("read the API key of a model's server: others may read %s (mode %04o); run chmod 600 on it", path, info.Mode().Perm())
-	}
-	text, err := io.ReadAll(io.LimitReader(file, maxKey+1))
-	if err != nil {
-		return "", fmt.Errorf("read the API key of a model's server: %w", err)
-	}
-	key := strings.TrimSpace(string(text))
-	if key == "" || len(text) > maxKey || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("read the API key of a model's server: %s holds none", path)
-	}
-	return key, nil
 }
 
 // keepsKey tells whether this gateway signs for an account.

@@ -16,6 +16,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/receipt"
 	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/chaincode/money"
+	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
 	ledgersession "github.com/datanet-consortium/datanet/chaincode/session"
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/evidence"
@@ -363,7 +364,7 @@ func TestNoTextOfAnAnswerLiesOpenInTheJournal(t *testing.T) {
 }
 
 func TestAModelThatCostsNothingIsForMembersAndHasAReceipt(t *testing.T) {
-	h := newHouse(t, nil)
+	h := newHouse(t, nil, rulestest.Open)
 	body := chat(h.model(), "we happy", "")
 	s, err := h.send(t.Context(), openai.ChatPath, body)
 	require.NoError(t, err)

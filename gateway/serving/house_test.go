@@ -26,6 +26,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/index"
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/attribution/use"
+	"github.com/datanet-consortium/datanet/chaincode/datanet"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/memledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
@@ -128,7 +129,7 @@ type house struct {
 	stop   func()
 }
 
-func newHouse(t testing.TB, change func(*serving.Options)) *house {
+func newHouse(t testing.TB, change func(*serving.Options), asks ...func(*datanet.Content)) *house {
 	t.Helper()
 	h := &house{t: t, keys: &keys{keys: map[string][32]byte{}}, medium: &journaltest.Memory{}, change: change, stale: make(chan struct{}), roots: roots,
 		limits: meter.Limits{Exposure: 1 << 40, Unsettled: 1000}, logs: new(safeBuffer)}
@@ -151,7 +152,7 @@ func newHouse(t testing.TB, change func(*serving.Options)) *house {
 	for _, b := range chain.Blocks {
 		require.NoError(t, h.index.Apply(t.Context(), b))
 	}
-	h.market = rulestest.MarketOn(t, rulestest.Watched(t, apply, rulestest.A, rulestest.B, rulestest.C))
+	h.market = rulestest.MarketOn(t, rulestest.Watched(t, apply, rulestest.A, rulestest.B, rulestest.C), asks...)
 	h.clock = h.market.Clock
 	h.view, err = index.InMemory(t.Context(), index.FromCorpus(corpus), index.Options{})
 	require.NoError(t, err)

@@ -157,6 +157,7 @@ func (w *world) restarted(err error) bool {
 		if p.medium.Crashed() {
 			p.medium = p.medium.Restart(rapid.IntRange(0, p.medium.Unsynced()).Draw(w.t, "lost"))
 			if p == &w.host {
+				w.slow = nil // whatever the process was at has ended with it
 				w.openMeter()
 			} else {
 				w.openWallet()
@@ -283,7 +284,7 @@ func (w *world) finish(a wallet.Ask) {
 	w.commit(a)
 }
 
-// late ends a request that took long, unless the host has crashed meanwhile.
+// late ends a request that took long.
 func (w *world) late() {
 	if len(w.slow) > 0 {
 		a := w.slow[0]

@@ -1,9 +1,11 @@
-// Package market is a market for the use of a model on a real network, for tests and benchmarks: the local network,
-// a gateway of each of two members in this process over TLS, and a model that one of them hosts and the other pays for.
+// Package market is a market for the use of models on a real network, for tests and benchmarks: the local network, a
+// gateway of each member, in this process or as processes that can be killed, and a model that one of them hosts and the
+// others pay for.
 //
-// Everything is made as people make it: a contributor uploads a text, the other members' validators approve it, the
-// sequencer seals it, a trainer takes it by a ticket, registers two versions of a model and publishes them, one with a
-// price and one without. What writes the answers is a server of OpenAI's interface that the caller brings.
+// Everything is made as people make it: a contributor uploads texts, the other members' validators approve them, the
+// sequencer seals them, a trainer takes them by a ticket, registers versions of a model and publishes them, one with a
+// price and, on data that asks for no part of a fee, one without. What writes the answers is a server of OpenAI's
+// interface that the caller brings. The gateways of those who validate attest what hosts settle.
 package market
 
 import (
@@ -17,18 +19,18 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"google.golang.org/grpc"
-	"gopkg.in/yaml.v3"
 
 	"github.com/datanet-consortium/datanet/attribution/ingest"
+	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/approval"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
@@ -45,7 +47,6 @@ import (
 	"github.com/datanet-consortium/datanet/config"
 	"github.com/datanet-consortium/datanet/gateway/client"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
-	"github.com/datanet-consortium/datanet/gateway/server"
 	"github.com/datanet-consortium/datanet/network"
 	"github.com/datanet-consortium/datanet/network/pki"
 	testnetwork "github.com/datanet-consortium/datanet/test-network"
@@ -53,10 +54,15 @@ import (
 
 // The members of the local network, by what they do here.
 const (
-	Owner    = "PoetrySocietyMSP" // of datanet and model, and the host
+	Owner    = "PoetrySocietyMSP" // of datanets and model, and the host
 	Consumer = "AILabMSP"
-	Third    = "NationalLibraryMSP"
+	Third    = "NationalLibraryMSP" // another consumer
 )
+
+var members = []string{Owner, Consumer, Third}
+
+// platformPpm is the platform's part of a fee.
+const platformPpm = 50_000
 
 // The people.
 const (
@@ -65,7 +71,7 @@ const (
 	curatorName     = "curator1"
 	trainerName     = "trainer1"
 	hostName        = "host1"
-	// ConsumerName is who pays.
+	// ConsumerName is who pays, of [Consumer] and of [Third].
 	ConsumerName = "consumer1"
 )
 
@@ -78,9 +84,11 @@ type Options struct {
 	Upstream string
 	// PriceIn and PriceOut are for 1,000 tokens, in micro-credits.
 	PriceIn, PriceOut money.Amount
-	// Credits are minted for the consumer.
+	// Credits are minted for each consumer.
 	Credits money.Amount
-	// Settings are added to the configuration of both gateways.
+	// Processes has gateways run as processes of the program datanet; else they run in this one.
+	Processes bool
+	// Settings are added to the configuration of all gateways.
 	Settings []string
 	Log      *slog.Logger
 	Progress func(string)
@@ -98,11 +106,6 @@ type Market struct {
 	gateways map[string]*gateway
 }
 
-type gateway struct {
-	*server.Server
-	end func() error
-}
-
 // Open opens a market. After an error nothing runs.
 func Open(ctx context.Context, o Options) (*Market, error) {
 	m := &Market{Options: o, conns: map[string]*grpc.ClientConn{}, gateways: map[string]*gateway{}}
@@ -111,7 +114,11 @@ func Open(ctx context.Context, o Options) (*Market, error) {
 		return nil, err
 	}
 	programs := filepath.Join(o.Dir, "bin")
-	for _, program := range []string{"chaincode", "ccaas-builder"} {
+	needed := []string{"chaincode", "ccaas-builder"}
+	if o.Processes {
+		needed = append(needed, "datanet")
+	}
+	for _, program := range needed {
 		build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(programs, program), "github.com/datanet-consortium/datanet/cmd/"+program)
 		if output, err := build.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("build %s: %w: %s", program, err, output)
@@ -130,25 +137,32 @@ func Open(ctx context.Context, o Options) (*Market, error) {
 
 // set starts the gateways and publishes the models.
 func (m *Market) set(ctx context.Context) error {
-	for _, msp := range []string{Owner, Consumer} {
-		if err := m.serve(ctx, msp); err != nil {
+	for _, msp := range members {
+		if err := m.start(ctx, msp); err != nil {
 			return err
 		}
 	}
-	for _, step := range []func(context.Context) error{m.found, m.contribute, m.train, m.fund} {
-		if err := step(ctx); err != nil {
-			return err
-		}
+	if err := m.found(ctx); err != nil {
+		return err
 	}
-	return nil
+	// Equal content is registered once, so the other text has a line more.
+	asks := datanet.Policy{DataPpm: 600_000, ValidatorsPpm: 100_000}
+	if err := errors.Join(m.contribute(ctx, Datanet, m.Text, asks), m.contribute(ctx, openDatanet, m.Text+"\n\nwhatever is in here may be used for nothing by everybody\n", datanet.Policy{})); err != nil {
+		return err
+	}
+	var err error
+	if m.Paid, err = m.Publish(ctx, Offer{Version: paidVersion, Host: Owner, PriceIn: m.PriceIn, PriceOut: m.PriceOut}); err != nil {
+		return err
+	}
+	if m.Free, err = m.Publish(ctx, Offer{Version: freeVersion, Datanet: openDatanet, Host: Owner}); err != nil {
+		return err
+	}
+	return errors.Join(m.fund(ctx, Consumer), m.fund(ctx, Third))
 }
 
 // Close ends everything.
 func (m *Market) Close() error {
-	var faults []error
-	for _, g := range m.gateways {
-		faults = append(faults, g.end())
-	}
+	faults := []error{m.stopGateways()}
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	for _, conn := range m.conns {
@@ -157,66 +171,14 @@ func (m *Market) Close() error {
 	return errors.Join(append(faults, m.Network.Stop())...)
 }
 
-// serve starts the gateway of a member, which bounds no caller's rate and has the keys of its people.
-func (m *Market) serve(ctx context.Context, msp string) error {
-	org, material, err := m.Network.State().Organization(msp)
+// URL is where a member's gateway is called.
+func (m *Market) URL(msp string) string {
+	org, _, err := m.Network.State().Organization(msp)
 	if err != nil {
-		return err
+		panic(err) // the constants name no others
 	}
-	own := material.GatewayTLS()
-	var keep []string
-	for _, user := range org.Users {
-		keep = append(keep, material.UserMSPDir(user.Name))
-	}
-	var organisations []map[string]any
-	for _, other := range []string{Owner, Consumer, Third} {
-		their, kept, err := m.Network.State().Organization(other)
-		if err != nil {
-			return err
-		}
-		organisations = append(organisations, map[string]any{"mspId": other, "authority": kept.CACertFile(), "gateway": their.GatewayAddress(), "tlsAuthority": kept.GatewayTLS().CAFile})
-	}
-	var models []map[string]any
-	if msp == Owner {
-		for _, version := range []string{paidVersion, freeVersion} {
-			models = append(models, map[string]any{"model": Name + "@" + version, "urls": []string{m.Upstream}, "name": "upstream"})
-		}
-	}
-	text, err := yaml.Marshal(map[string]any{
-		"organisation": msp, "channel": m.Network.State().Topology().Channel, "chaincode": m.Network.State().Topology().Chaincode.Name,
-		"folder": filepath.Join(m.Dir, "gateways", msp), "listen": org.GatewayAddress(),
-		"tls":           map[string]any{"certificate": own.CertFile, "key": own.KeyFile},
-		"peer":          map[string]any{"addresses": []string{org.PeerAddress()}, "authority": material.Peer().TLS.CAFile},
-		"identity":      map[string]any{"folder": material.UserMSPDir(network.GatewayUser), "keep": keep},
-		"organisations": organisations,
-		"sequencer":     map[string]any{"quiet": "100ms"},
-		"serving":       map[string]any{"models": models},
-		"limits":        map[string]any{"rate": 0, "burst": 0},
-	})
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(m.Dir, msp+".yaml")
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		return err
-	}
-	settings, err := server.Load(path, nil, m.Settings)
-	if err != nil {
-		return err
-	}
-	s, err := server.New(ctx, settings, "market", m.Log.With("gateway", msp))
-	if err != nil {
-		return err
-	}
-	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(serving) }()
-	m.gateways[msp] = &gateway{s, sync.OnceValue(func() error { cancel(); return <-ended })}
-	return nil
+	return "https://" + org.GatewayAddress()
 }
-
-// URL is where a member's gateway is called, and Roots its TLS authority.
-func (m *Market) URL(msp string) string { return "https://" + m.gateways[msp].Address() }
 
 // Authority is the PEM file of the TLS authority of a member's gateway.
 func (m *Market) Authority(msp string) (string, error) {
@@ -250,9 +212,9 @@ func (m *Market) Folder(msp, name string) (string, *x509.CertPool, error) {
 	return material.UserMSPDir(name), roots, err
 }
 
-// submit calls a function as somebody, past the gateway, until it succeeds: peers need a moment to learn from each other
+// Submit calls a function as somebody, past the gateway, until it succeeds: peers need a moment to learn from each other
 // what they can endorse, and one that lags does not know yet what the call builds on.
-func (m *Market) submit(ctx context.Context, msp, name, function string, request any) ([]byte, error) {
+func (m *Market) Submit(ctx context.Context, msp, name, function string, request any) ([]byte, error) {
 	m.mutex.Lock()
 	org, material, err := m.Network.State().Organization(msp)
 	conn := m.conns[msp]
@@ -329,29 +291,30 @@ func (m *Market) decide(ctx context.Context, kind string, params any) error {
 	if err != nil {
 		return err
 	}
-	if _, err := m.submit(ctx, Owner, "operator1", "proposal:Propose", content); err != nil {
+	if _, err := m.Submit(ctx, Owner, "operator1", "proposal:Propose", content); err != nil {
 		return err
 	}
 	for _, msp := range []string{Owner, Consumer} {
-		if _, err := m.submit(ctx, msp, "operator2", "proposal:Approve", proposal.Approval{ID: content.ID, Digest: digest}); err != nil {
+		if _, err := m.Submit(ctx, msp, "operator2", "proposal:Approve", proposal.Approval{ID: content.ID, Digest: digest}); err != nil {
 			return err
 		}
 	}
-	_, err = m.submit(ctx, Owner, "operator1", "proposal:Execute", proposal.Named{ID: content.ID})
+	_, err = m.Submit(ctx, Owner, "operator1", "proposal:Execute", proposal.Named{ID: content.ID})
 	return err
 }
 
 // found founds the ledger, with accounts, a fee schedule and a fingerprint secret.
 func (m *Market) found(ctx context.Context) error {
-	if _, err := m.submit(ctx, Owner, "operator1", "member:Found", ledger.Nothing{}); err != nil {
+	if _, err := m.Submit(ctx, Owner, "operator1", "member:Found", ledger.Nothing{}); err != nil {
 		return err
 	}
-	for _, who := range [][2]string{{Owner, contributorName}, {Owner, trainerName}, {Owner, hostName}, {Owner, "operator1"}, {Owner, "operator2"}, {Consumer, ConsumerName}} {
-		if _, err := m.submit(ctx, who[0], who[1], "account:Open", ledger.Nothing{}); err != nil {
+	for _, who := range [][2]string{{Owner, contributorName}, {Owner, trainerName}, {Owner, hostName}, {Owner, "operator1"}, {Owner, "operator2"}, {Consumer, ConsumerName},
+		{Consumer, hostName}, {Third, ConsumerName}} {
+		if _, err := m.Submit(ctx, who[0], who[1], "account:Open", ledger.Nothing{}); err != nil {
 			return err
 		}
 	}
-	if err := m.decide(ctx, "schedule.set", schedule.Schedule{Platform: ledger.NewAccount(Owner, "operator1"), PlatformPpm: 50_000, Issuer: ledger.NewAccount(Owner, "operator2")}); err != nil {
+	if err := m.decide(ctx, "schedule.set", schedule.Schedule{Platform: ledger.NewAccount(Owner, "operator1"), PlatformPpm: platformPpm, Issuer: ledger.NewAccount(Owner, "operator2")}); err != nil {
 		return err
 	}
 	operator, err := m.Person(Owner, "operator1")
@@ -371,15 +334,19 @@ const (
 	Datanet = Owner + "/verse"
 	Name    = Owner + "/verse"
 
+	openDatanet              = Owner + "/open-verse" // asks for no part of a fee
 	paidVersion, freeVersion = "1", "2"
 )
 
-// contribute has a text uploaded, approved and sealed, and takes a snapshot.
-func (m *Market) contribute(ctx context.Context) error {
+// versions are those of the model that gateways have a server for.
+var versions = []string{paidVersion, freeVersion, "3", "4"}
+
+// contribute makes a datanet that asks for parts of a fee, has a text uploaded, approved and sealed, and takes a snapshot.
+func (m *Market) contribute(ctx context.Context, name, text string, asks datanet.Policy) error {
 	content := datanet.Content{Title: "Verse", Tags: []string{}, Modality: datanet.Text, Licence: licence.Licence{Purposes: slices.Sorted(slices.Values(licence.Purposes))},
-		Policy: datanet.Policy{Validators: slices.Sorted(slices.Values([]string{Owner, Consumer, Third})), Quorum: 2, MaxDerivedPpm: 100_000, DataPpm: 600_000,
-			ValidatorsPpm: 100_000, Tau: 12, AttestationQuorum: 1, Rest: datanet.ByTokens}}
-	if _, err := m.submit(ctx, Owner, curatorName, "datanet:Create", datanet.Create{Name: Datanet, Content: content}); err != nil {
+		Policy: datanet.Policy{Validators: slices.Sorted(slices.Values([]string{Owner, Consumer, Third})), Quorum: 2, MaxDerivedPpm: money.Million, DataPpm: asks.DataPpm,
+			ValidatorsPpm: asks.ValidatorsPpm, Tau: 12, AttestationQuorum: 2, Rest: datanet.ByTokens}}
+	if _, err := m.Submit(ctx, Owner, curatorName, "datanet:Create", datanet.Create{Name: name, Content: content}); err != nil {
 		return err
 	}
 	author, err := m.Person(Owner, contributorName)
@@ -387,20 +354,11 @@ func (m *Market) contribute(ctx context.Context) error {
 		return err
 	}
 	defer author.Close()
-	upload := client.Upload{ID: ID(), Files: []client.File{{Name: "verse.txt", Bytes: int64(len(m.Text))}}, Rules: ingest.Rules{Split: true}}
-	file := filepath.Join(m.Dir, "verse.txt")
-	if err := os.WriteFile(file, []byte(m.Text), 0o600); err != nil {
+	upload := client.Upload{ID: ID(), Files: []client.File{{Name: "verse.txt", Bytes: int64(len(text))}}, Rules: ingest.Rules{Split: true}}
+	if err := author.Upload(ctx, upload, strings.NewReader(text), nil); err != nil {
 		return err
 	}
-	from, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	if err := author.Upload(ctx, upload, from, nil); err != nil {
-		return err
-	}
-	n := contribution.Named{Datanet: Datanet, ID: ID()}
+	n := contribution.Named{Datanet: name, ID: ID()}
 	prepared, err := author.FinishUpload(ctx, upload.ID, client.Finish{Descriptor: client.Descriptor{Author: "Ann Onymous"}, Datanet: n.Datanet, Contribution: n.ID})
 	if err != nil {
 		return err
@@ -412,17 +370,17 @@ func (m *Market) contribute(ctx context.Context) error {
 	report := sha256.Sum256([]byte("a report"))
 	for _, msp := range []string{Consumer, Third} {
 		verdict := approval.Verdict{Choice: approval.Approve, Score: 90, Reason: approval.Sound, Report: hex.EncodeToString(report[:])}
-		if _, err := m.submit(ctx, msp, validatorName, "approval:Vote", approval.Vote{Named: n, Revision: 1, Verdict: verdict}); err != nil {
+		if _, err := m.Submit(ctx, msp, validatorName, "approval:Vote", approval.Vote{Named: n, Revision: 1, Verdict: verdict}); err != nil {
 			return err
 		}
 	}
 	if err := m.await(ctx, "the contribution is sealed", func() (bool, error) {
-		head, _, err := client.Get[seal.Head](ctx, author, "/v1/datanets/"+Datanet+"/seal", nil)
+		head, _, err := client.Get[seal.Head](ctx, author, "/v1/datanets/"+name+"/seal", nil)
 		return head.Count == 1, err
 	}); err != nil {
 		return err
 	}
-	_, err = m.submit(ctx, Owner, curatorName, "snapshot:Take", snapshot.Named{Datanet: Datanet, Number: 1})
+	_, err = m.Submit(ctx, Owner, curatorName, "snapshot:Take", snapshot.Named{Datanet: name, Number: 1})
 	return err
 }
 
@@ -443,51 +401,70 @@ func (m *Market) await(ctx context.Context, what string, holds func() (bool, err
 	}
 }
 
-// train registers and publishes the model's versions.
-func (m *Market) train(ctx context.Context) error {
+// Offer is a version of the model and its rate card.
+type Offer struct {
+	Version  string
+	Datanet  string // "": that which asks for parts
+	Host     string // an organisation
+	PriceIn  money.Amount
+	PriceOut money.Amount
+}
+
+// Publish trains a version and puts its rate card in force. Its host's organisation, if it is another one than the owner,
+// gets a grant of the data and accepts the card.
+func (m *Market) Publish(ctx context.Context, o Offer) (card model.Card, err error) {
+	if o.Datanet == "" {
+		o.Datanet = Datanet
+	}
 	artifact := sha256.Sum256([]byte("the model behind the upstream"))
 	digest := hex.EncodeToString(artifact[:])
 	author, err := m.Person(Owner, trainerName)
 	if err != nil {
-		return err
+		return card, err
 	}
 	defer author.Close()
-	taken, _, err := client.Get[snapshot.Snapshot](ctx, author, "/v1/datanets/"+Datanet+"/snapshots/1", map[string][]string{"at": {"ledger"}})
+	taken, _, err := client.Get[snapshot.Snapshot](ctx, author, "/v1/datanets/"+o.Datanet+"/snapshots/1", map[string][]string{"at": {"ledger"}})
 	if err != nil {
-		return err
+		return card, err
 	}
-	for version, card := range map[string]*model.Card{paidVersion: &m.Paid, freeVersion: &m.Free} {
-		opened := ticket.Open{ID: ID(), Snapshots: []snapshot.Named{{Datanet: Datanet, Number: 1}}, Purpose: licence.CommercialService}
-		if _, err := m.submit(ctx, Owner, trainerName, "ticket:Open", opened); err != nil {
-			return err
-		}
-		n := model.Named{Name: Name, Version: version}
-		if _, err := m.submit(ctx, Owner, trainerName, "model:Register", model.Register{Named: n, Tickets: []string{opened.ID}, Bases: []model.Named{},
-			Artifacts: []string{digest}, Manifest: digest, Purpose: licence.CommercialService, Corpus: model.Corpus{Tokens: taken.Tokens, Distinct: 1, Digest: digest}}); err != nil {
-			return err
-		}
-		publish := model.Publish{Named: n, Card: 1, PriceIn: m.PriceIn, PriceOut: m.PriceOut, Host: ledger.NewAccount(Owner, hostName), HostPpm: 100_000, OwnerPpm: 150_000}
-		if version == freeVersion {
-			publish.PriceIn, publish.PriceOut = 0, 0
-		}
-		answer, err := m.submit(ctx, Owner, trainerName, "model:Publish", publish)
-		if err != nil {
-			return err
-		}
-		if err := ledger.DecodeAnswer(answer, card); err != nil {
-			return err
-		}
+	opened := ticket.Open{ID: ID(), Snapshots: []snapshot.Named{{Datanet: o.Datanet, Number: 1}}, Purpose: licence.CommercialService}
+	if _, err := m.Submit(ctx, Owner, trainerName, "ticket:Open", opened); err != nil {
+		return card, err
 	}
-	return nil
+	n := model.Named{Name: Name, Version: o.Version}
+	answer, err := m.Submit(ctx, Owner, trainerName, "model:Register", model.Register{Named: n, Tickets: []string{opened.ID}, Bases: []model.Named{},
+		Artifacts: []string{digest}, Manifest: digest, Purpose: licence.CommercialService, Corpus: model.Corpus{Tokens: taken.Tokens, Distinct: 1, Digest: digest}})
+	if err != nil {
+		return card, err
+	}
+	var registered model.Model
+	if err := ledger.DecodeAnswer(answer, &registered); err != nil {
+		return card, err
+	}
+	publish := model.Publish{Named: n, Card: 1, PriceIn: o.PriceIn, PriceOut: o.PriceOut, Host: ledger.NewAccount(o.Host, hostName), HostPpm: 100_000,
+		OwnerPpm: money.Million - platformPpm - 100_000 - registered.Due.DataPpm - registered.Due.ValidatorsPpm}
+	if answer, err = m.Submit(ctx, Owner, trainerName, "model:Publish", publish); err != nil {
+		return card, err
+	}
+	if err := ledger.DecodeAnswer(answer, &card); err != nil || o.Host == Owner {
+		return card, err
+	}
+	terms := access.Terms{Named: access.Named{Datanet: o.Datanet, ID: ID()}, Grantee: o.Host, Purposes: []licence.Purpose{licence.CommercialService},
+		Expires: time.Now().Add(48 * time.Hour).UTC().Truncate(time.Second)}
+	if _, err := m.Submit(ctx, Owner, curatorName, "access:Grant", terms); err != nil {
+		return card, err
+	}
+	_, err = m.Submit(ctx, o.Host, hostName, "model:Accept", model.CardName{Named: n, Card: 1})
+	return card, err
 }
 
-// fund gives the consumer credits.
-func (m *Market) fund(ctx context.Context) error {
-	account := ledger.NewAccount(Consumer, ConsumerName)
+// fund gives the consumer of an organisation credits.
+func (m *Market) fund(ctx context.Context, msp string) error {
+	account := ledger.NewAccount(msp, ConsumerName)
 	if err := m.decide(ctx, "token.mint", token.Mint{To: account, Amount: m.Credits}); err != nil {
 		return err
 	}
-	person, err := m.Person(Consumer, ConsumerName)
+	person, err := m.Person(msp, ConsumerName)
 	if err != nil {
 		return err
 	}
@@ -503,7 +480,7 @@ func (m *Market) fund(ctx context.Context) error {
 	for _, credit := range credits.Items {
 		fold.Credits = append(fold.Credits, credit.ID)
 	}
-	_, err = m.submit(ctx, Consumer, ConsumerName, "token:Fold", fold)
+	_, err = m.Submit(ctx, msp, ConsumerName, "token:Fold", fold)
 	return err
 }
 

@@ -14,10 +14,9 @@ import (
 	"io"
 	"io/fs"
 	"math/big"
-	"os"
-	"runtime"
 
 	"github.com/datanet-consortium/datanet/network"
+	"github.com/datanet-consortium/datanet/network/secret"
 )
 
 func newKey(algorithm network.KeyAlgorithm) (crypto.Signer, error) {
@@ -54,17 +53,9 @@ func ensureKey(path string, algorithm network.KeyAlgorithm) (crypto.Signer, erro
 
 // readKey refuses a key that others than its owner may read.
 func readKey(path string) (crypto.Signer, error) {
-	info, err := os.Stat(path)
+	raw, err := secret.ReadFile(path, maxFileBytes)
 	if err != nil {
-		return nil, err
-	}
-	// Windows has no such modes; there the folder's access list protects the key.
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("key %s has mode %04o: others can read it; run chmod 600 on it, or replace it if it may have been copied", path, info.Mode().Perm())
-	}
-	raw, err := readBounded(path)
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("key %s: %w", path, err)
 	}
 	block, _ := pem.Decode(raw)
 	if block == nil {

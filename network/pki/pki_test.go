@@ -390,7 +390,7 @@ func TestBadMaterialIsRefusedWithASentence(t *testing.T) {
 	}{
 		"a key that others can read": {func(t *testing.T, dir string) {
 			require.NoError(t, os.Chmod(filepath.Join(dir, "ailab/admin/msp/keystore/key.pem"), 0o644))
-		}, "others can read it; run chmod 600"},
+		}, "others may use it; run chmod 600"},
 		"a key of another certificate": {func(t *testing.T, dir string) {
 			raw, err := os.ReadFile(filepath.Join(dir, "ailab/peer/msp/keystore/key.pem"))
 			require.NoError(t, err)

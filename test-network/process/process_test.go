@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 // playParent starts children, tells their ids, and waits to be killed.
 func playParent(folder string) {
 	for i := range 20 {
-		child, err := process.Start(script(folder, fmt.Sprint("child", i), "sleep 600"))
+		child, err := process.Start(script(folder, fmt.Sprint("child", i), "exec sleep 600"))
 		if err != nil {
 			fmt.Println(err)
 			os.Exit(1)

@@ -20,13 +20,21 @@ type Change struct {
 	Version memledger.Version
 	// Before and After are the committed entry around the block, nil for an absent one and for private data.
 	Before, After *memledger.Entry
+
+	full ledger.Key // of the engine
 }
 
 // before lists the keys that a block's valid transactions touch, with their state before it. A policy for a key that is
 // absent does nothing.
 func (r *Replayer) before(p *Prepared) []Change {
-	var changes []Change
-	at := map[ledger.Key]int{}
+	writes := 0
+	for i, tx := range p.transactions {
+		if p.flags[i] == memledger.Valid {
+			writes += len(tx.Writes)
+		}
+	}
+	changes := make([]Change, 0, writes)
+	at := make(map[ledger.Key]int, writes)
 	touch := func(key ledger.Key, tx int) {
 		version := memledger.Version{Block: p.number, Tx: uint64(tx)}
 		if i, ok := at[key]; ok {
@@ -35,7 +43,7 @@ func (r *Replayer) before(p *Prepared) []Change {
 		}
 		namespace, name, _ := strings.Cut(string(key), "\x00")
 		at[key] = len(changes)
-		changes = append(changes, Change{Namespace: namespace, Key: name, Version: version, Before: r.engine.Get(key)})
+		changes = append(changes, Change{Namespace: namespace, Key: name, Version: version, Before: r.engine.Get(key), full: key})
 	}
 	for i, tx := range p.transactions {
 		if p.flags[i] != memledger.Valid {
@@ -57,7 +65,7 @@ func (r *Replayer) before(p *Prepared) []Change {
 func (r *Replayer) after(changes []Change) {
 	for i := range changes {
 		c := &changes[i]
-		if c.After = r.engine.Get(inNamespace(c.Namespace, c.Key)); c.After != nil {
+		if c.After = r.engine.Get(c.full); c.After != nil {
 			c.Value = c.After.Value
 		}
 	}

@@ -5,11 +5,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
+	"math/bits"
 	"slices"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
-	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
-	"github.com/hyperledger/fabric/core/ledger/kvledger/txmgmt/rwsetutil"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
@@ -28,52 +28,73 @@ const (
 // CommitHash chains a block's verdicts and changes to the commit hash of the block before, as peers do; block 0 has none. It sorts the
 // changes.
 func CommitHash(before, verdicts []byte, changes []Change) []byte {
-	data := protowire.AppendVarint(nil, uint64(len(verdicts)))
-	data = append(data, verdicts...)
-	data = append(data, updateBytes(changes)...)
-	sum := sha256.Sum256(append(data, before...))
-	return sum[:]
+	sum := sha256.New()
+	sum.Write(protowire.AppendVarint(nil, uint64(len(verdicts))))
+	sum.Write(verdicts)
+	writeUpdates(sum, changes)
+	sum.Write(before)
+	return sum.Sum(nil)
 }
 
-// updateBytes encodes changes by namespace, public ones first, collection and key; a namespace and a collection are named
+// writeUpdates encodes changes by namespace, public ones first, collection and key; a namespace and a collection are named
 // once. The channel's configuration, in the namespace without a name, is left out.
-func updateBytes(changes []Change) []byte {
+func writeUpdates(to hash.Hash, changes []Change) {
 	slices.SortFunc(changes, func(a, b Change) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Collection, b.Collection), cmp.Compare(a.Key, b.Key))
+		if a.Namespace != b.Namespace {
+			return cmp.Compare(a.Namespace, b.Namespace)
+		}
+		if a.Collection != b.Collection {
+			return cmp.Compare(a.Collection, b.Collection)
+		}
+		return cmp.Compare(a.Key, b.Key)
 	})
-	var data []byte
 	namespace, collection := "", ""
+	var w, prefix, at []byte
 	for _, c := range changes {
-		var w []byte
+		w = w[:0]
 		if c.Namespace != namespace {
 			namespace, collection = c.Namespace, ""
-			w = appendBytes(w, fieldNamespace, []byte(namespace))
+			w = appendString(w, fieldNamespace, namespace)
 		}
 		if c.Collection != collection {
 			collection = c.Collection
-			w = appendBytes(w, fieldCollection, []byte(collection))
+			w = appendString(w, fieldCollection, collection)
 		}
-		w = appendBytes(w, fieldKey, []byte(c.Key))
+		w = appendString(w, fieldKey, c.Key)
 		if c.Value == nil {
 			w = protowire.AppendVarint(protowire.AppendTag(w, fieldDelete, protowire.VarintType), 1)
 		}
-		w = appendBytes(w, fieldValue, c.Value)
+		if len(c.Value) > 0 {
+			w = protowire.AppendBytes(protowire.AppendTag(w, fieldValue, protowire.BytesType), c.Value)
+		}
 		version := c.Version
 		if c.After != nil {
 			version = c.After.Version
 		}
-		w = appendBytes(w, fieldVersion, rwsetutil.NewVersion(&kvrwset.Version{BlockNum: version.Block, TxNum: version.Tx}).ToBytes())
-		data = protowire.AppendBytes(protowire.AppendTag(data, fieldWrite, protowire.BytesType), w)
+		at = appendHeight(appendHeight(at[:0], version.Block), version.Tx)
+		w = protowire.AppendBytes(protowire.AppendTag(w, fieldVersion, protowire.BytesType), at)
+		prefix = protowire.AppendVarint(protowire.AppendTag(prefix[:0], fieldWrite, protowire.BytesType), uint64(len(w)))
+		to.Write(prefix)
+		to.Write(w)
 	}
-	return data
 }
 
-// appendBytes appends a field of bytes, unless it is empty.
-func appendBytes(to []byte, field protowire.Number, value []byte) []byte {
-	if len(value) == 0 {
+// appendHeight appends a number as peers do in versions: how many bytes it has, and these, the first one not zero.
+func appendHeight(to []byte, number uint64) []byte {
+	size := (bits.Len64(number) + 7) / 8
+	to = append(to, byte(size))
+	for i := size - 1; i >= 0; i-- {
+		to = append(to, byte(number>>(8*i)))
+	}
+	return to
+}
+
+// appendString appends a field, unless it is empty.
+func appendString(to []byte, field protowire.Number, value string) []byte {
+	if value == "" {
 		return to
 	}
-	return protowire.AppendBytes(protowire.AppendTag(to, field, protowire.BytesType), value)
+	return protowire.AppendString(protowire.AppendTag(to, field, protowire.BytesType), value)
 }
 
 // HeldCommitHash is the commit hash that a block holds.

@@ -51,6 +51,7 @@ func Replay(chaincode string, blocks iter.Seq2[*common.Block, error]) (Report, e
 // Replayer replays block by block.
 type Replayer struct {
 	chaincode string
+	prefix    string // of the chaincode's keys in the engine
 	channel   channel
 	engine    *memledger.Engine
 	report    Report
@@ -63,6 +64,7 @@ type Replayer struct {
 func New(chaincode string) *Replayer {
 	return &Replayer{
 		chaincode: chaincode,
+		prefix:    string(inNamespace(chaincode, "")),
 		channel:   &configuredChannel{},
 		engine:    memledger.NewEngine(ledger.Policy{}),
 		report:    Report{Judged: map[memledger.Flag]int{}, Followed: map[memledger.Flag]int{}},
@@ -183,7 +185,7 @@ func (r *Replayer) Apply(p *Prepared) ([]Change, error) {
 // Get returns what the chaincode's committed state holds under a key, nil when the key is absent. The caller must not
 // change it. Until the next Apply it may be called from several goroutines.
 func (r *Replayer) Get(key ledger.Key) *memledger.Entry {
-	return r.engine.Get(inNamespace(r.chaincode, string(key)))
+	return r.engine.GetIn(r.prefix, key)
 }
 
 // validationFlags reads the peers' verdicts from the block's metadata.

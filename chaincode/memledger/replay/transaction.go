@@ -3,6 +3,8 @@ package replay
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
@@ -141,6 +143,7 @@ func (r *Replayer) writeSet(set *rwsetutil.TxRwSet) (memledger.Transaction, erro
 		if ns.NameSpace == chaincode && len(ns.CollHashedRwSets) > 0 {
 			return tx, fmt.Errorf("namespace %s uses private data, which replay does not support", ns.NameSpace)
 		}
+		tx.Writes = slices.Grow(tx.Writes, len(ns.KvRwSet.GetWrites()))
 		for _, w := range ns.KvRwSet.GetWrites() {
 			tx.Writes = append(tx.Writes, memledger.Write{Key: inNamespace(ns.NameSpace, w.GetKey()), Value: w.GetValue(), Delete: w.GetIsDelete()})
 		}
@@ -172,9 +175,7 @@ func writesElsewhere(set *rwsetutil.TxRwSet, chaincode string) bool {
 // next namespace; so ranges anywhere but in the last one would need another order.
 func addReads(tx *memledger.Transaction, set *rwsetutil.TxRwSet) error {
 	for i, ns := range set.NsRwSets {
-		for _, read := range ns.KvRwSet.GetReads() {
-			tx.Reads = append(tx.Reads, keyRead(ns.NameSpace, read))
-		}
+		addKeyReads(tx, ns.NameSpace, ns.KvRwSet.GetReads())
 		ranges := ns.KvRwSet.GetRangeQueriesInfo()
 		if len(ranges) > 0 && i != len(set.NsRwSets)-1 {
 			return fmt.Errorf("namespace %s reads ranges before another namespace, which replay does not support", ns.NameSpace)
@@ -184,6 +185,30 @@ func addReads(tx *memledger.Transaction, set *rwsetutil.TxRwSet) error {
 		}
 	}
 	return nil
+}
+
+// addKeyReads puts keys and versions each into one piece of memory, which lives as long as the transaction.
+func addKeyReads(tx *memledger.Transaction, namespace string, reads []*kvrwset.KVRead) {
+	size := 0
+	for _, read := range reads {
+		size += len(namespace) + 1 + len(read.GetKey())
+	}
+	var keys strings.Builder
+	keys.Grow(size)
+	versions := make([]memledger.Version, len(reads))
+	tx.Reads = slices.Grow(tx.Reads, len(reads))
+	for i, read := range reads {
+		start := keys.Len()
+		keys.WriteString(namespace)
+		keys.WriteByte(0)
+		keys.WriteString(read.GetKey())
+		r := memledger.Read{Key: ledger.Key(keys.String()[start:])}
+		if v := read.GetVersion(); v != nil {
+			versions[i] = memledger.Version{Block: v.GetBlockNum(), Tx: v.GetTxNum()}
+			r.Version = &versions[i]
+		}
+		tx.Reads = append(tx.Reads, r)
+	}
 }
 
 func keyRead(namespace string, read *kvrwset.KVRead) memledger.Read {

@@ -21,12 +21,19 @@ func Verse(validators ...string) datanet.Content {
 			ValidatorsPpm: 100_000, Tau: 12, AttestationQuorum: 1, Rest: datanet.ByTokens}}
 }
 
+// Open asks for no part of a fee.
+func Open(c *datanet.Content) { c.DataPpm, c.ValidatorsPpm = 0, 0 }
+
 // Pool makes a datanet of A that all members validate, begins a fingerprint epoch, and returns the datanet's name.
-func (c *Consortium) Pool(t T) string {
+func (c *Consortium) Pool(t T, change ...func(*datanet.Content)) string {
 	t.Helper()
 	c.Decide(t, "fingerprint.rotate", contribution.Rotation{Check: c.ID() + c.ID()})
 	name := A + "/verse-" + c.ID()[:8]
-	c.Must(t, User(A, "curator1", ledger.Curator), "datanet:Create", datanet.Create{Name: name, Content: Verse(c.Members()...)})
+	content := Verse(c.Members()...)
+	for _, do := range change {
+		do(&content)
+	}
+	c.Must(t, User(A, "curator1", ledger.Curator), "datanet:Create", datanet.Create{Name: name, Content: content})
 	return name
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/attribution/use"
+	"github.com/datanet-consortium/datanet/chaincode/datanet"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/licence"
 	"github.com/datanet-consortium/datanet/chaincode/model"
@@ -30,20 +31,21 @@ type Market struct {
 }
 
 // NewMarket opens a market. C has accepted the rate card: a credit for 1,000 tokens in, five for 1,000 out; of every fee
-// 60 % for the data, 10 % for the validators, 5 % for the platform, 10 % for the host and 15 % for the owner.
-func NewMarket(t T) *Market {
+// 60 % for the data, 10 % for the validators, 5 % for the platform, 10 % for the host and 15 % for the owner, who gets what
+// a changed datanet does not ask.
+func NewMarket(t T, change ...func(*datanet.Content)) *Market {
 	t.Helper()
-	return MarketOn(t, New(t))
+	return MarketOn(t, New(t), change...)
 }
 
 // MarketOn opens a market of a consortium, as [NewMarket] does.
-func MarketOn(t T, c *Consortium) *Market {
+func MarketOn(t T, c *Consortium, change ...func(*datanet.Content)) *Market {
 	t.Helper()
 	m := &Market{Consortium: c, Curator: User(A, "curator1", ledger.Curator), Trainer: User(A, "trainer1", ledger.Trainer),
 		Host: User(C, "host1", ledger.Host), Ann: User(B, "ann", ledger.Contributor), Bob: User(C, "bob", ledger.Contributor)}
 	m.OpenAll(t, m.Trainer, m.Host, m.Ann, m.Bob)
 	m.SetSchedule(t)
-	m.Pool = m.Consortium.Pool(t)
+	m.Pool = m.Consortium.Pool(t, change...)
 	for _, n := range append(m.Approved(t, m.Ann, m.Pool, 2), m.Approved(t, m.Bob, m.Pool, 1)...) {
 		m.Contributions = append(m.Contributions, n.ID)
 	}
@@ -54,8 +56,12 @@ func MarketOn(t T, c *Consortium) *Market {
 	m.Must(t, m.Trainer, "ticket:Open", released)
 	trained := model.Register{Named: model.Named{Name: A + "/verse", Version: "1"}, Tickets: []string{released.ID}, Bases: []model.Named{},
 		Artifacts: []string{Hash}, Manifest: Hash, Purpose: licence.CommercialService, Corpus: model.Corpus{Tokens: 12, Distinct: 3, Digest: Hash}}
-	m.Must(t, m.Trainer, "model:Register", trained)
-	card := model.Publish{Named: trained.Named, Card: 1, PriceIn: 1_000_000, PriceOut: 5_000_000, Host: m.Host.Account(), HostPpm: 100_000, OwnerPpm: 150_000}
+	var registered model.Model
+	if err := ledger.DecodeAnswer(m.Must(t, m.Trainer, "model:Register", trained), &registered); err != nil {
+		t.Fatalf("%v", err)
+	}
+	card := model.Publish{Named: trained.Named, Card: 1, PriceIn: 1_000_000, PriceOut: 5_000_000, Host: m.Host.Account(), HostPpm: 100_000,
+		OwnerPpm: 850_000 - registered.Due.DataPpm - registered.Due.ValidatorsPpm}
 	if err := ledger.DecodeAnswer(m.Must(t, m.Trainer, "model:Publish", card), &m.Card); err != nil {
 		t.Fatalf("%v", err)
 	}

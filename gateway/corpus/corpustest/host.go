@@ -177,6 +177,24 @@ func (o *Session) Use(prompt, output string, change ...func(*Use)) {
 	o.answers = append(o.answers, meter.Answer{Place: uint64(len(o.answers)), Leaf: u.Leaf, Evidence: o.sealer.Seal(o.ID, u.Leaf.Receipt, encoded)})
 }
 
+// Rewrite changes the leaf of an answer that was given before, and returns all leaves as they are then.
+func (o *Session) Rewrite(place int, change func(*use.Leaf)) (leaves []byte) {
+	t := o.host.n.t
+	t.Helper()
+	change(&o.answers[place].Leaf)
+	o.tree, o.amount = merkle.Frontier{}, 0
+	for _, a := range o.answers {
+		encoded, err := a.Leaf.Encode()
+		require.NoError(t, err)
+		hash, err := a.Leaf.Hash()
+		require.NoError(t, err)
+		o.tree.Append(hash)
+		o.amount += a.Leaf.Fee
+		leaves = append(leaves, encoded...)
+	}
+	return leaves
+}
+
 // Receipt computes a receipt over the corpus of all that was uploaded.
 func (n *Network) Receipt(answer attribution.Answer) *receipt.Receipt {
 	n.t.Helper()

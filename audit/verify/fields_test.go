@@ -1,0 +1,63 @@
+package verify
+
+import (
+	"testing"
+
+	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
+	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+)
+
+// FuzzWhatIsSplit: a message that is split reads as the protobuf package reads it.
+func FuzzWhatIsSplit(f *testing.F) {
+	for _, m := range []proto.Message{
+		&kvrwset.KVRWSet{
+			Reads:          []*kvrwset.KVRead{{Key: "a"}, {Key: "b", Version: &kvrwset.Version{BlockNum: 7, TxNum: 1 << 40}}, {Version: &kvrwset.Version{}}},
+			Writes:         []*kvrwset.KVWrite{{Key: "b", Value: []byte("x")}, {Key: "c", IsDelete: true}},
+			MetadataWrites: []*kvrwset.KVMetadataWrite{{Key: "b", Entries: []*kvrwset.KVMetadataEntry{{Name: "n", Value: []byte("p")}, {}}}, {Key: "d"}},
+		},
+		&kvrwset.KVRWSet{RangeQueriesInfo: []*kvrwset.RangeQueryInfo{{StartKey: "a"}}},
+		&peer.Response{Status: 200, Message: "m", Payload: []byte("p")},
+		&peer.ChaincodeID{Path: "p", Name: "n", Version: "v"},
+		&peer.ChaincodeInvocationSpec{ChaincodeSpec: &peer.ChaincodeSpec{Type: peer.ChaincodeSpec_GOLANG, ChaincodeId: &peer.ChaincodeID{Name: "n"},
+			Input: &peer.ChaincodeInput{Args: [][]byte{[]byte("f"), {}, []byte("d")}}, Timeout: -1}},
+		&peer.ChaincodeInvocationSpec{ChaincodeSpec: &peer.ChaincodeSpec{Input: &peer.ChaincodeInput{Args: [][]byte{[]byte("f")}, IsInit: true}}},
+	} {
+		data, err := proto.Marshal(m)
+		require.NoError(f, err)
+		f.Add(data)
+		f.Add(append(data, data...))
+		f.Add(append(data, 0x28, 0x01))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		set, split := &kvrwset.KVRWSet{}, &kvrwset.KVRWSet{}
+		if splitSet(data, split) {
+			require.NoError(t, proto.Unmarshal(data, set))
+			require.True(t, proto.Equal(set, split), "%v, split %v", set, split)
+		}
+		response := &peer.Response{}
+		err := proto.Unmarshal(data, response)
+		answer, ok := answerOf(data)
+		require.Equal(t, err == nil, ok)
+		if ok {
+			require.Equal(t, string(response.GetPayload()), string(answer))
+		}
+		id := &peer.ChaincodeID{}
+		err = proto.Unmarshal(data, id)
+		name, ok := nameOf(data)
+		require.Equal(t, err == nil, ok)
+		if ok {
+			require.Equal(t, id.GetName(), name)
+		}
+		spec := &peer.ChaincodeInvocationSpec{}
+		if args, ok := splitArgs(data); ok {
+			require.NoError(t, proto.Unmarshal(data, spec))
+			want := spec.GetChaincodeSpec().GetInput().GetArgs()
+			require.Len(t, args, len(want))
+			for i := range want {
+				require.Equal(t, string(want[i]), string(args[i]))
+			}
+		}
+	})
+}
