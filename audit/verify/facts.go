@@ -81,47 +81,79 @@ func (f *facts) changed(number uint64, changes []replay.Change, id func(tx int) 
 // The entries, as far as they are read here.
 type (
 	named struct {
-		Datanet string
-		Number  int
+		Datanet string `json:"datanet"`
+		Number  int    `json:"number"`
 	}
 	claimed struct {
 		Model struct {
-			Name, Version string
-			Card          int
-		}
-		Card      merkle.Hash
-		Uses      int64
-		Fees      money.Amount
-		Data      money.Amount
-		Scope     merkle.Hash
-		Revisions []named
-		Attestors []string
+			Name    string `json:"name"`
+			Version string `json:"version"`
+			Card    int    `json:"card"`
+		} `json:"model"`
+		Card      merkle.Hash  `json:"card"`
+		Uses      int64        `json:"uses"`
+		Data      money.Amount `json:"data"`
+		Scope     merkle.Hash  `json:"scope"`
+		Revisions []named      `json:"revisions"`
+		Attestors []string     `json:"attestors"`
 	}
 	carded struct {
-		Digest            merkle.Hash
-		PriceIn, PriceOut money.Amount
-		Parts             struct{ Data uint32 }
-		Owner             string
-		Snapshots         []named
+		Digest   merkle.Hash  `json:"digest"`
+		PriceIn  money.Amount `json:"priceIn"`
+		PriceOut money.Amount `json:"priceOut"`
+		Parts    struct {
+			Data uint32 `json:"data"`
+		} `json:"parts"`
+		Owner     string  `json:"owner"`
+		Snapshots []named `json:"snapshots"`
 	}
 	modelled struct {
-		Artifacts []merkle.Hash
-		Due       struct{ Tau int }
+		Artifacts []merkle.Hash `json:"artifacts"`
+		Due       struct {
+			Tau int `json:"tau"`
+		} `json:"due"`
 	}
 	opened struct {
-		ID         merkle.Hash
-		Disclosure string
+		ID         merkle.Hash `json:"id"`
+		Disclosure string      `json:"disclosure"`
 	}
 	voted struct {
-		By        string
-		Revisions []int
-		Table     merkle.Hash
+		By        string      `json:"by"`
+		Revisions []int       `json:"revisions"`
+		Table     merkle.Hash `json:"table"`
 	}
 	registered struct {
-		Contributor     string
-		Commitment      merkle.Hash
-		Records, Tokens int64
-		State           string
+		Contributor string      `json:"contributor"`
+		Commitment  merkle.Hash `json:"commitment"`
+		Records     int64       `json:"records"`
+		Tokens      int64       `json:"tokens"`
+		State       string      `json:"state"`
+	}
+	taken struct {
+		Revision int         `json:"revision"`
+		Count    int64       `json:"count"`
+		Root     merkle.Hash `json:"root"`
+	}
+	revised struct {
+		Root   merkle.Hash `json:"root"`
+		Erased []int64     `json:"erased"`
+	}
+	paged struct {
+		IDs    []byte `json:"ids"`
+		Leaves []byte `json:"leaves"`
+	}
+	retired struct {
+		Leaves []struct {
+			Index int `json:"index"`
+			From  int `json:"from"`
+		} `json:"leaves"`
+	}
+	changed struct {
+		Contributions []struct {
+			Datanet string `json:"datanet"`
+			ID      string `json:"id"`
+			Tx      string `json:"tx"`
+		} `json:"contributions"`
 	}
 )
 
@@ -156,26 +188,18 @@ func (s sealed) in(revision int) bool { return s.gone == 0 || revision < s.gone 
 // leaves reads a snapshot's leaves; nil when the ledger has no such snapshot.
 func (f *facts) leaves(n named) (*leaves, error) {
 	number := fmt.Sprintf("%010d", n.Number)
-	taken, found, err := find[struct {
-		Revision int
-		Count    int64
-		Root     merkle.Hash
-		Erased   []int64
-	}](f, "snapshot", n.Datanet, number)
+	cut, found, err := find[taken](f, "snapshot", n.Datanet, number)
 	if err != nil || !found {
 		return nil, err
 	}
 	s := &leaves{named: n}
-	for page := 0; int64(len(s.list)) < taken.Count; page++ {
-		if err := f.page(s, page, taken.Count); err != nil {
+	for page := 0; int64(len(s.list)) < cut.Count; page++ {
+		if err := f.page(s, page, cut.Count); err != nil {
 			return nil, err
 		}
 	}
-	for revision := 1; revision <= taken.Revision; revision++ {
-		made, found, err := find[struct {
-			Root   merkle.Hash
-			Erased []int64
-		}](f, "snapshot-revision", n.Datanet, number, fmt.Sprintf("%06d", revision))
+	for revision := 1; revision <= cut.Revision; revision++ {
+		made, found, err := find[revised](f, "snapshot-revision", n.Datanet, number, fmt.Sprintf("%06d", revision))
 		if err != nil || !found {
 			return nil, either(err, fmt.Errorf("it has no revision %d", revision))
 		}
@@ -189,8 +213,8 @@ func (f *facts) leaves(n named) (*leaves, error) {
 			}
 		}
 	}
-	if len(s.roots) == 0 || s.roots[len(s.roots)-1] != taken.Root || s.root(taken.Revision) != taken.Root {
-		return nil, fmt.Errorf("its leaves do not give its root %s", taken.Root)
+	if len(s.roots) == 0 || s.roots[len(s.roots)-1] != cut.Root || s.root(cut.Revision) != cut.Root {
+		return nil, fmt.Errorf("its leaves do not give its root %s", cut.Root)
 	}
 	return s, nil
 }
@@ -199,7 +223,7 @@ func (f *facts) leaves(n named) (*leaves, error) {
 func (f *facts) page(s *leaves, page int, count int64) error {
 	const idSize = 16
 	number := fmt.Sprintf("%08d", page)
-	stands, found, err := find[struct{ IDs, Leaves []byte }](f, "page", s.Datanet, number)
+	stands, found, err := find[paged](f, "page", s.Datanet, number)
 	if err != nil || !found {
 		return either(err, fmt.Errorf("page %d is missing", page))
 	}
@@ -211,8 +235,8 @@ func (f *facts) page(s *leaves, page int, count int64) error {
 	for i := 0; i < n && int64(len(s.list)) < count; i++ {
 		s.list = append(s.list, sealed{id: fmt.Sprintf("%x", stands.IDs[i*idSize:][:idSize]), hash: merkle.Hash(stands.Leaves[i*len(merkle.Hash{}):])})
 	}
-	retired, _, err := find[struct{ Leaves []struct{ Index, From int } }](f, "retired", s.Datanet, number)
-	for _, r := range retired.Leaves {
+	gone, _, err := find[retired](f, "retired", s.Datanet, number)
+	for _, r := range gone.Leaves {
 		if at := first + r.Index; r.From <= s.Number && r.Index >= 0 && at < len(s.list) {
 			s.list[at].gone = 1
 		}

@@ -106,7 +106,13 @@ var ruleOf = map[bundle.Kind]Rule{bundle.Snapshot: RuleSnapshot, bundle.Content:
 
 func readableName(p bundle.Part) string { return fmt.Sprintf("%s/%s/%s", p.Kind, p.Name[0], p.Name[1]) }
 
-func (h *holder) find(f Finding) { h.found = append(h.found, f) }
+func (h *holder) find(f Finding) {
+	if len(h.found) >= h.v.options.MaxFindings {
+		h.v.report.Suppressed++
+		return
+	}
+	h.found = append(h.found, f)
+}
 
 // at is where the entry of a key was last written, for a finding about it.
 func (h *holder) at(kind string, parts ...string) Finding {
@@ -139,9 +145,9 @@ func (h *holder) plan(m *bundle.Manifest) error {
 			continue
 		}
 		if _, err := h.corpora.of(card.Snapshots); err != nil {
-			h.about(h.at("claim", p.Name...), Broken, RuleSnapshot, "the corpus of %s: %v", c.model(), err)
-			h.v.find(h.found[0])
-			h.found = nil
+			f := h.at("claim", p.Name...)
+			f.Severity, f.Rule, f.Message = Broken, RuleSnapshot, fmt.Sprintf("the corpus of %s: %v", c.model(), err)
+			h.v.find(f)
 		}
 	}
 	for _, s := range h.facts.settled {

@@ -29,6 +29,8 @@ const (
 	// togetherUses and togetherBytes bound what is recomputed with one pass over the corpus.
 	togetherUses  = 512
 	togetherBytes = 32 << 20
+	// mostShares bounds the shares that a settlement's receipts keep in memory until its table is compared.
+	mostShares = 8 << 20
 )
 
 // settled is one settlement while its uses go by.
@@ -50,6 +52,7 @@ type settled struct {
 	discloses bool
 
 	withheld int
+	shares   int
 	wrong    bool // some leaf or receipt is not the one that the attestors saw
 	uses     []counted
 	batch    []recomputation
@@ -106,7 +109,7 @@ func (h *holder) settlement(ctx context.Context, p bundle.Part, in io.Reader) er
 		return err
 	}
 	if s.withheld > 0 {
-		h.about(s.at, Unclear, RuleWithheld, "%d of its %d receipts are not in the bundle", s.withheld, len(s.uses))
+		h.about(s.at, Unclear, RuleWithheld, "%d of its %d receipts are not in the bundle", s.withheld, s.claim.Uses)
 	}
 	h.held.Settlements++
 	return s.tables(p)
@@ -225,6 +228,11 @@ func (s *settled) receipt(ctx context.Context, where string, leaf use.Leaf, u pa
 	s.held.Receipts++
 	if s.discloses {
 		worth.roots, worth.coverage, worth.shares = r.Roots, r.CoveragePPM, r.Shares
+		s.shares += len(r.Roots) + len(r.Shares)
+	}
+	if s.shares > mostShares { // no honest settlement: nobody could work out its table
+		s.wrong, s.uses = true, nil
+		worth.roots, worth.shares = nil, nil
 	}
 	current := slices.Equal(r.Roots, s.corpus.roots())
 	if current {

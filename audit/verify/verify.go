@@ -191,7 +191,9 @@ func (v *verifier) founders(base *common.Block) ([]string, error) {
 		}
 		return contract.Founders(encoded)
 	}
-	m, _, err := load[struct{ Members []string }](v.invariants, "members")
+	m, _, err := load[struct {
+		Members []string `json:"members"`
+	}](v.invariants, "members")
 	return m.Members, err
 }
 

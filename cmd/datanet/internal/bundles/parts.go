@@ -181,11 +181,11 @@ func (c *collector) tell() {
 	c.progress("parts exported", c.asked, c.all)
 }
 
-// store asks the gateway for a part and stores what copying lets through. What the gateway refuses is noted.
+// store asks the gateway for a part and stores what copying lets through. What the gateway refuses, or gives otherwise than the
+// ledger says, is noted; one that cannot be reached ends the export, which goes on here when it is repeated.
 func (c *collector) store(ctx context.Context, kind bundle.Kind, name []string, path string, query url.Values, copying func(io.Reader, io.Writer) error) error {
-	var err error
-	for attempt := 1; attempt <= attempts; attempt++ {
-		err = c.w.Part(kind, name, func(out io.Writer) error {
+	for attempt := 1; ; attempt++ {
+		err := c.w.Part(kind, name, func(out io.Writer) error {
 			in, err := c.Gateway.Stream(ctx, path, query)
 			if err != nil {
 				return err
@@ -193,23 +193,21 @@ func (c *collector) store(ctx context.Context, kind bundle.Kind, name []string, 
 			return errors.Join(copying(in, out), in.Close())
 		})
 		var problem *client.Problem
-		var unreachable *client.UnreachableError
+		var broken *client.UnreachableError
 		switch {
 		case err == nil:
 			if c.unsaved++; c.unsaved%flushEvery == 0 {
 				return c.w.Flush()
 			}
 			return nil
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case errors.As(err, &unreachable):
-			return fmt.Errorf("%s of %s: %w: repeat the command to go on", kind, name[0], err)
-		case errors.As(err, &problem), errors.Is(err, errOther):
-			attempt = attempts
+		case errors.As(err, &problem), errors.Is(err, errOther), errors.Is(err, parts.ErrForm):
+			c.got.Refused = append(c.got.Refused, Refusal{fmt.Sprintf("%s %s of %s", kind, name[1], name[0]), err.Error()})
+			return nil
+		case ctx.Err() == nil && errors.As(err, &broken) && attempt < attempts:
+			continue
 		}
+		return fmt.Errorf("%s %s of %s: %w", kind, name[1], name[0], err)
 	}
-	c.got.Refused = append(c.got.Refused, Refusal{fmt.Sprintf("%s %s of %s", kind, name[1], name[0]), err.Error()})
-	return nil
 }
 
 // errOther is a part that is not what the blocks say.
