@@ -58,7 +58,7 @@ func (s *State) gatewayNode(org *network.Organization, options *Options) (*node,
 		Healthy: func(ctx context.Context) error {
 			return gateway.get(ctx, "/healthz", http.StatusOK, func(io.Reader) error { return nil })
 		},
-		Env: []string{"GOGC=" + nodeGOGC, "GOMEMLIMIT=" + nodeMemoryLimit},
+		Env: []string{}, // none of this process
 	}}, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"runtime/pprof"
 	"syscall"
 
@@ -32,6 +33,9 @@ type settings struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // as datanet gateway serve does
+	}
 	// Fabric's libraries would report every connection.
 	flogging.ActivateSpec("error")
 	if err := command().ExecuteContext(ctx); err != nil {
@@ -56,7 +60,7 @@ func command() *cobra.Command {
 	f.IntVar(&s.tokens, "tokens", 40, "tokens of an answer")
 	f.BoolVar(&s.stream, "stream", false, "ask for streams")
 	f.StringVar(&s.json, "json", "", "also write the figures to this file, as JSON rows")
-	f.StringVar(&s.profile, "profile", "", "write a processor profile of the paid bursts, of everything but Fabric, to this file")
+	f.StringVar(&s.profile, "profile", "", "write processor profiles of the last bursts, of everything but Fabric, to this file (paid) and FILE.unpaid")
 	return c
 }
 

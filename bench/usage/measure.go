@@ -38,12 +38,12 @@ func (b burst) quantile(share float64) float64 {
 }
 
 // fire has every client send one request after the other. One that fails ends the burst.
-func (b *site) fire(ctx context.Context, model string, count int) (burst, error) {
+func (b *site) fire(ctx context.Context, to target, count int) (burst, error) {
 	var made atomic.Int64
-	took := make([][]time.Duration, len(b.clients))
+	took := make([][]time.Duration, len(to.callers))
 	group, ctx := errgroup.WithContext(ctx)
 	begun, worked := time.Now(), process.Time()
-	for i := range b.clients {
+	for i := range to.callers {
 		group.Go(func() error {
 			for {
 				number := int(made.Add(1)) - 1
@@ -51,7 +51,7 @@ func (b *site) fire(ctx context.Context, model string, count int) (burst, error)
 					return nil
 				}
 				asked := time.Now()
-				if err := b.ask(ctx, i, number, model); err != nil {
+				if err := b.ask(ctx, to, i, number); err != nil {
 					return err
 				}
 				took[i] = append(took[i], time.Since(asked))
@@ -63,6 +63,19 @@ func (b *site) fire(ctx context.Context, model string, count int) (burst, error)
 		processor: (process.Time() - worked).Seconds() * 1e3 / float64(count)}
 	slices.Sort(done.latencies)
 	return done, err
+}
+
+// watched fires, and writes a processor profile if one is wanted of this burst.
+func (b *site) watched(ctx context.Context, to target, count int, suffix string, last bool) (done burst, err error) {
+	if b.profile == "" || !last {
+		return b.fire(ctx, to, count)
+	}
+	file, err := os.Create(b.profile + suffix)
+	if err != nil {
+		return done, fmt.Errorf("make the profile: %w", err)
+	}
+	err = profiled(file, func() (err error) { done, err = b.fire(ctx, to, count); return err })
+	return done, errors.Join(err, file.Close())
 }
 
 // row is a figure.
@@ -87,16 +100,7 @@ func median(all []float64) float64 {
 }
 
 func (b *site) measure(ctx context.Context) (*report, error) {
-	var unpaid, paid []burst
-	profile := io.Writer(nil)
-	if b.profile != "" {
-		file, err := os.Create(b.profile)
-		if err != nil {
-			return nil, fmt.Errorf("make the profile: %w", err)
-		}
-		defer file.Close()
-		profile = file
-	}
+	var bare, unpaid, paid []burst
 	var before, after [2]map[string]float64
 	sites := []string{market.Consumer, market.Owner}
 	read := func(into *[2]map[string]float64) (err error) {
@@ -113,31 +117,30 @@ func (b *site) measure(ctx context.Context) (*report, error) {
 		if turn == 0 {
 			count = max(count/5, 1)
 		}
-		u, err := b.fire(ctx, b.Free.Named.String(), count)
+		last := turn == b.repetitions
+		h, err := b.fire(ctx, b.hopping, count)
+		if err != nil {
+			return nil, err
+		}
+		u, err := b.watched(ctx, b.unpaid, count, ".unpaid", last)
 		if err != nil {
 			return nil, err
 		}
 		if err := read(&before); err != nil {
 			return nil, err
 		}
-		var p burst
-		do := func() (err error) { p, err = b.fire(ctx, b.Paid.Named.String(), count); return err }
-		if profile != nil && turn == b.repetitions {
-			err = profiled(profile, do)
-		} else {
-			err = do()
-		}
+		p, err := b.watched(ctx, b.paid, count, "", last)
 		if err != nil {
 			return nil, err
 		}
 		if err := read(&after); err != nil {
 			return nil, err
 		}
-		b.say(fmt.Sprintf("%d/%d unpaid %.0f/s, paid %.0f/s", turn, b.repetitions, u.rate, p.rate))
+		b.say(fmt.Sprintf("%d/%d bare hops %.0f/s, unpaid %.0f/s, paid %.0f/s", turn, b.repetitions, h.rate, u.rate, p.rate))
 		if turn == 0 {
 			continue
 		}
-		unpaid, paid = append(unpaid, u), append(paid, p)
+		bare, unpaid, paid = append(bare, h), append(unpaid, u), append(paid, p)
 		for i := range sites {
 			for name, value := range after[i] {
 				spent[fmt.Sprint(i, name)] += value - before[i][name]
@@ -155,8 +158,9 @@ func (b *site) measure(ctx context.Context) (*report, error) {
 	p50 := func(one burst) float64 { return one.quantile(0.50) }
 	p99 := func(one burst) float64 { return one.quantile(0.99) }
 	r := &report{heading: fmt.Sprintf("%d clients, %d sessions with a window of %d, bursts of %d requests, medians of %d; %d tokens an answer, stream %v; client, both gateways, "+
-		"the server behind the model and a Fabric network share the machine", len(b.clients), b.sessions, b.window, b.requests, b.repetitions, b.tokens, b.stream)}
+		"the server behind the model and a Fabric network share the machine", b.clients, b.sessions, b.window, b.requests, b.repetitions, b.tokens, b.stream)}
 	uses := float64(b.requests * b.repetitions)
+	r.add("bare reverse proxies, the same hops", figure(bare, rate), "requests/s")
 	r.add("unpaid", figure(unpaid, rate), "requests/s")
 	r.add("paid", figure(paid, rate), "requests/s")
 	var ratios []float64
@@ -171,6 +175,7 @@ func (b *site) measure(ctx context.Context) (*report, error) {
 	r.add("added by paying, p50", figure(paid, p50)-figure(unpaid, p50), "ms")
 	r.add("added by paying, p99", figure(paid, p99)-figure(unpaid, p99), "ms")
 	processor := func(one burst) float64 { return one.processor }
+	r.add("processor time of a request over bare proxies", figure(bare, processor), "ms")
 	r.add("processor time of an unpaid request", figure(unpaid, processor), "ms")
 	r.add("processor time of a paid request", figure(paid, processor), "ms")
 	r.add("unpaid of paid, by processor time", 100*figure(unpaid, processor)/figure(paid, processor), "%")
@@ -218,12 +223,16 @@ func (b *site) settle(ctx context.Context, r *report) error {
 
 // size is how many bytes a transaction has in its block.
 func (b *site) size(ctx context.Context, c *client.Client, id string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	shown, _, err := client.Get[rest.Transaction](ctx, c, client.Path("transactions", id), nil)
-	if err != nil {
-		return 0, err
-	}
-	if shown.Block == nil {
-		return 0, fmt.Errorf("transaction %s is in no block yet", id)
+	for err != nil || shown.Block == nil { // the index is a little behind
+		select {
+		case <-time.After(50 * time.Millisecond):
+			shown, _, err = client.Get[rest.Transaction](ctx, c, client.Path("transactions", id), nil)
+		case <-ctx.Done():
+			return 0, fmt.Errorf("wait until transaction %s is in a block: %w", id, errors.Join(ctx.Err(), err))
+		}
 	}
 	block, err := b.Block(ctx, *shown.Block)
 	if err != nil {

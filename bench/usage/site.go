@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,8 +36,10 @@ type site struct {
 	say      func(string)
 	upstream net.Listener
 	token    string // of the API key that uses are paid with
-	clients  []*caller
+	bare     *hops
 	sessions int
+
+	hopping, unpaid, paid target
 }
 
 // verse is what answers are made of, a part of the corpus that receipts find again.
@@ -67,7 +70,13 @@ func start(ctx context.Context, s settings, dir string, log *slog.Logger, say fu
 // other is the rest of the corpus.
 const other = "once more unto the breach dear friends once more or close the wall up with our English dead in peace there's nothing so becomes a man\n"
 
-func (b *site) stop() error { return errors.Join(b.Market.Close(), b.upstream.Close()) }
+func (b *site) stop() error {
+	var faults []error
+	if b.bare != nil {
+		faults = append(faults, b.bare.close())
+	}
+	return errors.Join(append(faults, b.Market.Close(), b.upstream.Close())...)
+}
 
 // answerAll is the server behind the model. It answers at once, always the same, with as little work as can be.
 func answerAll(listener net.Listener, tokens int) {
@@ -108,11 +117,26 @@ func answerAll(listener net.Listener, tokens int) {
 	}
 }
 
+// target is what requests are sent to.
+type target struct {
+	address string
+	model   string
+	shows   string // in every answer
+	callers []*caller
+}
+
 // caller is a client with a connection of its own, which does as little as can be.
 type caller struct {
 	config *tls.Config
 	conn   *tls.Conn
 	from   *bufio.Reader
+}
+
+func callers(count int, roots *x509.CertPool) (list []*caller) {
+	for range count {
+		list = append(list, &caller{config: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}})
+	}
+	return list
 }
 
 // post sends a body and reads the answer.
@@ -149,7 +173,7 @@ func (b *site) prepare(ctx context.Context) error {
 		return err
 	}
 	defer person.Close()
-	b.sessions = (b.settings.clients + b.window - 1) / b.window
+	b.sessions = (b.clients + b.window - 1) / b.window
 	escrow := money.Amount(500_000_000_000 / int64(b.sessions))
 	for range b.sessions {
 		made, err := client.Do[rest.SpendingKey](ctx, person, http.MethodPost, client.Path("spending-keys"), nil)
@@ -176,9 +200,14 @@ func (b *site) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for range b.settings.clients {
-		b.clients = append(b.clients, &caller{config: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}})
+	if b.bare, err = b.bareHops(); err != nil {
+		return err
 	}
+	gateway := strings.TrimPrefix(b.URL(market.Consumer), "https://")
+	shared := callers(b.clients, roots)
+	b.unpaid = target{gateway, b.Free.Named.String(), `"receipt_id"`, shared}
+	b.paid = target{gateway, b.Paid.Named.String(), `"leaf"`, shared}
+	b.hopping = target{b.bare.address, "upstream", `"choices"`, callers(b.clients, roots)}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
@@ -195,16 +224,16 @@ func (b *site) prepare(ctx context.Context) error {
 			return fmt.Errorf("wait for the sessions: %w", ctx.Err())
 		}
 	}
-	for _, name := range []string{b.Paid.Named.String(), b.Free.Named.String()} {
+	for _, to := range []target{b.hopping, b.unpaid, b.paid} {
 		for {
-			err := b.ask(ctx, 0, 0, name)
+			err := b.ask(ctx, to, 0, 0)
 			if err == nil {
 				break
 			}
 			select {
 			case <-time.After(50 * time.Millisecond):
 			case <-ctx.Done():
-				return fmt.Errorf("wait until %s is served: %w", name, errors.Join(ctx.Err(), err))
+				return fmt.Errorf("wait until %s is served: %w", to.model, errors.Join(ctx.Err(), err))
 			}
 		}
 	}
@@ -212,17 +241,17 @@ func (b *site) prepare(ctx context.Context) error {
 }
 
 // ask sends a request and reads the answer.
-func (b *site) ask(ctx context.Context, client, number int, name string) error {
+func (b *site) ask(ctx context.Context, to target, client, number int) error {
 	body := fmt.Sprintf(`{"model":%q,"max_tokens":%d,"stream":%v,"messages":[{"role":"user","content":"Say number %d of what the king has said before the battle."}]}`,
-		name, b.tokens+10, b.stream, number)
+		to.model, b.tokens+10, b.stream, number)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	status, text, err := b.clients[client].post(strings.TrimPrefix(b.URL(market.Consumer), "https://"), b.token, body)
+	status, text, err := to.callers[client].post(to.address, b.token, body)
 	if err != nil {
 		return err
 	}
-	if status != http.StatusOK || !bytes.Contains(text, []byte(`"receipt_id"`)) {
+	if status != http.StatusOK || !bytes.Contains(text, []byte(to.shows)) {
 		return fmt.Errorf("%d: %.300s", status, text)
 	}
 	return nil

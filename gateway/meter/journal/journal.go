@@ -44,7 +44,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 var ErrDamaged = errors.New("the journal is damaged")
 
 // Medium is where a journal lies: bytes that grow at the end. What Append has written is durable once Sync has
-// returned without an error; after a crash any prefix of what was not may remain.
+// returned without an error; after a crash any prefix of what was not may remain. Append keeps nothing of p.
 type Medium interface {
 	io.ReaderAt
 	Size() (int64, error)
@@ -65,6 +65,7 @@ type Log struct {
 	mu       sync.Mutex
 	flushed  *sync.Cond
 	batch    []byte // a frame with its header still empty
+	spare    []byte // room for the next one
 	base     int64  // where the batch will lie
 	sequence uint64 // of the batch
 	appended uint64 // records
@@ -213,7 +214,7 @@ func (l *Log) Append(record []byte) (offset int64, ticket uint64, err error) {
 		return 0, 0, l.err
 	}
 	if len(l.batch) == 0 {
-		l.batch = append(l.batch, make([]byte, frameHeader)...)
+		l.batch, l.spare = append(l.spare[:0], make([]byte, frameHeader)...), nil
 	}
 	offset = l.base + int64(len(l.batch))
 	l.batch = appendRecord(l.batch, record)
@@ -227,9 +228,13 @@ func appendRecord(b, record []byte) []byte {
 	return append(b, record...)
 }
 
-// gather is how long a sync waits for more records while several wait for one at a time: so one serves many. Who writes
-// alone never waits.
-const gather = time.Millisecond
+const (
+	// gather is how long a sync waits for more records while several wait for one at a time: so one serves many. Who
+	// writes alone never waits.
+	gather = time.Millisecond
+	// maxSpare is the largest batch whose memory is used again, in bytes.
+	maxSpare = 1 << 20
+)
 
 // Wait returns once the record with the ticket, and so every earlier one, is durable.
 func (l *Log) Wait(ticket uint64) error {
@@ -280,6 +285,9 @@ func (l *Log) flush() {
 		err = l.medium.Sync()
 	}
 	l.mu.Lock()
+	if cap(frame) <= maxSpare {
+		l.spare = frame
+	}
 	l.flushing = false
 	l.syncs++
 	if err != nil {
