@@ -125,14 +125,7 @@ func (a *API) addRelayed() {
 }
 
 func relayOpening(c *call) error {
-	if err := c.atHeight(); err != nil {
-		return err
-	}
-	n := contribution.Named{Datanet: c.param("organisation") + "/" + c.param("name"), ID: c.param("id")}
-	if err := n.Validate(); err != nil {
-		return err
-	}
-	of, err := ask[contribution.Contribution](c, "contribution:Get", n)
+	of, err := c.contribution()
 	if err != nil {
 		return err
 	}
@@ -182,20 +175,25 @@ func ask[Res any](c *call, function string, request any) (response Res, err erro
 	return response, ledger.DecodeAnswer(answer, &response)
 }
 
-// withContent finds the content of the contribution that the path names, if the caller has a right to it.
-func (c *call) withContent(give func(*call, *content.Content) error) error {
+// contribution looks up the one that the path names.
+func (c *call) contribution() (of contribution.Contribution, err error) {
 	if err := c.atHeight(); err != nil {
-		return err
+		return of, err
 	}
 	n := contribution.Named{Datanet: c.param("organisation") + "/" + c.param("name"), ID: c.param("id")}
 	if err := n.Validate(); err != nil {
-		return err
+		return of, err
 	}
-	of, err := ask[contribution.Contribution](c, "contribution:Get", n)
+	return ask[contribution.Contribution](c, "contribution:Get", n)
+}
+
+// withContent finds the content of the contribution that the path names, if the caller has a right to it.
+func (c *call) withContent(give func(*call, *content.Content) error) error {
+	of, err := c.contribution()
 	if err != nil {
 		return err
 	}
-	h := access.Handover{Contributions: []string{n.ID}, Reason: access.Reason(c.query.Get("reason")), Ticket: c.query.Get("ticket"), Grant: c.query.Get("grant")}
+	h := access.Handover{Contributions: []string{of.ID}, Reason: access.Reason(c.query.Get("reason")), Ticket: c.query.Get("ticket"), Grant: c.query.Get("grant")}
 	switch {
 	case h.Reason != "":
 	case h.Ticket != "":
