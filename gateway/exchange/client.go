@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -39,11 +40,14 @@ func NewClient(transport http.RoundTripper, addresses map[string]string) *Client
 	return &Client{http: &http.Client{Transport: transport, CheckRedirect: never}, addresses: addresses, fetching: map[string]chan struct{}{}}
 }
 
-// Holders are the organisations that may hand on a contribution, in the order in which to ask them.
-func Holders(c contribution.Contribution) []string {
+// Holders are the organisations that may hand on a contribution, in the order in which to ask them: the contributor's,
+// the datanet's owner, and those that the ledger says have custody of it.
+func Holders(c contribution.Contribution, custody ...string) []string {
 	holders := []string{c.Contributor.MSP()}
-	if owner := ledger.Owner(c.Datanet); owner != holders[0] {
-		holders = append(holders, owner)
+	for _, msp := range append([]string{ledger.Owner(c.Datanet)}, custody...) {
+		if !slices.Contains(holders, msp) {
+			holders = append(holders, msp)
+		}
 	}
 	return holders
 }

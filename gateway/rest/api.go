@@ -120,6 +120,8 @@ type Options struct {
 	Gather  prometheus.Gatherer
 	// Ready tells which checks there are, and which are well.
 	Ready func(context.Context) map[string]bool
+	// Peers are how many peers the gateway knows, and how many of them can be reached; nil: that is not told.
+	Peers func() (configured, reachable int)
 }
 
 // Peer is the gateway's own peer.
@@ -140,6 +142,7 @@ type API struct {
 	operations []*operation
 	openAPI    []byte
 	streams    streams
+	ahead      *preparations
 	stopping   chan struct{}
 	stopOnce   sync.Once
 }
@@ -158,7 +161,7 @@ func New(options Options) (*API, error) {
 		options.HeightWait = 10 * time.Second
 	}
 	router := chi.NewRouter()
-	a := &API{options: options, registry: rules.New(nil), router: router, metrics: metrics, stopping: make(chan struct{}),
+	a := &API{options: options, registry: rules.New(nil), router: router, metrics: metrics, ahead: newPreparations(), stopping: make(chan struct{}),
 		rates: newRates(options.Rate, options.Burst), hosts: newRates(options.Rate*callersPerHost, options.Burst*callersPerHost)}
 	router.Use(a.observe, a.protect)
 	router.NotFound(a.plain(func() *Problem { return newProblem(codeUnknownRoute, "see /openapi.json") }))

@@ -28,12 +28,15 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/exchange"
 	"github.com/datanet-consortium/datanet/gateway/identity"
+	"github.com/datanet-consortium/datanet/gateway/query"
 )
 
 // Exchange fetches from other members' gateways.
 type Exchange interface {
 	Release(ctx context.Context, h access.Handover, holders ...string) error
 	Fetch(ctx context.Context, store *content.Store, of contribution.Contribution, h access.Handover, holders ...string) (content.Info, error)
+	Obtain(ctx context.Context, store *content.Store, h access.Handover, list []contribution.Contribution,
+		holders func(context.Context, contribution.Contribution) ([]string, error)) error
 	FetchSecret(ctx context.Context, store *content.Store, epoch contribution.Epoch, members ...string) error
 }
 
@@ -236,6 +239,9 @@ func (c *call) obtain(ctx context.Context, of contribution.Contribution, h acces
 	if of.State == contribution.Erased || of.State == contribution.Erasing {
 		return nil, content.ErrErased
 	}
+	if h.Reason == access.Validation {
+		c.api.ahead.wait(ctx, of, c.principal.Account)
+	}
 	info, err := store.Find(ctx, of.Name(), of.Commitment)
 	held := err == nil && info.State == content.Ready
 	switch {
@@ -254,7 +260,11 @@ func (c *call) obtain(ctx context.Context, of contribution.Contribution, h acces
 	if err := h.Validate(); err != nil {
 		return nil, err
 	}
-	holders := exchange.Holders(of)
+	had, err := ask[access.Had](c, "access:Holders", of.Name())
+	if err != nil {
+		return nil, err
+	}
+	holders := exchange.Holders(of, had.Custody...)
 	if h.Snapshot != 0 {
 		holders = []string{ledger.Owner(of.Datanet)} // who releases snapshots as a whole
 	}
@@ -263,6 +273,15 @@ func (c *call) obtain(ctx context.Context, of contribution.Contribution, h acces
 			return nil, refusedByHolders(err)
 		}
 		return store.Open(ctx, info.ID)
+	}
+	if h.Reason == access.Validation && of.State == contribution.Pending {
+		released, err := releasedToValidate(ctx, c.api.ledger(), of.Name(), h.To)
+		if err != nil {
+			return nil, err
+		}
+		if released {
+			return store.Open(ctx, info.ID)
+		}
 	}
 	if err := c.record(ctx, h, holders); err != nil {
 		return nil, err
@@ -354,12 +373,12 @@ func refusedByOthers(err error, who, now string) error {
 }
 
 // fetchSecret has the fingerprint secret of the epoch in force fetched from another member.
-func (c *call) fetchSecret(epoch contribution.Epoch) error {
-	members, err := ask[member.Members](c, "member:List", ledger.Nothing{})
+func (a *API) fetchSecret(ctx context.Context, on query.Evaluator, epoch contribution.Epoch) error {
+	members, err := query.Ask[member.Members](ctx, on, "member:List", ledger.Nothing{})
 	if err != nil {
 		return err
 	}
-	if err := c.api.options.Exchange.FetchSecret(c.ctx(), c.api.options.Content, epoch, others(members.Members, c.api.options.Organisation)...); err != nil {
+	if err := a.options.Exchange.FetchSecret(ctx, a.options.Content, epoch, others(members.Members, a.options.Organisation)...); err != nil {
 		p := newProblem(codeUnavailable, "no member's gateway hands over the fingerprint secret now")
 		p.cause = err
 		return p

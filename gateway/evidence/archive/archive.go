@@ -112,12 +112,21 @@ func Open(ctx context.Context, options Options) (*Archive, error) {
 	return a, nil
 }
 
-const unfinished = ".new"
+// suffix is that of files of evidence, unfinished what follows it while one is written.
+const (
+	suffix     = ".evidence"
+	unfinished = ".new"
+)
 
 // file is where the evidence of a settlement is, and keyName its key's name.
-func (a *Archive) file(id string) string { return filepath.Join(a.Folder, id+".evidence") }
+func (a *Archive) file(id string) string { return filepath.Join(a.Folder, id+suffix) }
 
-func keyName(id string) string { return "settlement " + id }
+const keyPrefix = "settlement "
+
+func keyName(id string) string { return keyPrefix + id }
+
+// Keeps tells whether a key of that name is one of the archive's.
+func Keeps(name string) bool { return strings.HasPrefix(name, keyPrefix) }
 
 // sealer seals and opens the evidence of a settlement.
 func (a *Archive) sealer(ctx context.Context, id string, draw bool) (evidence.Sealer, error) {
