@@ -13,6 +13,7 @@ package rest
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -27,6 +28,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/claim"
+	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules"
 	"github.com/datanet-consortium/datanet/gateway/artifact"
@@ -66,6 +68,9 @@ type Options struct {
 	Chaincode string
 	// HostReceipt gets a receipt from the gateway of another organisation, a host, for audits; nil: they are only sent.
 	HostReceipt func(ctx context.Context, organisation string, id merkle.Hash) ([]byte, error)
+	// Settled writes the leaves and receipts of a settlement, which its host's gateway shows, as package parts has them. Nil:
+	// nobody is asked for them.
+	Settled func(ctx context.Context, c claim.Claim, out io.Writer) error
 	// Outbox is nil in a gateway that only reads.
 	Outbox Outbox
 	// Rate is how many requests a caller may send: as many per second over time, and as many at once.
@@ -77,6 +82,10 @@ type Options struct {
 	// HeightWait is how long a read waits for the index to reach min_height; 0 is 10 s.
 	HeightWait time.Duration
 	Log        *slog.Logger
+	// Opening writes what opens the commitment of a contribution, from one of its holders, in a gateway that keeps no content;
+	// nil: nobody is asked.
+	Opening func(ctx context.Context, of contribution.Contribution, h access.Handover, out io.Writer, holders ...string) error
+
 	// Content, Reviews, Exchange, Release and Handover are nil together, in a gateway that keeps no content. Release records on the
 	// ledger that this gateway hands something over, Handover serves the gateways of other members.
 	Content  *content.Store

@@ -265,6 +265,16 @@ func (s *Server) openAPI(version string) (err error) {
 		return s.self.Evaluate(ctx, fabric.Call{Function: function, Request: document, Endorsers: []string{organisation}})
 	}
 	options.Block, options.Chaincode = s.block, s.config.Chaincode
+	if options.Settled, err = s.settled(); err != nil {
+		return err
+	}
+	if s.content == nil {
+		handedOver, err := s.exchangeClient()
+		if err != nil {
+			return err
+		}
+		options.Opening = handedOver.Opening
+	}
 	if options.HostReceipt, err = s.receipts(); err != nil {
 		return err
 	}

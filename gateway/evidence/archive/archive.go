@@ -2,7 +2,7 @@
 //
 // Life of an archived use: before a settlement goes to the ledger, the leaves that it adds to each session come here out
 // of the meter, and with them the evidence behind each, sealed anew under a key of the settlement's own. Gateways of
-// members read leaves, from place 0 of each session on; gateways of the claim's attestors also receipts, and texts as far
+// members and the regulator's read leaves, from place 0 of each session on; gateways of the claim's attestors also receipts, and texts as far
 // as the session's terms disclose them. When the claim's data part is paid, the key is destroyed, then the file: texts and
 // nonces are forgotten. While a claim is frozen they stay. Leaves hold no text and stay for good.
 //
