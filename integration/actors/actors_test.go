@@ -38,4 +38,5 @@ func TestActors(t *testing.T) {
 			return
 		}
 	}
+	t.Run("failover", s.failOver)
 }
