@@ -2,6 +2,7 @@ package corpus_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -220,4 +221,49 @@ func TestAnErasedContributionLeavesEveryCorpusBeforeItIsAcknowledged(t *testing.
 	require.Equal(t, opened.N, streamed.N)
 	require.NoError(t, opened.Close())
 	require.NoError(t, streamed.Close())
+}
+
+func TestACorpusIsRemovedWhenTheRightToItEnds(t *testing.T) {
+	n := corpustest.Start(t)
+	one, two := n.Upload(corpustest.Ann, rose), n.Upload(corpustest.Bob, desert)
+	card := n.Publish(n.Approve(one, two), rulestest.Hash, one.Tokens+two.Tokens)
+	b := n.Gateways[rulestest.B]
+	folder := filepath.Join(t.TempDir(), "corpora")
+	l := library(t, n, b, folder)
+	ended := false
+	right := func(ctx context.Context, datanet string) (access.Handover, error) {
+		if ended {
+			return access.Handover{}, fmt.Errorf("%w: the grant was revoked", corpus.ErrNoRight)
+		}
+		return attesting(b, nameOf(card))(ctx, datanet)
+	}
+	opened, err := l.Open(t.Context(), card.Snapshots, right)
+	require.NoError(t, err)
+	require.NoError(t, l.Check(t.Context()))
+	select {
+	case <-opened.Stale():
+		t.Fatal("it is as good as it was")
+	default:
+	}
+	ended = true
+	require.NoError(t, l.Check(t.Context()))
+	<-opened.Stale()
+	require.NoError(t, opened.Close())
+	left, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Empty(t, left)
+	_, err = l.Open(t.Context(), card.Snapshots, right)
+	require.ErrorIs(t, err, corpus.ErrNoRight)
+
+	ended = false
+	opened, err = l.Open(t.Context(), card.Snapshots, right)
+	require.NoError(t, err)
+	require.NoError(t, errors.Join(opened.Close(), l.Close()))
+	ended = true
+	l = library(t, n, b, folder)
+	_, err = l.Open(t.Context(), card.Snapshots, right)
+	require.ErrorIs(t, err, corpus.ErrNoRight, "also when it was built before a restart")
+	left, err = os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Empty(t, left)
 }
