@@ -70,6 +70,16 @@ type Contribution struct {
 	Account    ledger.Account `json:"account"`
 	Commitment string         `json:"commitment"`
 	Tokens     uint64         `json:"tokens"` // counted in its content
+	// As is its id in the corpus where another datanet has one of the same id: datanet/id.
+	As string `json:"as,omitzero"`
+}
+
+// inCorpus is the contribution's id in the corpus.
+func (c Contribution) inCorpus() string {
+	if c.As != "" {
+		return c.As
+	}
+	return c.ID
 }
 
 func (c Contribution) name() contribution.Named {

@@ -422,7 +422,7 @@ func (s *shelf) complete() bool {
 	same := view.Contributions() == len(s.Contributions)
 	for i := 0; same && i < len(s.Contributions); i++ {
 		id, account := view.Contribution(i)
-		same = id == s.Contributions[i].ID && account == string(s.Contributions[i].Account)
+		same = id == s.Contributions[i].inCorpus() && account == string(s.Contributions[i].Account)
 	}
 	return view.Close() == nil && same
 }
@@ -562,7 +562,8 @@ func (s *shelf) erase(ctx context.Context, n contribution.Named) (before *genera
 	}
 	before = s.open
 	left := about{Kind: s.Kind, Snapshots: s.Snapshots, Contributions: slices.Delete(slices.Clone(s.Contributions), i, i+1)}
-	if s.Kind == streamed || len(left.Contributions) == 0 {
+	// Of two with the same id, the one that is left has another id in the corpus then.
+	if s.Kind == streamed || len(left.Contributions) == 0 || s.Contributions[i].As != "" {
 		s.Contributions = nil
 		return before, errors.Join(s.shut(), os.RemoveAll(s.dir))
 	}
