@@ -48,7 +48,7 @@ func makeLedger(ctx context.Context, s settings, out, progress io.Writer) (err e
 	return err
 }
 
-// grow makes transactions until there are as many as wanted.
+// grow makes transactions until there are as many as wanted, those that prepare others too.
 func (c *consortium) grow(ctx context.Context, s settings, say func(string)) error {
 	generator, err := load.NewGenerator(ctx, c.followers...)
 	if err != nil {
@@ -63,9 +63,10 @@ func (c *consortium) grow(ctx context.Context, s settings, say func(string)) err
 		return err
 	}
 	rows := slices.Concat(w.rows(s), p.rows(s), newMarket(p, c.payees, s.sessions).rows(s))
-	started, made, sealed := time.Now(), 0, 0
-	for turn := 1; made < s.size; turn++ {
+	started, sealed := time.Now(), 0
+	for turn := 1; generator.Valid() < s.size; turn++ {
 		for _, row := range rows {
+			began, before := time.Now(), generator.Valid()
 			if row.before != nil {
 				if err := row.before(ctx, row.burst.Attempts); err != nil {
 					return fmt.Errorf("prepare %s: %w", row.name, err)
@@ -78,12 +79,12 @@ func (c *consortium) grow(ctx context.Context, s settings, say func(string)) err
 			if result.Failed > 0 {
 				say(fmt.Sprintf("%s: %d failed: %v", row.name, result.Failed, result.Failure))
 			}
-			made += result.Valid
+			say(fmt.Sprintf("%-30s %5d in %.1f s", row.name, generator.Valid()-before, time.Since(began).Seconds()))
 		}
 		if sealed, err = p.sealMore(ctx, s.transactions/2, sealed, turn); err != nil {
 			return fmt.Errorf("seal: %w", err)
 		}
-		say(fmt.Sprintf("%d transactions, %.0f a second", made, float64(made)/time.Since(started).Seconds()))
+		say(fmt.Sprintf("%d transactions, %.0f a second", generator.Valid(), float64(generator.Valid())/time.Since(started).Seconds()))
 	}
 	return nil
 }

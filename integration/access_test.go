@@ -25,6 +25,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/money"
 	pools "github.com/datanet-consortium/datanet/chaincode/pool"
 	"github.com/datanet-consortium/datanet/chaincode/proposal"
+	"github.com/datanet-consortium/datanet/chaincode/replica"
 	"github.com/datanet-consortium/datanet/chaincode/rules"
 	"github.com/datanet-consortium/datanet/chaincode/sampling"
 	"github.com/datanet-consortium/datanet/chaincode/schedule"
@@ -220,6 +221,8 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 	hash := strings.Repeat("ab", 32)
 	grant := access.Terms{Named: access.Named{Datanet: collection.Name, ID: freshID()}, Grantee: library, Purposes: []licence.Purpose{licence.Research}, Expires: expires}
 	submit(poet(ledger.Curator), "access:Grant", grant)
+	replicas := replica.Offer{Named: replica.Named{Datanet: collection.Name, ID: freshID()}, Keeper: library}
+	submit(poet(ledger.Curator), "replica:Offer", replicas)
 	handover := access.Handover{Named: access.Named{Datanet: collection.Name, ID: freshID()}, Contributions: []string{pending.ID},
 		To: ledger.NewAccount(lab, "validator1"), Reason: access.Validation}
 	submit(poet(ledger.Operator), "access:Release", handover)
@@ -315,6 +318,11 @@ func prepareCells(t *testing.T, b story.Backend) map[string]any {
 		"approval:FinaliseBatch":     approval.FinaliseBatch{Items: []contribution.Named{pendingName}},
 		"approval:Votes":             approvedName,
 		"approval:History":           approval.Listing{Named: approvedName},
+		"replica:Offer":              replicas,
+		"replica:Accept":             replicas.Named,
+		"replica:End":                replicas.Named,
+		"replica:Get":                replicas.Named,
+		"replica:List":               replica.Listing{Datanet: collection.Name},
 		"access:Grant":               grant,
 		"access:Revoke":              grant.Named,
 		"access:Expire":              grant.Named,

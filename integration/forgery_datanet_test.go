@@ -12,10 +12,11 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/licence"
+	"github.com/datanet-consortium/datanet/chaincode/replica"
 	"github.com/datanet-consortium/datanet/integration/story"
 )
 
-// tryForgedDatanets lets two members tamper with what belongs to datanets: heads, grants, votes. Real peers reject what
+// tryForgedDatanets lets two members tamper with what belongs to datanets: heads, grants, replica agreements, votes. Real peers reject what
 // the owner's peer has not endorsed, or has endorsed alone. What passes is told plainly: it is in the blocks, for the
 // audit to find.
 func tryForgedDatanets(t *testing.T, c *consortium) {
@@ -26,6 +27,7 @@ func tryForgedDatanets(t *testing.T, c *consortium) {
 	theirs, own := create(poets), create(lab)
 	grant := must[access.Grant](t, c, curator(poets), "access:Grant", access.Terms{Named: access.Named{Datanet: theirs.Name, ID: freshID()},
 		Grantee: lab, Purposes: []licence.Purpose{licence.Research}, Expires: c.Now().Add(48 * time.Hour).UTC().Truncate(time.Second)})
+	agreement := must[replica.Detail](t, c, curator(poets), "replica:Offer", replica.Offer{Named: replica.Named{Datanet: theirs.Name, ID: freshID()}, Keeper: library})
 	epoch := ask[contribution.Epoch](t, c, curator(poets), "contribution:Epoch", ledger.Nothing{}).Epoch
 	poet := story.User{Name: "contributor1", MSP: poets}
 	must[any](t, c, poet, "account:Open", ledger.Nothing{})
@@ -44,6 +46,11 @@ func tryForgedDatanets(t *testing.T, c *consortium) {
 		return []forged{{Key: []string{"vote", submitted.Datanet, submitted.ID, "000001", msp}, Value: slot}}
 	}
 
+	stolen, consented := agreement.Agreement, agreement.Consent
+	stolen.Keeper = lab
+	consented.By, consented.Tx = ledger.NewAccount(library, "operator1"), agreement.Tx
+	consent := []forged{{Key: []string{"replica-consent", theirs.Name, agreement.ID}, Value: consented}}
+
 	tamper(t, c, lab, library)
 	for _, forgery := range []struct {
 		claim     string
@@ -57,6 +64,10 @@ func tryForgedDatanets(t *testing.T, c *consortium) {
 		{"a version of another's datanet, rewritten by a majority without its owner",
 			[]forged{{Key: []string{"datanet-version", theirs.Name, "0000000001"}, Value: theirs.Version}}, []string{lab, library}, policyFailure},
 		{"a wider grant by a majority without the owner", []forged{{Key: []string{"grant", theirs.Name, grant.ID}, Value: widened}}, []string{lab, library}, policyFailure},
+		{"a replica agreement with another keeper by a majority without the owner",
+			[]forged{{Key: []string{"replica", theirs.Name, agreement.ID}, Value: stolen}}, []string{lab, library}, policyFailure},
+		{"a keeper's consent by its peer alone", consent, []string{library}, policyFailure},
+		{"a keeper's consent by a peer of another", consent, []string{lab}, policyFailure},
 		{"a weaker guard by a majority without the owner",
 			[]forged{{Key: []string{"datanet", theirs.Name}, Policy: "OR('" + lab + ".peer')"}}, []string{lab, library}, policyFailure},
 		{"a vote by its organisation's peer alone", voted(lab), []string{lab}, policyFailure},
@@ -72,6 +83,7 @@ func tryForgedDatanets(t *testing.T, c *consortium) {
 		must[any](t, c, curator(poets), "datanet:Amend", datanet.Amend{Name: theirs.Name, Version: 2, Content: verse("Amended")})
 		must[any](t, c, story.User{Name: "validator1", MSP: library}, "approval:Vote", voteOn(submitted.Name(), approval.Approve))
 		must[any](t, c, curator(poets), "access:Revoke", grant.Named)
+		must[any](t, c, operator(1, library), "replica:Accept", agreement.Named)
 	})
 
 	t.Run("a guard that its owner and another have weakened is not trusted", func(t *testing.T) {

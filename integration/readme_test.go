@@ -41,6 +41,9 @@ func followReadme(t *testing.T, programs, state string) {
 		"it waits for the other's vote":      `"state":"pending"`,
 		"the grant is given":                 `"grantee":"NationalLibraryMSP"`,
 		"the consumer has what is left over": `"balance":"80000000"`,
+		"the regulator gets the contents":    "1 settlements of 24 uses with their receipts, 24 with a text; 1 snapshots; 12 contents",
+		"the receipts are computed again":    "24 of them computed again",
+		"nothing is wrong":                   "no finding",
 	} {
 		require.Contains(t, string(out), words, claim)
 	}

@@ -37,6 +37,10 @@ type Manifest struct {
 	State *Segment `json:"state,omitempty"`
 	// Segments hold the blocks in order, without a gap.
 	Segments []Segment `json:"segments"`
+	// Parts are what is on no ledger, by kind.
+	Parts []Part `json:"parts,omitempty"`
+	// Receipts says which settlements are to be among the parts; nil: none.
+	Receipts *Receipts `json:"receipts,omitempty"`
 	// Unproved says what this bundle cannot show, whatever it holds.
 	Unproved []string `json:"unproved"`
 }
@@ -123,7 +127,7 @@ func (m *Manifest) check() error {
 	if m.Height != next {
 		return fmt.Errorf("the manifest's height is %d, its segments end at %d", m.Height, next)
 	}
-	return nil
+	return checkParts(m.Parts)
 }
 
 func (s Segment) check() error {

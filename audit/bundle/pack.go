@@ -28,6 +28,9 @@ func Pack(dir string, out io.Writer) error {
 		return fmt.Errorf("pack the manifest: %w", err)
 	}
 	files := manifest.Segments
+	for _, p := range manifest.Parts {
+		files = append(files, p.segment())
+	}
 	if manifest.State != nil {
 		files = append([]Segment{*manifest.State}, files...)
 	}

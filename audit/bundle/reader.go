@@ -142,6 +142,9 @@ func (r *Reader) Blocks() iter.Seq2[*common.Block, error] {
 				}
 			}
 		}
+		if len(r.Manifest.Parts) > 0 {
+			return
+		}
 		if err := r.source.done(); err != nil {
 			yield(nil, err)
 		}

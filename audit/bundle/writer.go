@@ -27,6 +27,7 @@ type Writer struct {
 	dir      string
 	manifest Manifest
 	open     *segment
+	held     map[string]bool // files of parts
 }
 
 type segment struct {
@@ -42,11 +43,11 @@ func Create(dir string, want Manifest) (*Writer, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the bundle: %w", err)
 	}
-	w := &Writer{dir: dir}
+	w := &Writer{dir: dir, held: map[string]bool{}}
 	data, err := readBounded(filepath.Join(dir, manifestName))
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		want.Format, want.Height, want.Segments, want.Base, want.State = Format, want.First, []Segment{}, nil, nil
+		want.Format, want.Height, want.Segments, want.Base, want.State, want.Parts = Format, want.First, []Segment{}, nil, nil, nil
 		w.manifest = want
 		return w, nil
 	case err != nil:
@@ -62,6 +63,9 @@ func Create(dir string, want Manifest) (*Writer, error) {
 	}
 	there.Unproved = want.Unproved
 	w.manifest = *there
+	for _, p := range there.Parts {
+		w.held[p.File] = true
+	}
 	return w, nil
 }
 

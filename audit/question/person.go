@@ -50,6 +50,8 @@ type Kept struct {
 var kept = []struct{ kind, what string }{
 	{"vote", "votes on contributions: choice, score, reason code"},
 	{"grant", "licence grants to the account"},
+	{"replica", "replica agreements that it offered"},
+	{"replica-consent", "consents to hold replicas"},
 	{"ticket", "training tickets"},
 	{"model", "models that it developed"},
 	{"rate-card", "rate cards that name it as host"},

@@ -15,10 +15,18 @@ import (
 
 	"github.com/datanet-consortium/datanet/audit/question"
 	"github.com/datanet-consortium/datanet/audit/question/questiontest"
+	"github.com/datanet-consortium/datanet/chaincode/approval"
+	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/licence"
+	"github.com/datanet-consortium/datanet/chaincode/memledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
+	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
+	"github.com/datanet-consortium/datanet/chaincode/seal"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
+	"github.com/datanet-consortium/datanet/chaincode/ticket"
 	"github.com/datanet-consortium/datanet/gateway/block"
+	"github.com/datanet-consortium/datanet/gateway/block/blocktest"
 	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/database/databasetest"
 	"github.com/datanet-consortium/datanet/gateway/index"
@@ -429,4 +437,49 @@ func TestSumsOfSnapshotsAreThoseOfTheirLeaves(t *testing.T) {
 			})
 		}
 	})
+}
+
+// In a larger consortium a contribution can be approved against a vote. With three members all who may vote are needed.
+func TestAModelOnADisputedContributionSaysSo(t *testing.T) {
+	const fifth = "EMSP"
+	chain := blocktest.New("datanet")
+	m := rulestest.MarketOn(t, rulestest.Watched(t, func(b *memledger.Block) { chain.Append(b) }, rulestest.A, rulestest.B, rulestest.C, "DMSP", fifth))
+	disputed := contribution.Named{Datanet: m.Pool, ID: m.ID()}
+	m.Must(t, m.Ann, "contribution:Submit", contribution.Submit{Datanet: m.Pool, ID: disputed.ID, Content: m.Poem()})
+	for _, msp := range []string{fifth, rulestest.A, rulestest.C, "DMSP"} {
+		verdict := rulestest.Verdict(approval.Approve)
+		if msp == fifth {
+			verdict = rulestest.Verdict(approval.Reject)
+			verdict.Reason = "licence"
+		}
+		m.Must(t, rulestest.User(msp, "validator1", ledger.Validator), "approval:Vote", approval.Vote{Named: disputed, Revision: 1, Verdict: verdict})
+	}
+	m.Must(t, m.Ann, "approval:Finalise", disputed)
+	m.Must(t, m.Curator, "seal:Append", seal.Append{Datanet: m.Pool, From: int64(len(m.Contributions)), Contributions: []string{disputed.ID}})
+	second := snapshot.Named{Datanet: m.Pool, Number: 2}
+	m.Must(t, m.Curator, "snapshot:Take", second)
+	used := ticket.Open{ID: m.ID(), Snapshots: []snapshot.Named{second}, Purpose: licence.Research}
+	m.Must(t, m.Trainer, "ticket:Open", used)
+	trained := model.Named{Name: rulestest.A + "/doubtful", Version: "1"}
+	m.Must(t, m.Trainer, "model:Register", model.Register{Named: trained, Tickets: []string{used.ID}, Bases: []model.Named{}, Artifacts: []string{rulestest.Hash}, Manifest: rulestest.Hash,
+		Purpose: licence.Research, Corpus: model.Corpus{Tokens: 16, Distinct: 3, Digest: rulestest.Hash}})
+
+	db, err := database.Open(t.Context(), database.SQLiteURL(filepath.Join(t.TempDir(), "x.db"))+"?synchronous=normal")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	x, err := index.Open(t.Context(), db, "datanet")
+	require.NoError(t, err)
+	require.NoError(t, questiontest.Apply(t.Context(), x, chain.Blocks))
+	view, err := x.View(t.Context())
+	require.NoError(t, err)
+	answer, err := question.New(view, "datanet").Model(t.Context(), trained, ledger.PageRequest{})
+	text := show(t, "disputed", answer, err)
+	want := m.Pool + "/" + disputed.ID + " was approved, but declined by " + fifth + ": licence."
+	require.Equal(t, want, whats(answer.Concerns))
+	require.Contains(t, text, want)
+	require.Equal(t, fifth+":validator1", answer.Concerns[0].Evidence[0].By)
+
+	first, err := question.New(view, "datanet").Model(t.Context(), m.Card.Named, ledger.PageRequest{})
+	require.NoError(t, err)
+	require.Empty(t, first.Concerns, "the other model has nothing of it")
 }

@@ -223,6 +223,12 @@ func (v *verifier) follow(c *checked, verdicts []byte) {
 	for _, f := range v.invariants.check(number, changes, v.sender(c)) {
 		v.find(f)
 	}
+	v.facts.changed(number, changes, func(tx int) string { return c.transactions[tx].id })
+	for i, t := range c.transactions {
+		if i < len(verdicts) && peer.TxValidationCode(verdicts[i]) == peer.TxValidationCode_VALID && t.chaincode == v.chaincode {
+			v.facts.event(t.event, place{number, i, t.id})
+		}
+	}
 	if number == 0 {
 		return
 	}

@@ -218,7 +218,7 @@ func splitSet(data []byte, set *kvrwset.KVRWSet) bool {
 		count[f.number]++
 		rest = left
 	}
-	reads, versions := make([]kvrwset.KVRead, count[1]), make([]kvrwset.Version, count[1])
+	reads, versions := make([]kvrwset.KVRead, count[1]), []kvrwset.Version(nil)
 	writes, guards := make([]kvrwset.KVWrite, count[3]), make([]kvrwset.KVMetadataWrite, count[4])
 	set.Reads, set.Writes, set.MetadataWrites = make([]*kvrwset.KVRead, 0, count[1]), make([]*kvrwset.KVWrite, 0, count[3]), make([]*kvrwset.KVMetadataWrite, 0, count[4])
 	var room [3]field
@@ -234,7 +234,10 @@ func splitSet(data []byte, set *kvrwset.KVRWSet) bool {
 			}
 			r.Key = string(room[0].bytes)
 			if at := room[1]; at.number != 0 {
-				r.Version = &versions[len(set.Reads)]
+				if len(versions) == 0 {
+					versions = make([]kvrwset.Version, min(count[1]-len(set.Reads), 32))
+				}
+				r.Version, versions = &versions[0], versions[1:]
 				ok = splitOnce(at.bytes, room[:2], aVarint, aVarint)
 				r.Version.BlockNum, r.Version.TxNum = room[0].varint, room[1].varint
 			}

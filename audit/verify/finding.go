@@ -52,6 +52,16 @@ const (
 	RuleErasure    Rule = "erasure"             // what was erased is handed to nobody
 	RuleSeparation Rule = "separation"          // nobody approves the own proposal
 	RuleUnused     Rule = "unused"              // what was released for training is cited by a model
+
+	// What a bundle holds beside blocks.
+	RuleSnapshot Rule = "snapshot" // the leaves of a snapshot give its root
+	RuleContent  Rule = "content"  // a content opens the commitment of its contribution, and is counted as the ledger says
+	RuleLeaves   Rule = "leaves"   // the uses of a settlement give the roots and sums that the ledger has settled
+	RuleFee      Rule = "fee"      // a fee is the one of its tokens
+	RuleReceipt  Rule = "receipt"  // a receipt is the leaf's, of the model and its corpus, and the same when it is recomputed
+	RuleText     Rule = "text"     // a text is the one that the receipt commits to
+	RuleTable    Rule = "table"    // what attestors had paid out follows from the receipts
+	RuleWithheld Rule = "withheld" // what should be in the bundle is there
 )
 
 // Finding is something that is not as it must be.
@@ -95,7 +105,9 @@ type Report struct {
 	// Followed counts transactions whose verdict was taken from the peers, by verdict: other chaincodes' and
 	// configurations.
 	Followed map[string]int `json:"followed"`
-	Findings []Finding      `json:"findings"`
+	// Held is what was there beside blocks; nil when the bundle has nothing else.
+	Held     *Held     `json:"held,omitempty"`
+	Findings []Finding `json:"findings"`
 	// Suppressed is how many findings were left out beyond the most that are kept.
 	Suppressed int `json:"suppressed"`
 	// Unproved says what this verification did not show.

@@ -150,8 +150,8 @@ func (f *forger) collude(from int) {
 	f.recommit()
 }
 
-// parts of an envelope that can be changed and put together again.
-type parts struct {
+// envelopeParts are those of an envelope that can be changed and put together again.
+type envelopeParts struct {
 	payload  *common.Payload
 	channel  *common.ChannelHeader
 	header   *common.SignatureHeader
@@ -164,9 +164,9 @@ type parts struct {
 	at       int              // its place in sets
 }
 
-func (f *forger) take(block, tx int) *parts {
+func (f *forger) take(block, tx int) *envelopeParts {
 	e := decode(f, f.blocks[block].Data.Data[tx], &common.Envelope{})
-	p := &parts{payload: decode(f, e.Payload, &common.Payload{})}
+	p := &envelopeParts{payload: decode(f, e.Payload, &common.Payload{})}
 	p.channel = decode(f, p.payload.Header.ChannelHeader, &common.ChannelHeader{})
 	p.header = decode(f, p.payload.Header.SignatureHeader, &common.SignatureHeader{})
 	p.tx = decode(f, p.payload.Data, &peer.Transaction{})
@@ -185,7 +185,7 @@ func (f *forger) take(block, tx int) *parts {
 
 // put encodes the parts: the client signs anew, and so do the peers of the endorsing organisations, with a new
 // transaction id when a nonce is given.
-func (f *forger) put(p *parts, nonce []byte, user, msp string, endorsers ...string) []byte {
+func (f *forger) put(p *envelopeParts, nonce []byte, user, msp string, endorsers ...string) []byte {
 	client, err := f.recording.user(msp, user)
 	require.NoError(f, err)
 	if p.header.Creator, err = client.Serialize(); err != nil {

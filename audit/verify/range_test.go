@@ -11,7 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/datanet-consortium/datanet/audit/bundle"
+	"github.com/datanet-consortium/datanet/audit/question/questiontest"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/memledger/replay"
+	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
 )
 
 // from verifies the blocks from one on, with the state before it if wanted; change may alter that.
@@ -64,6 +67,16 @@ func TestARangeIsVerifiedFromTheStateBeforeIt(t *testing.T) {
 	require.Zero(t, without.Rerun)
 	require.NotEqual(t, report.Unproved, without.Unproved)
 
+	t.Run("founding again in it", func(t *testing.T) {
+		again := func(s *questiontest.Story) {
+			s.Must(failing{}, rulestest.User(rulestest.A, "operator1", ledger.Operator), "member:Found", ledger.Nothing{})
+		}
+		s, err := tell(t.TempDir(), string(orderings["raft"]), again)
+		require.NoError(t, err)
+		report := newForger(t, s.recording).from(len(s.blocks)-2, unchanged)
+		require.Empty(t, report.Worst(), "%v", report.Findings)
+		require.Positive(t, report.Rerun)
+	})
 	t.Run("a forged write in it is found", func(t *testing.T) {
 		s, f := storyOn(t, "raft")
 		i := slices.IndexFunc(collusions, func(c collusion) bool { return slices.Contains(c.rules, RuleConservation) })

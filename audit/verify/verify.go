@@ -35,6 +35,10 @@ type Options struct {
 	Measure bool
 	// Progress, when not nil, is told after each group of blocks how many were verified, and of how many.
 	Progress func(done, all uint64)
+	// Parts, when not nil, is told the same of what the bundle holds beside blocks.
+	Parts func(done, all int)
+	// Temp is the folder of temporary files, in which corpora are rebuilt, readable for their owner alone; "" is the system's.
+	Temp string
 	// MaxFindings is how many findings are kept; 0 is 1,000.
 	MaxFindings int
 }
@@ -66,6 +70,7 @@ type verifier struct {
 	state      *replay.Replayer // the same, until the blocks cannot be followed any more
 	rerun      *rerunner
 	invariants *invariants
+	facts      *facts
 	previous   *common.BlockHeader
 	commit     []byte // commit hash of the block before
 	signatures signatures
@@ -86,7 +91,6 @@ func Run(ctx context.Context, r *bundle.Reader, options Options) (*Report, error
 		First: r.Manifest.First, Height: r.Manifest.First, Verdicts: map[string]int{}, Followed: map[string]int{}, Findings: []Finding{},
 		Unproved: []string{
 			"that the ledger ends with the last block of the bundle: compare its height and hash with those of other organisations",
-			"contents, receipts of attribution and erasures: the ledger holds commitments to them only",
 			"conflicts of chaincode definitions (transactions of " + lifecycle + ") and of other chaincodes: their verdicts are followed once their endorsements and signatures are checked",
 			"what nobody signed: the form in which a peer encodes a block, and metadata that is empty",
 		}}}
@@ -99,6 +103,10 @@ func Run(ctx context.Context, r *bundle.Reader, options Options) (*Report, error
 	if err := v.blocks(ctx, r); err != nil {
 		return nil, err
 	}
+	if err := v.parts(ctx, r); err != nil {
+		return nil, err
+	}
+	v.unheld(r)
 	v.end(r)
 	v.finish(start)
 	return v.report, nil
@@ -115,7 +123,7 @@ func (v *verifier) begin(r *bundle.Reader) error {
 	if r.Manifest.First == 0 {
 		v.replayer = replay.New(v.chaincode)
 		v.state = v.replayer
-		v.invariants = newInvariants(v.chaincode, v.state)
+		v.invariants, v.facts = newInvariants(v.chaincode, v.state), newFacts(v.chaincode, v.state)
 		return nil
 	}
 	rests := "everything that rests on earlier blocks: that this range belongs to the channel of the genesis block, that the configuration at its beginning was in force"
@@ -164,9 +172,29 @@ func (v *verifier) resume(r *bundle.Reader, base *common.Block) error {
 	case err != nil || v.replayer == nil:
 		return err
 	}
-	v.state, v.invariants = v.replayer, newInvariants(v.chaincode, v.replayer)
-	v.rerun = newRerunner(rules.New(nil), v.state) // the members were founded long ago
+	v.state, v.invariants, v.facts = v.replayer, newInvariants(v.chaincode, v.replayer), newFacts(v.chaincode, v.replayer)
+	founders, err := v.founders(base)
+	if err != nil {
+		v.find(Finding{Severity: Forged, Rule: RuleConfiguration, Block: base.GetHeader().GetNumber(), Message: err.Error()})
+	}
+	v.rerun = newRerunner(rules.New(founders), v.state)
 	return nil
+}
+
+// founders are those whose founding may be repeated in a range: of the genesis block, if it is the configuration at the
+// beginning, else the members, since who repeats it gets the list and writes nothing.
+func (v *verifier) founders(base *common.Block) ([]string, error) {
+	if base.GetHeader().GetNumber() == 0 {
+		encoded, err := proto.Marshal(base)
+		if err != nil {
+			return nil, err
+		}
+		return contract.Founders(encoded)
+	}
+	m, _, err := load[struct {
+		Members []string `json:"members"`
+	}](v.invariants, "members")
+	return m.Members, err
 }
 
 // isConfiguration tells whether a block may change how later ones are judged: any that begins with a configuration.

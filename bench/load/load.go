@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -58,7 +59,11 @@ type Generator struct {
 	guard   sync.Mutex
 	waiting map[string]*wait
 	broken  chan struct{}
+	valid   atomic.Int64
 }
+
+// Valid is how many transactions of all bursts are valid so far.
+func (g *Generator) Valid() int { return int(g.valid.Load()) }
 
 // wait is for a transaction's fate, until the given number of peers have told it.
 type wait struct {
@@ -170,6 +175,7 @@ func (g *Generator) attempt(ctx context.Context, a Attempt) (txID string, err er
 		if code != peer.TxValidationCode_VALID {
 			return endorsed.TxID(), &fabric.InvalidError{TxID: endorsed.TxID(), Code: code}
 		}
+		g.valid.Add(1)
 		return endorsed.TxID(), nil
 	case <-timer.C:
 		return endorsed.TxID(), fmt.Errorf("transaction %s is in no block after %s", endorsed.TxID(), patience)

@@ -10,9 +10,9 @@
 //
 // A release records that content was handed over: by whom, to whom, why and by what right. It is recorded before the
 // content leaves, and the rules check the right: a validator's organisation may have a pending contribution, the holder
-// of a running ticket what it trains on, the datanet's owner and whoever has a grant what they hold by agreement. So the
-// ledger answers who has had a piece of content, and who must destroy it when it is erased. That nothing leaves without
-// a record, no ledger can see: it is in the hands of those who hold the content.
+// of a running ticket what it trains on, the datanet's owner and whoever has a grant what they hold, who keeps replicas by
+// an agreement what is approved. So the ledger answers who has had a piece of content, and who must destroy it when it
+// is erased. That nothing leaves without a record, no ledger can see: it is in the hands of those who hold the content.
 package access
 
 import (

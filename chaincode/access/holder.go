@@ -55,11 +55,14 @@ func mustHold(r ledger.Reader, c contribution.Contribution, snapshots heldSnapsh
 	return forbidden("contribution %s was not released to %s to hand it on", c.ID, msp)
 }
 
+// handsOn tells whether the recipient may hand on what it gets.
+func (h Handover) handsOn() bool { return h.Reason == Holding || h.Reason == Replica }
+
 // hold notes that the recipient's organisation has had a contribution from now on.
 func hold(tx ledger.Tx, c contribution.Contribution, rel Release) error {
 	key := holderKey(c.Datanet, c.ID, rel.To.MSP())
 	before, known, err := ledger.Load[held](tx, key)
-	custody := rel.Reason == Holding
+	custody := rel.handsOn()
 	if err != nil || (known && (before.Custody || !custody)) {
 		return err
 	}
@@ -112,7 +115,7 @@ func holdSnapshot(tx ledger.Tx, rel Release, mine heldSnapshots) error {
 			return err
 		}
 	}
-	return noteSnapshot(tx, rel.Datanet, to, rel.Snapshot, theirs, rel.Reason == Holding)
+	return noteSnapshot(tx, rel.Datanet, to, rel.Snapshot, theirs, rel.handsOn())
 }
 
 func noteSnapshot(tx ledger.Tx, datanet, msp string, number int, before heldSnapshots, custody bool) error {
@@ -138,6 +141,8 @@ func insert(list []int, n int) []int {
 type Had struct {
 	// Members are the member organisations that have had it, ascending; the contributor's is one of them.
 	Members []string `json:"members"`
+	// Custody are those of them that may hand it on, ascending.
+	Custody []string `json:"custody"`
 	// Outside are the others, ascending: they got it for an audit.
 	Outside []string `json:"outside"`
 }
@@ -146,7 +151,7 @@ type Had struct {
 // by itself or within a snapshot, for whatever reason. It reads what every release writes, so an erasure that relies on
 // the answer and is held back loses against one.
 func Holders(r ledger.Reader, c contribution.Contribution) (Had, error) {
-	had := Had{Members: []string{}, Outside: []string{}}
+	had := Had{Members: []string{}, Custody: []string{}, Outside: []string{}}
 	members, err := member.Load(r)
 	if err != nil {
 		return had, err
@@ -167,7 +172,7 @@ func Holders(r ledger.Reader, c contribution.Contribution) (Had, error) {
 		return had, err
 	}
 	for _, msp := range candidates {
-		value, err := r.Get(holderKey(c.Datanet, c.ID, msp))
+		by, found, err := ledger.Load[held](r, holderKey(c.Datanet, c.ID, msp))
 		if err != nil {
 			return had, err
 		}
@@ -176,9 +181,13 @@ func Holders(r ledger.Reader, c contribution.Contribution) (Had, error) {
 			return had, err
 		}
 		in := func(n int) bool { return sealed && within(place, n) }
-		switch got := msp == c.Contributor.MSP() || value != nil || slices.ContainsFunc(snapshots.Snapshots, in); {
+		own := msp == c.Contributor.MSP()
+		switch got := own || found || slices.ContainsFunc(snapshots.Snapshots, in); {
 		case got && members.Has(msp):
 			had.Members = append(had.Members, msp)
+			if own || by.Custody || slices.ContainsFunc(snapshots.Custody, in) {
+				had.Custody = append(had.Custody, msp)
+			}
 		case got:
 			had.Outside = append(had.Outside, msp)
 		}

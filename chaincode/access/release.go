@@ -7,6 +7,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
+	"github.com/datanet-consortium/datanet/chaincode/replica"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/chaincode/ticket"
 )
@@ -19,6 +20,7 @@ const (
 	Training    Reason = "training"    // the trainer's organisation of a running ticket
 	Holding     Reason = "holding"     // to keep and hand on: the datanet's owner, or whoever has a grant
 	Attestation Reason = "attestation" // an attestor of a rate card, to recompute receipts of its model
+	Replica     Reason = "replica"     // to keep and hand on what is approved, by an agreement (package replica)
 	Audit       Reason = "audit"       // an organisation that is no member, as the regulator is not
 )
 
@@ -33,9 +35,10 @@ type Handover struct {
 	Snapshot      int             `json:"snapshot,omitzero"`      // its number
 	To            ledger.Account  `json:"to"`
 	Reason        Reason          `json:"reason"`
-	Ticket        string          `json:"ticket,omitzero"` // for training
-	Grant         string          `json:"grant,omitzero"`  // for holding, except by the datanet's owner
-	Card          *model.CardName `json:"card,omitzero"`   // for attestation: the rate card, by its number
+	Ticket        string          `json:"ticket,omitzero"`    // for training
+	Grant         string          `json:"grant,omitzero"`     // for holding, except by the datanet's owner
+	Card          *model.CardName `json:"card,omitzero"`      // for attestation: the rate card, by its number
+	Agreement     string          `json:"agreement,omitzero"` // for a replica
 }
 
 func (h Handover) Validate() error {
@@ -71,12 +74,18 @@ func (h Handover) Validate() error {
 
 func (h Handover) validateRight() error {
 	switch h.Reason {
-	case Validation, Training, Holding, Attestation, Audit:
+	case Validation, Training, Holding, Attestation, Replica, Audit:
 	default:
-		return ledger.Invalid("reason", "must be %s, %s, %s, %s or %s", Validation, Training, Holding, Attestation, Audit)
+		return ledger.Invalid("reason", "must be %s, %s, %s, %s, %s or %s", Validation, Training, Holding, Attestation, Replica, Audit)
 	}
 	if h.Reason == Validation && h.Snapshot != 0 {
 		return ledger.Invalid("snapshot", "what is validated is in no snapshot yet")
+	}
+	if h.Reason == Replica && h.Snapshot != 0 {
+		return ledger.Invalid("snapshot", "replicas are released by their contributions")
+	}
+	if (h.Reason == Replica) != (h.Agreement != "") {
+		return ledger.Invalid("agreement", "an agreement is named for a replica, and only then")
 	}
 	if (h.Reason == Training) != (h.Ticket != "") {
 		return ledger.Invalid("ticket", "a ticket is named for training, and only then")
@@ -98,6 +107,11 @@ func (h Handover) validateRight() error {
 	}
 	if h.Ticket != "" {
 		if err := ledger.ValidID("ticket", h.Ticket); err != nil {
+			return err
+		}
+	}
+	if h.Agreement != "" {
+		if err := ledger.ValidID("agreement", h.Agreement); err != nil {
 			return err
 		}
 	}
@@ -125,6 +139,9 @@ func (h Handover) Reads(c ledger.Caller) []ledger.Key {
 	}
 	if h.Ticket != "" {
 		keys = append(keys, ticket.Key(h.Ticket))
+	}
+	if h.Agreement != "" {
+		keys = append(keys, replica.Named{Datanet: h.Datanet, ID: h.Agreement}.Reads(c)...)
 	}
 	if h.Card != nil {
 		keys = append(keys, model.Key(h.Card.Named), model.CardKey(*h.Card))

@@ -8,6 +8,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/member"
 	"github.com/datanet-consortium/datanet/chaincode/model"
+	"github.com/datanet-consortium/datanet/chaincode/replica"
 	"github.com/datanet-consortium/datanet/chaincode/seal"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/chaincode/ticket"
@@ -48,6 +49,8 @@ func rightOf(r ledger.Reader, req Handover) (right, error) {
 		return trainingRight(r, req)
 	case Attestation:
 		return attestationRight(r, req)
+	case Replica:
+		return replicaRight(r, req)
 	}
 	return holdingRight(r, req)
 }
@@ -103,6 +106,23 @@ func attestationRight(r ledger.Reader, req Handover) (right, error) {
 			}
 		}
 		return forbidden("it is in no snapshot of the lineage of %s", card.Named)
+	}, nil
+}
+
+// replicaRight is that of who keeps replicas by an agreement: of what is approved, for as long as both sides stand by it.
+func replicaRight(r ledger.Reader, req Handover) (right, error) {
+	a, err := replica.InForce(r, "agreement", replica.Named{Datanet: req.Datanet, ID: req.Agreement})
+	if err != nil {
+		return nil, err
+	}
+	if a.Keeper != req.To.MSP() {
+		return nil, forbidden("replica agreement %s is with %s", a.ID, a.Keeper).At("agreement")
+	}
+	return func(c contribution.Contribution) error {
+		if c.State != contribution.Approved {
+			return ledger.Refuse(ledger.CodeState, "the contribution is %s: replicas are of approved ones", c.State)
+		}
+		return nil
 	}, nil
 }
 

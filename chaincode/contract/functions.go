@@ -18,6 +18,7 @@ func all(reg *ledger.Registry) []contractapi.ContractInterface {
 		&datanetContract{newBase("datanet", reg)},
 		&contributionContract{newBase("contribution", reg)},
 		&approvalContract{newBase("approval", reg)},
+		&replicaContract{newBase("replica", reg)},
 		&accessContract{newBase("access", reg)},
 		&sealContract{newBase("seal", reg)},
 		&snapshotContract{newBase("snapshot", reg)},
@@ -200,6 +201,24 @@ func (c *approvalContract) Votes(ctx context, request string) (string, error) {
 }
 func (c *approvalContract) History(ctx context, request string) (string, error) {
 	return c.run(ctx, "History", request)
+}
+
+type replicaContract struct{ base }
+
+func (c *replicaContract) Offer(ctx context, request string) (string, error) {
+	return c.run(ctx, "Offer", request)
+}
+func (c *replicaContract) Accept(ctx context, request string) (string, error) {
+	return c.run(ctx, "Accept", request)
+}
+func (c *replicaContract) End(ctx context, request string) (string, error) {
+	return c.run(ctx, "End", request)
+}
+func (c *replicaContract) Get(ctx context, request string) (string, error) {
+	return c.run(ctx, "Get", request)
+}
+func (c *replicaContract) List(ctx context, request string) (string, error) {
+	return c.run(ctx, "List", request)
 }
 
 type accessContract struct{ base }

@@ -18,6 +18,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/chaincode/pool"
 	"github.com/datanet-consortium/datanet/chaincode/proposal"
+	"github.com/datanet-consortium/datanet/chaincode/replica"
 	"github.com/datanet-consortium/datanet/chaincode/sampling"
 	"github.com/datanet-consortium/datanet/chaincode/schedule"
 	"github.com/datanet-consortium/datanet/chaincode/seal"
@@ -38,6 +39,7 @@ func New(founders []string) *ledger.Registry {
 		datanet.Functions(),
 		contribution.Functions(approval.Open),
 		approval.Functions(),
+		replica.Functions(),
 		access.Functions(),
 		seal.Functions(),
 		snapshot.Functions(),
@@ -82,7 +84,7 @@ func kinds() []proposal.Kind {
 // KeyKinds lists every kind of key on the ledger.
 func KeyKinds() []string {
 	return slices.Concat(member.KeyKinds, account.KeyKinds, schedule.KeyKinds, proposal.KeyKinds, token.KeyKinds,
-		datanet.KeyKinds, contribution.KeyKinds, approval.KeyKinds, access.KeyKinds, seal.KeyKinds, snapshot.KeyKinds,
+		datanet.KeyKinds, contribution.KeyKinds, approval.KeyKinds, replica.KeyKinds, access.KeyKinds, seal.KeyKinds, snapshot.KeyKinds,
 		ticket.KeyKinds, model.KeyKinds, erasure.KeyKinds, session.KeyKinds, claim.KeyKinds,
 		sampling.KeyKinds, pool.KeyKinds)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/licence"
 	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/chaincode/proposal"
+	"github.com/datanet-consortium/datanet/chaincode/replica"
 	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
 	"github.com/datanet-consortium/datanet/chaincode/seal"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
@@ -110,6 +111,8 @@ func otherRequests(f *testing.F, c *rulestest.Consortium, user ledger.Caller, ac
 	c.Must(f, user, "access:Grant", access.Terms{Named: grant, Grantee: rulestest.C, Purposes: []licence.Purpose{licence.Research}, Expires: c.Clock.AddDate(1, 0, 0)})
 	handover := access.Handover{Named: access.Named{Datanet: pool, ID: c.ID()}, Contributions: []string{of.ID}, To: user.Account(), Reason: access.Holding}
 	epoch := contribution.Revise{Datanet: pool, ID: of.ID, Revision: 2, Content: c.Poem()}
+	replicas := replica.Offer{Named: replica.Named{Datanet: pool, ID: c.ID()}, Keeper: rulestest.C}
+	c.Must(f, user, "replica:Offer", replicas)
 	payment, limit := token.Payment{To: ledger.NewAccount(rulestest.A, "ann"), Amount: 5}, ledger.PageRequest{Limit: 2}
 	redemption := token.RedemptionName{Account: user.Account(), ID: c.ID()}
 	return map[string]any{
@@ -129,6 +132,8 @@ func otherRequests(f *testing.F, c *rulestest.Consortium, user ledger.Caller, ac
 		"contribution:Revise": epoch, "contribution:Withdraw": of, "contribution:Refingerprint": contribution.Refingerprint{Named: of, Fingerprint: epoch.Fingerprint},
 		"contribution:List": contribution.Listing{Datanet: pool, PageRequest: limit}, "contribution:Epoch": ledger.Nothing{}, "contribution:Fingerprint": epoch.Fingerprint,
 		"approval:Finalise": of, "approval:Votes": of, "approval:History": approval.Listing{Named: of, PageRequest: limit},
+		"replica:Offer": replicas, "replica:Accept": replicas.Named, "replica:End": replicas.Named, "replica:Get": replicas.Named,
+		"replica:List":  replica.Listing{Datanet: pool, PageRequest: limit},
 		"access:Revoke": grant, "access:Expire": grant, "access:GetGrant": grant, "access:Grants": access.Listing{Datanet: pool, PageRequest: limit},
 		"access:Release": handover, "access:GetRelease": handover.Named, "access:Releases": access.Listing{Datanet: pool},
 		"access:ReleasesOf": access.OfContribution{Named: of}, "access:SnapshotReleases": access.Listing{Datanet: pool, PageRequest: limit},

@@ -20,7 +20,9 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/chaincode/money"
 	"github.com/datanet-consortium/datanet/chaincode/session"
+	"github.com/datanet-consortium/datanet/cmd/datanet/internal/bundles"
 	"github.com/datanet-consortium/datanet/gateway/client"
+	"github.com/datanet-consortium/datanet/gateway/evidence"
 	"github.com/datanet-consortium/datanet/gateway/openai"
 	"github.com/datanet-consortium/datanet/gateway/paying"
 	"github.com/datanet-consortium/datanet/gateway/rest"
@@ -48,6 +50,7 @@ type chat struct {
 	model   model.Named
 	session string
 	escrow  string
+	keep    string
 	tokens  uint64
 	seed    *int64
 	said    []openai.Message
@@ -112,6 +115,7 @@ What is left of it comes back to you when it has expired.`,
 	flags.StringVar(&c.session, "session", "", "name of the session to pay from (default: any of yours for the model)")
 	flags.StringVar(&c.escrow, "escrow", "", "micro-credits for a session that is opened, without asking, when you have none with enough left")
 	flags.StringVar(&system, "system", "", "a text that goes before the conversation, and is billed with it")
+	flags.StringVar(&c.keep, "keep", "", "keep each answer in this folder, with what proves it to an auditor (datanet audit export --texts)")
 	flags.Uint64Var(&c.tokens, "max-tokens", 0, "the most tokens of an answer (default: what the gateway says)")
 	flags.Int64Var(&seed, "seed", 0, "the same seed gives the same answer, where the model can")
 	_ = command.MarkFlagRequired("model") // it is there
@@ -149,7 +153,7 @@ func (c *chat) talk() error {
 // ask asks a question, opens a session for it if there is none, and shows the answer.
 func (c *chat) ask(question string) error {
 	c.said = append(c.said, openai.Message{Role: "user", Content: question})
-	answer, err := c.complete()
+	body, answer, err := c.complete()
 	var refusal *openai.Error
 	if errors.As(err, &refusal) && refusal.Code == openai.CodeQuota && c.session == "" {
 		opened, failure := c.open(refusal)
@@ -157,11 +161,17 @@ func (c *chat) ask(question string) error {
 			return failure
 		}
 		if opened {
-			answer, err = c.complete()
+			body, answer, err = c.complete()
 		}
 	}
 	if err != nil {
 		return refused(err)
+	}
+	if c.keep != "" && answer.Datanet != nil {
+		text := &evidence.Evidence{Receipt: answer.Datanet.Receipt, Path: openai.ChatPath, Body: body, Output: []byte(answer.Text), Nonces: answer.Datanet.Nonces()}
+		if err := bundles.KeepText(c.keep, text); err != nil {
+			return err
+		}
 	}
 	c.said = append(c.said, openai.Message{Role: "assistant", Content: answer.Text})
 	return c.show(question, answer)
@@ -176,9 +186,9 @@ func refused(err error) error {
 	return &client.Problem{Title: fault.Message, Status: fault.Status, Code: string(fault.Code), Field: fault.Param, Retryable: fault.Again()}
 }
 
-// complete sends the conversation. The answer is printed as it comes.
-func (c *chat) complete() (*openai.Answer, error) {
-	body, err := json.Marshal(struct {
+// complete sends the conversation, and returns what was sent. The answer is printed as it comes.
+func (c *chat) complete() (body []byte, answer *openai.Answer, err error) {
+	body, err = json.Marshal(struct {
 		Model    string           `json:"model"`
 		Messages []openai.Message `json:"messages"`
 		Stream   bool             `json:"stream"`
@@ -187,14 +197,14 @@ func (c *chat) complete() (*openai.Answer, error) {
 		Seed     *int64           `json:"seed,omitzero"`
 	}{c.model.String(), c.said, true, map[string]bool{"include_usage": true}, c.tokens, c.seed})
 	if err != nil {
-		return nil, fmt.Errorf("ask the model: %w", err)
+		return nil, nil, fmt.Errorf("ask the model: %w", err)
 	}
 	header := http.Header{paying.RepeatHeader: {client.NewKey()}}
 	if c.session != "" {
 		header.Set(paying.SessionHeader, c.session)
 	}
 	begun := false
-	answer, err := c.client.Complete(c.command.Context(), openai.Chat, body, header, func(part string) error {
+	answer, err = c.client.Complete(c.command.Context(), openai.Chat, body, header, func(part string) error {
 		if wantsJSON(c.command) {
 			return nil
 		}
@@ -205,7 +215,7 @@ func (c *chat) complete() (*openai.Answer, error) {
 	if begun {
 		fmt.Fprintln(c.out)
 	}
-	return answer, err
+	return body, answer, err
 }
 
 // show prints what an answer owes to whom, and what it cost.

@@ -14,6 +14,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/member"
 	"github.com/datanet-consortium/datanet/gateway/client"
+	"github.com/datanet-consortium/datanet/gateway/identity"
 )
 
 const (
@@ -100,6 +101,12 @@ func (d *doctor) examine(command *cobra.Command) {
 	if !known {
 		return
 	}
+	if c.Identity() == nil && who.Kept != nil {
+		d.kept("kept certificate", *who.Kept)
+	}
+	if slices.Contains(who.Roles, ledger.Operator) {
+		d.keptByGateway(c)
+	}
 	if !slices.Contains(who.Roles, ledger.Regulator) { // whose people write nothing
 		d.account(c, who)
 	}
@@ -118,6 +125,42 @@ func (d *doctor) certificate(check string, cert *x509.Certificate, remedy string
 		d.warn(check, remedy, "the certificate of %s expires on %s", cert.Subject.CommonName, until)
 	default:
 		d.ok(check, "the certificate of %s is valid until %s", cert.Subject.CommonName, until)
+	}
+}
+
+// keptByGateway warns an operator of certificates that end soon and that the gateway does not renew.
+func (d *doctor) keptByGateway(c *client.Client) {
+	list, err := c.KeptCertificates(d.ctx)
+	if err != nil {
+		d.warn("kept certificates", "see the message", "%v", err)
+		return
+	}
+	soon := 0
+	for _, k := range list {
+		if k.Renewable && time.Until(k.Expires) > 0 || time.Until(k.Expires) >= expiresSoon {
+			continue
+		}
+		soon++
+		d.kept("kept certificate", k)
+	}
+	if soon == 0 && len(list) > 0 {
+		d.ok("kept certificates", "%d keys of people are kept, and their certificates are valid or renewed in time", len(list))
+	}
+}
+
+// kept judges the certificate of a key that the gateway keeps.
+func (d *doctor) kept(check string, k identity.KeptCertificate) {
+	const remedy = "an operator has the organisation's authority issue the next one for the same key and names its folder in identity.keep, or restarts the gateway with identity.authority"
+	until := k.Expires.UTC().Format(time.DateOnly)
+	switch left := time.Until(k.Expires); {
+	case left <= 0:
+		d.fail(check, "ask an operator for an invitation", "that of %s, by which the gateway signs, expired on %s", k.Account, until)
+	case left < expiresSoon && !k.Renewable:
+		d.warn(check, remedy, "that of %s, by which the gateway signs, expires on %s, and the gateway cannot renew it", k.Account, until)
+	case left < expiresSoon:
+		d.ok(check, "that of %s, by which the gateway signs, is valid until %s; the gateway renews it", k.Account, until)
+	default:
+		d.ok(check, "that of %s, by which the gateway signs, is valid until %s", k.Account, until)
 	}
 }
 
@@ -165,6 +208,9 @@ func (d *doctor) readiness(c *client.Client) {
 	if err != nil {
 		d.fail("readiness", "its operator looks at the gateway's log", "%v", err)
 		return
+	}
+	if p := ready.Peers; p.Reachable < p.Configured {
+		d.warn("gateway's peers", "its operator looks at the peers; the gateway's log names them", "%d of %d cannot be reached, and the gateway uses the others", p.Configured-p.Reachable, p.Configured)
 	}
 	names := make([]string, 0, len(ready.Checks))
 	for name := range ready.Checks {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/server"
 )
 
@@ -60,15 +61,16 @@ func newBackup() *cobra.Command {
 		Use:   "backup FILE --config FILE",
 		Short: "Write contents, kept keys, people and API keys into one encrypted file",
 		Long: `Writes a backup of what the gateway keeps and nobody else has: contents with their keys, kept
-keys of people, enrolments, API keys, and which writes were made. The gateway may serve
+keys of people, enrolments, API keys, and which writes were made; of a host the receipts, the
+evidence of its settlements and its meter, of an attestor its sampling secrets. The gateway may serve
 meanwhile. The file is encrypted under the master key; keep a copy of the file of master keys
 somewhere else, since without it the backup cannot be read.
 
 With --keys-only the bytes of contents are left out, for a bucket that is kept safe otherwise.
 
 Not in it: the gateway's own certificates and keys, which are files of the organisation's; the
-index, which is filled from the peer again; sessions that are being paid, of which an old state
-would do harm.`,
+index, which is filled from the peer again; the wallet of consumers' sessions, of which an old
+state would do harm.`,
 		Args: arguments(cobra.ExactArgs(1)),
 	}
 	command.RunE = g.maintaining(false, func(command *cobra.Command, args []string, m *server.Maintenance) error {
@@ -136,7 +138,7 @@ and retire the master key that the old ones need.`,
 
 func newRestore() *cobra.Command {
 	var g gatewayConfig
-	var revoke bool
+	var kept []string
 	command := &cobra.Command{
 		Use:   "restore FILE --config FILE",
 		Short: "Take a backup back into an empty gateway",
@@ -144,8 +146,9 @@ func newRestore() *cobra.Command {
 peer must answer: the ledger is asked for each content, so that nothing comes back that was
 erased. Each content is verified against its commitment. After a failure, repeat the command.
 
-Invitations that nobody had used when the backup was made end. API keys that were revoked after
-it work again, unless --revoke-api-keys ends them all.`,
+Invitations that nobody had used when the backup was made end. API keys of the backup do not work:
+they may have been revoked after it was made. They are listed, and --keep-api-keys names those
+that nobody had revoked, or all; the command may be repeated for that.`,
 		Args: arguments(cobra.ExactArgs(1)),
 	}
 	command.RunE = g.maintaining(true, func(command *cobra.Command, args []string, m *server.Maintenance) error {
@@ -154,7 +157,8 @@ it work again, unless --revoke-api-keys ends them all.`,
 			return usageError{err}
 		}
 		defer file.Close()
-		r, err := m.Restore(command.Context(), file, revoke)
+		keep := func(id string) bool { return slices.Contains(kept, "all") || slices.Contains(kept, id) }
+		r, err := m.Restore(command.Context(), file, keep)
 		if err != nil {
 			return err
 		}
@@ -164,10 +168,21 @@ it work again, unless --revoke-api-keys ends them all.`,
 			for id, fault := range r.Failed {
 				failed[id] = fault.Error()
 			}
-			err = printJSON(out, map[string]any{"contents": r.Items, "present": r.Present, "erased": r.Erased, "secrets": r.Secrets, "keys": r.Keys, "apiKeys": r.APIKeys, "failed": failed})
+			err = printJSON(out, map[string]any{"contents": r.Items, "present": r.Present, "erased": r.Erased, "secrets": r.Secrets, "keys": r.Keys, "evidence": r.Evidence, "sessions": r.Sessions, "apiKeysWaiting": append([]identity.Waiting{}, r.Waiting...), "failed": failed})
 		} else {
 			fmt.Fprintf(out, "%d contents restored, %d were there, %d stay erased\n%d kept keys of people, %d fingerprint secrets\n", r.Items, r.Present, r.Erased, r.Keys, r.Secrets)
-			fmt.Fprintf(out, "%d API keys work; those that were revoked after the backup have to be revoked again\n", r.APIKeys)
+			if r.Evidence > 0 {
+				fmt.Fprintf(out, "%d settlements with their evidence\n", r.Evidence)
+			}
+			if r.Sessions > 0 {
+				fmt.Fprintf(out, "%d sessions of consumers go on\n", r.Sessions)
+			}
+			for _, w := range r.Waiting {
+				fmt.Fprintf(out, "does not work any more: API key %s of %s %s\n", w.ID, w.Account, w.Label)
+			}
+			if len(r.Waiting) > 0 {
+				fmt.Fprintf(out, "API keys may have been revoked since the backup; repeat with --keep-api-keys for those that were not\n")
+			}
 			for id, fault := range r.Failed {
 				fmt.Fprintf(out, "failed: content %s: %v\n", id, fault)
 			}
@@ -178,7 +193,7 @@ it work again, unless --revoke-api-keys ends them all.`,
 		return err
 	})
 	g.flags(command)
-	command.Flags().BoolVar(&revoke, "revoke-api-keys", false, "end all API keys")
+	command.Flags().StringSliceVar(&kept, "keep-api-keys", nil, "API keys of the backup that work again, by their ids, or all")
 	return command
 }
 

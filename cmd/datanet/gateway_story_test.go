@@ -254,6 +254,19 @@ func (s *teller) trainAndHandOver(trainer, host, ticket, records string) {
 	copied, err := os.ReadFile(filepath.Join(fetched, "model.json"))
 	require.NoError(s.t, err)
 	require.Equal(s.t, original, copied)
+
+	// The trainer signs the files; the regulator holds them against the ledger.
+	signed := s.as(trainer, "trainer1", "audit", "sign-model", "AILabMSP/verse@1.0", out)
+	require.Equal(s.t, exitSuccess, signed.code, signed.stderr)
+	checks := []string{"audit", "verify-model", out, "--authority", filepath.Join(s.dir, "crypto", trainer, "ca", "cert.pem"), "--registered"}
+	checked := s.as("regulator", "inspector1", checks...)
+	require.Equal(s.t, exitSuccess, checked.code, checked.stderr)
+	require.Contains(s.t, checked.stdout, "they hold every artifact that the ledger names")
+	other := s.as(trainer, "trainer1", "audit", "sign-model", "AILabMSP/verse-lora@1.0", out)
+	require.Equal(s.t, exitSuccess, other.code, other.stderr)
+	checked = s.as("regulator", "inspector1", checks...)
+	require.NotEqual(s.t, exitSuccess, checked.code)
+	require.Contains(s.t, checked.stderr, "is none of the signed files")
 }
 
 // gatewaysOf are the URLs of a network's gateways, by the names of the organisations.

@@ -184,20 +184,27 @@ func newIdentityRenew() *cobra.Command {
 	return &cobra.Command{
 		Use:   "renew",
 		Short: "Get the next certificate for the same key and account",
-		Args:  arguments(cobra.NoArgs),
+		Long: `Gets the next certificate for the same key and account, while the present one is valid. With an
+API key it is that of the key which the gateway keeps for you; the gateway does so by itself a
+month before it ends, if it has the authority of your organisation.`,
+		Args: arguments(cobra.NoArgs),
 		RunE: func(command *cobra.Command, _ []string) error {
 			p, err := chosen(command)
 			if err != nil {
 				return err
-			}
-			if p.Identity == "" {
-				return usageError{errors.New("an API key has no certificate of its own to renew; for a new API key see datanet identity key")}
 			}
 			c, err := connect(command)
 			if err != nil {
 				return err
 			}
 			defer c.Close()
+			if p.Identity == "" {
+				made, err := c.Renew(command.Context(), "")
+				if err != nil {
+					return err
+				}
+				return printIdentity(command, described{Account: made.Account, Roles: made.Roles, Expires: made.Expires, APIKey: p.APIKeyFile, Gateway: p.Gateway})
+			}
 			request, err := certificateRequest(p.Identity, "")
 			if err != nil {
 				return err
@@ -233,6 +240,8 @@ func describe(command *cobra.Command, c *client.Client, p profile) (described, e
 	d := described{Account: who.Account, Roles: who.Roles, Folder: p.Identity, APIKey: p.APIKeyFile, Gateway: p.Gateway}
 	if own := c.Identity(); own != nil {
 		d.Expires = own.Certificate.NotAfter
+	} else if who.Kept != nil {
+		d.Expires = who.Kept.Expires
 	}
 	return d, nil
 }
@@ -243,10 +252,13 @@ func printIdentity(command *cobra.Command, d described) error {
 	}
 	out := command.OutOrStdout()
 	fmt.Fprintf(out, "account      %s\nroles        %s\n", d.Account, joined(d.Roles))
+	if !d.Expires.IsZero() {
+		fmt.Fprintf(out, "certificate  until %s\n", d.Expires.UTC().Format(time.RFC3339))
+	}
 	if d.APIKey != "" {
 		fmt.Fprintf(out, "API key      %s\n", d.APIKey)
 	} else {
-		fmt.Fprintf(out, "certificate  until %s\nfolder       %s\n", d.Expires.UTC().Format(time.RFC3339), d.Folder)
+		fmt.Fprintf(out, "folder       %s\n", d.Folder)
 	}
 	_, err := fmt.Fprintf(out, "gateway      %s\n", d.Gateway)
 	return err

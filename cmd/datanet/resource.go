@@ -131,6 +131,12 @@ var resources = []resource{
 	{group: "grant", use: "show DATANET ID", function: "access:GetGrant", path: "/datanets/{datanet}/grants/{id}"},
 	{group: "grant", use: "list DATANET", function: "access:Grants", path: "/datanets/{datanet}/grants", columns: []string{"id", "grantee", "purposes", "expires", "state"}},
 
+	{group: "replica", use: "offer DATANET KEEPER [ID]", function: "replica:Offer", example: "datanet replica offer PoetrySocietyMSP/persian-poetry NationalLibraryMSP"},
+	{group: "replica", use: "accept DATANET ID", function: "replica:Accept"},
+	{group: "replica", use: "end DATANET ID", function: "replica:End"},
+	{group: "replica", use: "show DATANET ID", function: "replica:Get", path: "/datanets/{datanet}/replicas/{id}"},
+	{group: "replica", use: "list DATANET", function: "replica:List", path: "/datanets/{datanet}/replicas", columns: []string{"id", "keeper", "state", "by", "consent.by"}},
+
 	{group: "release", use: "show DATANET ID", function: "access:GetRelease", path: "/datanets/{datanet}/releases/{id}"},
 	{group: "release", use: "list DATANET", function: "access:Releases", path: "/datanets/{datanet}/releases", columns: []string{"id", "to", "reason", "snapshot", "ticket", "by"}},
 
@@ -153,6 +159,7 @@ var groups = []struct{ name, short string }{
 	{"sampling", "Secrets with which your organisation draws what it recomputes"},
 	{"proposal", "What binds the consortium, approved by a majority of its members"},
 	{"grant", "Licence grants for a datanet of your organisation"},
+	{"replica", "Agreements by which a member holds copies of what is approved"},
 	{"release", "Which content was handed over, to whom and why"},
 	{"member", "The member organisations"},
 }

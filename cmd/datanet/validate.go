@@ -47,12 +47,13 @@ func waiting(command *cobra.Command, c *client.Client, datanet string, limit int
 
 func newQueue() *cobra.Command {
 	var datanet string
+	var limit int
 	command := &cobra.Command{
 		Use:   "queue",
 		Short: "List the contributions that wait for your organisation's vote, the oldest first",
 		Args:  arguments(cobra.NoArgs),
 		RunE: calling(func(command *cobra.Command, _ []string, c *client.Client) error {
-			list, err := waiting(command, c, datanet, 0)
+			list, err := waiting(command, c, datanet, limit)
 			if err != nil {
 				return err
 			}
@@ -64,6 +65,7 @@ func newQueue() *cobra.Command {
 		}),
 	}
 	command.Flags().StringVar(&datanet, "datanet", "", "only of this datanet")
+	command.Flags().IntVar(&limit, "limit", 0, "at most this many; 0 is all")
 	return command
 }
 

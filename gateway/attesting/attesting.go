@@ -41,6 +41,14 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// Tables are those whose rows a backup of the gateway keeps.
+var Tables = []string{"attesting_claims", "attesting_pages"}
+
+// Prepare makes the tables ready, also for the rows of a backup.
+func Prepare(ctx context.Context, db *database.DB) error {
+	return db.Migrate(ctx, migrations, "attesting")
+}
+
 // Engine is the way in which receipts are computed again.
 type Engine string
 
@@ -131,7 +139,7 @@ func Open(ctx context.Context, o Options) (*Worker, error) {
 	if o.Rate < 1 || o.Rate > use.All {
 		return nil, fmt.Errorf("attest: a rate is from 1 to %d", use.All)
 	}
-	if err := o.DB.Migrate(ctx, migrations, "attesting"); err != nil {
+	if err := Prepare(ctx, o.DB); err != nil {
 		return nil, fmt.Errorf("attest: %w", err)
 	}
 	w := &Worker{Options: o, turn: make(chan struct{}, 1), changed: make(chan struct{}, 1), later: map[claim.Named]delay{}}

@@ -24,6 +24,8 @@ type Caller struct {
 	Method       identity.Method  `json:"method"`
 	Scopes       []identity.Scope `json:"scopes"`
 	Organisation string           `json:"organisation"` // the gateway's, by its MSP ID
+	// Kept is the certificate by which the gateway signs for the account, nil when it does not keep its key.
+	Kept *identity.KeptCertificate `json:"kept,omitzero"`
 }
 
 // WhoAmI asks who the caller is.
@@ -37,11 +39,17 @@ func (c *Client) Enrol(ctx context.Context, request identity.EnrolRequest) (iden
 	return repeatable[identity.Enrolment](ctx, c, Path("enrolments"), request)
 }
 
-// Renew asks for the caller's next certificate; request is PKCS #10 in PEM.
+// Renew asks for the caller's next certificate; request is PKCS #10 in PEM, or "" for the key that the gateway keeps.
 func (c *Client) Renew(ctx context.Context, request string) (identity.Enrolment, error) {
 	return repeatable[identity.Enrolment](ctx, c, Path("enrolments", "renew"), struct {
-		Request string `json:"request"`
+		Request string `json:"request,omitzero"`
 	}{request})
+}
+
+// KeptCertificates lists the certificates of accounts whose keys the gateway keeps, the one that ends first first.
+func (c *Client) KeptCertificates(ctx context.Context) ([]identity.KeptCertificate, error) {
+	page, _, err := Get[ledger.Page[identity.KeptCertificate]](ctx, c, Path("kept-certificates"), nil)
+	return page.Items, err
 }
 
 // Invited is an invitation with its code, which is shown this once.
@@ -123,6 +131,11 @@ func Listed[T any](ctx context.Context, c *Client, list string, filter url.Value
 type Readiness struct {
 	OK     bool            `json:"ok"`
 	Checks map[string]bool `json:"checks"`
+	// Peers are how many peers it knows, and how many of them accept connections.
+	Peers struct {
+		Configured int `json:"configured"`
+		Reachable  int `json:"reachable"`
+	} `json:"peers"`
 }
 
 // Ready asks the gateway for its own checks. The answer is no error when one of them fails.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/datanet-consortium/datanet/gateway/database"
 )
@@ -27,16 +28,8 @@ var ErrNoKey = errors.New("the store has no such key")
 // DrawKey is the key with a name: the one that is there, or a fresh one that is kept, wrapped by the master key, before
 // it is returned.
 func (s *Store) DrawKey(ctx context.Context, purpose Purpose, name string) (k [32]byte, err error) {
-	s.rotation.RLock()
-	defer s.rotation.RUnlock()
-	fresh := newKey()
-	wrapped, version, err := s.keys.wrap(string(purpose), name, fresh)
-	if err != nil {
+	if err := s.keep(ctx, purpose, name, newKey()); err != nil {
 		return k, err
-	}
-	if _, err := s.db.ExecContext(ctx, `INSERT INTO content_keys (purpose, name, key, key_version, created) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (purpose, name) DO NOTHING`, string(purpose), name, wrapped, int64(version), s.now().UnixMilli()); err != nil {
-		return k, fmt.Errorf("keep a key: %w", err)
 	}
 	return s.Key(ctx, purpose, name)
 }
@@ -52,6 +45,58 @@ func (s *Store) Key(ctx context.Context, purpose Purpose, name string) ([32]byte
 		return [32]byte{}, fmt.Errorf("read a key: %w", err)
 	}
 	return s.keys.unwrap(string(purpose), name, wrapped)
+}
+
+// EachKey gives all keys of a purpose, for a backup.
+func (s *Store) EachKey(ctx context.Context, purpose Purpose, each func(name string, k [32]byte) error) error {
+	s.rotation.RLock()
+	defer s.rotation.RUnlock()
+	rows, err := s.db.QueryContext(ctx, `SELECT name, key FROM content_keys WHERE purpose = ? ORDER BY name`, string(purpose))
+	if err != nil {
+		return fmt.Errorf("read keys: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		var wrapped []byte
+		if err := rows.Scan(&name, &wrapped); err != nil {
+			return fmt.Errorf("read keys: %w", err)
+		}
+		k, err := s.keys.unwrap(string(purpose), name, wrapped)
+		if err != nil {
+			return err
+		}
+		if err := each(name, k); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read keys: %w", err)
+	}
+	return nil
+}
+
+// RestoreKey keeps a key of a backup. One that is there stays.
+func (s *Store) RestoreKey(ctx context.Context, purpose Purpose, name string, k [32]byte) error {
+	if !slices.Contains(purposes, purpose) {
+		return fmt.Errorf("there are no keys for %.32q", purpose)
+	}
+	return s.keep(ctx, purpose, name, k)
+}
+
+// keep keeps a key, wrapped by the master key, if there is none.
+func (s *Store) keep(ctx context.Context, purpose Purpose, name string, k key) error {
+	s.rotation.RLock()
+	defer s.rotation.RUnlock()
+	wrapped, version, err := s.keys.wrap(string(purpose), name, k)
+	if err != nil {
+		return err
+	}
+	if _, err := s.db.ExecContext(ctx, `INSERT INTO content_keys (purpose, name, key, key_version, created) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (purpose, name) DO NOTHING`, string(purpose), name, wrapped, int64(version), s.now().UnixMilli()); err != nil {
+		return fmt.Errorf("keep a key: %w", err)
+	}
+	return nil
 }
 
 // DestroyKey destroys a key: nobody reads again what it has sealed. One that is gone is destroyed.

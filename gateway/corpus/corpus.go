@@ -42,8 +42,8 @@ type Right func(ctx context.Context, datanet string) (access.Handover, error)
 
 // Exchange gets contents, and releases of what is here, from other members' gateways.
 type Exchange interface {
-	Fetch(ctx context.Context, store *content.Store, of contribution.Contribution, h access.Handover, holders ...string) (content.Info, error)
-	Release(ctx context.Context, h access.Handover, holders ...string) error
+	Obtain(ctx context.Context, store *content.Store, h access.Handover, list []contribution.Contribution,
+		holders func(context.Context, contribution.Contribution) ([]string, error)) error
 }
 
 // Transactions finds transactions in the order of the chain.

@@ -3,28 +3,18 @@ package corpus
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
 	"slices"
-	"time"
 
 	"github.com/datanet-consortium/datanet/attribution/index"
 	"github.com/datanet-consortium/datanet/attribution/streaming"
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
-	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/exchange"
-)
-
-const (
-	// together is how many contributions one release names.
-	together = 500
-	// releaseWindow is how long one release is asked for under the same id.
-	releaseWindow = 48 * time.Hour
+	"github.com/datanet-consortium/datanet/gateway/query"
 )
 
 // obtain has the contents of contributions in the store, released for this right. Own ones, and those that an earlier
@@ -53,66 +43,20 @@ func (l *Library) obtain(ctx context.Context, list registered, earlier []Contrib
 			return err
 		}
 		h.Datanet = from.datanet
-		for some := range slices.Chunk(wanted[from], together) {
-			if err := l.release(ctx, h, some); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// release has contributions of one organisation released, and fetched where they are missing. Where they cannot be had
-// together, each is asked for alone.
-func (l *Library) release(ctx context.Context, h access.Handover, some registered) error {
-	h.Contributions = nil
-	for _, c := range some {
-		h.Contributions = append(h.Contributions, c.ID)
-	}
-	h.ID = releaseID(h, time.Now())
-	err := l.get(ctx, h, some)
-	if err == nil || len(some) == 1 || ctx.Err() != nil {
-		return err
-	}
-	for _, c := range some {
-		if err := l.release(ctx, h, registered{c}); err != nil {
+		if err := l.Exchange.Obtain(ctx, l.Store, h, wanted[from], l.holders); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *Library) get(ctx context.Context, h access.Handover, some registered) error {
-	holders := slices.DeleteFunc(exchange.Holders(some[0]), func(msp string) bool { return msp == l.Organisation })
-	fetched := false
-	for _, c := range some {
-		info, err := l.Store.Find(ctx, c.Name(), c.Commitment)
-		switch {
-		case err == nil && info.State == content.Ready:
-			continue
-		case err != nil && !errors.Is(err, content.ErrNotFound):
-			return err
-		}
-		if _, err := l.Exchange.Fetch(ctx, l.Store, c, h, holders...); err != nil {
-			return err
-		}
-		fetched = true
+// holders are the other organisations that may hand on a contribution.
+func (l *Library) holders(ctx context.Context, c contribution.Contribution) ([]string, error) {
+	had, err := query.Ask[access.Had](ctx, l.Ledger, "access:Holders", c.Name())
+	if err != nil {
+		return nil, err
 	}
-	if fetched {
-		return nil
-	}
-	return l.Exchange.Release(ctx, h, holders...)
-}
-
-// releaseID names a release by what it is of and for whom, so that asking again is the same release for some time.
-func releaseID(h access.Handover, now time.Time) string {
-	h.ID = ""
-	document, err := ledger.Encode(h)
-	if err != nil { // no handover that a right makes
-		panic(fmt.Sprintf("corpus: %v", err))
-	}
-	sum := sha256.Sum256(fmt.Appendf(document, " corpus %d", now.Unix()/int64(releaseWindow/time.Second)))
-	return hex.EncodeToString(sum[:16])
+	return slices.DeleteFunc(exchange.Holders(c, had.Custody...), func(msp string) bool { return msp == l.Organisation }), nil
 }
 
 // open opens the content of a contribution.

@@ -7,6 +7,7 @@
 //
 //	POST /v1/exchange/releases                       JSON of an access.Handover; 200 once it is on the ledger
 //	GET  /v1/exchange/contents/{commitment}          ?datanet= &contribution= &release= &offset=; see frame.go
+//	GET  /v1/exchange/contents/{commitment}/opening  likewise, without offset: salt and records, as audits have them
 //	GET  /v1/exchange/fingerprint-secrets/{epoch}    the secret of the epoch in force, for members in good standing
 //
 // Failures are problems of RFC 9457 with a member "code".

@@ -49,11 +49,12 @@ func service(msp string) ledger.Caller {
 // a network is three members' gateways on a ledger with the real rules.
 type network struct {
 	*rulestest.Consortium
-	t        *testing.T
-	mu       sync.Mutex // the in-memory ledger is for one at a time
-	gateways map[string]*gateway
-	pool     string
-	epoch    contribution.Epoch
+	t         *testing.T
+	mu        sync.Mutex // the in-memory ledger is for one at a time
+	gateways  map[string]*gateway
+	addresses map[string]string
+	pool      string
+	epoch     contribution.Epoch
 }
 
 type gateway struct {
@@ -100,6 +101,7 @@ func start(t *testing.T) *network {
 		t.Cleanup(server.Close)
 		addresses[msp] = server.URL
 	}
+	n.addresses = addresses
 	for msp, g := range n.gateways {
 		g.client = exchange.NewClient(as{msp}, addresses)
 	}

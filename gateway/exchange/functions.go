@@ -37,7 +37,7 @@ func (s Service) now() time.Time {
 	return time.Now()
 }
 
-func query[Res any](ctx context.Context, f Functions, function string, request any) (response Res, err error) {
+func query[Res any](ctx context.Context, f Evaluator, function string, request any) (response Res, err error) {
 	answer, err := f.Evaluate(ctx, function, request)
 	if err == nil {
 		err = ledger.DecodeAnswer(answer, &response)
@@ -109,7 +109,7 @@ func (s Service) waits(ctx context.Context, e erasure.Erasure) (bool, error) {
 	return affected.First > 0, err
 }
 
-func pages[T any](ctx context.Context, f Functions, function string, request func(ledger.PageRequest) any, each func(T) error) error {
+func pages[T any](ctx context.Context, f Evaluator, function string, request func(ledger.PageRequest) any, each func(T) error) error {
 	for page := (ledger.PageRequest{Limit: ledger.MaxPage}); ; {
 		got, err := query[ledger.Page[T]](ctx, f, function, request(page))
 		if err != nil {

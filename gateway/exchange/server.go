@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bufio"
 	"context"
 	"database/sql"
 	"embed"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/datanet-consortium/datanet/audit/parts"
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -52,6 +54,7 @@ func Handler(ctx context.Context, db *database.DB, store *content.Store, ledger 
 	s := &Server{db: db, store: store, ledger: ledger, caller: caller, log: log, now: time.Now, routes: http.NewServeMux()}
 	s.routes.Handle("POST "+releasesPath, s.handle(s.release))
 	s.routes.Handle("GET "+contentsPath+"{commitment}", s.handle(s.content))
+	s.routes.Handle("GET "+contentsPath+"{commitment}/opening", s.handle(s.opening))
 	s.routes.Handle("GET "+secretsPath+"{epoch}", s.handle(s.secret))
 	return s, nil
 }
@@ -160,35 +163,40 @@ func (s *Server) held(ctx context.Context, n contribution.Named) (content.Info, 
 	return info, err
 }
 
-// content streams one content under a release.
-func (s *Server) content(w http.ResponseWriter, r *http.Request, msp string) error {
+// released finds the content that a request names and that one of our releases covers.
+func (s *Server) released(r *http.Request, msp string) (*content.Content, error) {
 	query := r.URL.Query()
 	n := contribution.Named{Datanet: query.Get("datanet"), ID: query.Get("contribution")}
 	if err := n.Validate(); err != nil {
-		return err
+		return nil, err
 	}
+	h, err := s.noted(r.Context(), access.Named{Datanet: n.Datanet, ID: query.Get("release")}, msp)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.covers(r.Context(), h, n.ID); err != nil {
+		return nil, err
+	}
+	info, err := s.held(r.Context(), n)
+	if err != nil {
+		return nil, err
+	}
+	if info.Commitment != r.PathValue("commitment") {
+		return nil, ledger.Refuse(ledger.CodeNotFound, "contribution %s has another commitment by now", n.ID).At("commitment")
+	}
+	return s.store.Open(r.Context(), info.ID)
+}
+
+// content streams one content under a release.
+func (s *Server) content(w http.ResponseWriter, r *http.Request, msp string) error {
 	offset := int64(0)
-	if text := query.Get("offset"); text != "" {
+	if text := r.URL.Query().Get("offset"); text != "" {
 		var err error
 		if offset, err = strconv.ParseInt(text, 10, 64); err != nil || offset < 0 {
 			return ledger.Invalid("offset", "must be a number of bytes")
 		}
 	}
-	h, err := s.noted(r.Context(), access.Named{Datanet: n.Datanet, ID: query.Get("release")}, msp)
-	if err != nil {
-		return err
-	}
-	if err := s.covers(r.Context(), h, n.ID); err != nil {
-		return err
-	}
-	info, err := s.held(r.Context(), n)
-	if err != nil {
-		return err
-	}
-	if info.Commitment != r.PathValue("commitment") {
-		return ledger.Refuse(ledger.CodeNotFound, "contribution %s has another commitment by now", n.ID).At("commitment")
-	}
-	c, err := s.store.Open(r.Context(), info.ID)
+	c, err := s.released(r, msp)
 	if err != nil {
 		return err
 	}
@@ -212,9 +220,33 @@ func (s *Server) content(w http.ResponseWriter, r *http.Request, msp string) err
 	if err == nil {
 		_, err = io.CopyBuffer(out, struct{ io.Reader }{body}, make([]byte, 64<<10))
 	}
+	return s.whole(r, c, msp, err)
+}
+
+// opening streams what opens a commitment under a release, and nothing else of the content.
+func (s *Server) opening(w http.ResponseWriter, r *http.Request, msp string) error {
+	c, err := s.released(r, msp)
 	if err != nil {
-		// The header is sent. The recipient sees that bytes are missing and goes on later.
-		s.log.WarnContext(r.Context(), "exchange: a content was not handed over whole", "contribution", n.ID, "caller", msp, "error", err)
+		return err
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.WriteHeader(http.StatusOK)
+	out := bufio.NewWriterSize(&patient{w: w, controller: http.NewResponseController(w)}, 64<<10)
+	opened, err := parts.NewContent(out, c.Salt)
+	if err == nil {
+		err = c.Records(r.Context(), func(_ int, record []byte) error { return opened.Record(record) })
+	}
+	if err == nil {
+		err = out.Flush()
+	}
+	return s.whole(r, c, msp, err)
+}
+
+// whole breaks off an answer that has begun and cannot be given whole. The recipient sees that bytes are missing and goes on
+// later.
+func (s *Server) whole(r *http.Request, c *content.Content, msp string, err error) error {
+	if err != nil {
+		s.log.WarnContext(r.Context(), "exchange: a content was not handed over whole", "contribution", c.Place.ID, "caller", msp, "error", err)
 		panic(http.ErrAbortHandler)
 	}
 	return nil

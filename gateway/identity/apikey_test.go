@@ -51,14 +51,18 @@ func TestAnAPIKeyIsItsOwnerWithinItsScopes(t *testing.T) {
 	require.Equal(t, identity.CodeForbidden, code(t, err))
 }
 
+// anotherLetter is a letter of secrets that is not the given one.
+func anotherLetter(letter byte) string {
+	if letter == 'a' {
+		return "b"
+	}
+	return "a"
+}
+
 func TestAWrongAPIKeyIsToldNothing(t *testing.T) {
 	w := open(t)
 	token, _ := w.key(t, w.trainer(t), nil, identity.Read)
-	last := token[len(token)-10]
-	swapped := "a"
-	if last == 'a' {
-		swapped = "b"
-	}
+	swapped := anotherLetter(token[len(token)-10])
 	for name, wrong := range map[string]string{
 		"another secret": token[:len(token)-10] + swapped + token[len(token)-9:],
 		"another id":     "dn_aaaaaaaaaaaaaaaa" + token[19:],
@@ -172,7 +176,7 @@ func TestARevocationEndsAKeyThatWasJustUsed(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, budget, *p.Budget)
 	}
-	_, err := w.bearer(t, token[:len(token)-1]+"a")
+	_, err := w.bearer(t, token[:len(token)-10]+anotherLetter(token[len(token)-10])+token[len(token)-9:])
 	require.Error(t, err, "a key that was just used is known by all of it")
 	require.NoError(t, w.ids.RevokeKey(t.Context(), trainer, key.ID))
 	_, err = w.bearer(t, token)

@@ -301,8 +301,15 @@ func (s *Identities) answer(certificate string) (Enrolment, error) {
 }
 
 // Renew issues the caller's next certificate: for the same enrolment, the same roles and the same key, of which the
-// certificate request is the proof.
+// certificate request is the proof. Of who shows no certificate it renews that whose key the gateway keeps; see
+// [Identities.RenewKept].
 func (s *Identities) Renew(ctx context.Context, p Principal, request string) (Enrolment, error) {
+	if request == "" && p.Method != Certificate {
+		if !p.May(Admin) || p.Account.MSP() != s.config.MSPID {
+			return Enrolment{}, refuse(CodeForbidden, "only the scope %s renews a certificate", Admin)
+		}
+		return s.RenewKept(ctx, p.Enrolment())
+	}
 	if s.config.Authority == nil {
 		return Enrolment{}, refuse(CodeState, "this gateway renews no certificates")
 	}

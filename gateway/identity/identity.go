@@ -28,6 +28,10 @@ type Custody interface {
 	Add(enrolment string, certificate []byte, key crypto.Signer) error
 	// Certificate is the PEM of an enrolment's certificate; ok is false when its key is not kept here.
 	Certificate(enrolment string) (certificate []byte, ok bool, err error)
+	// Renew replaces the certificate of a kept key by another one for the same key, durably before it returns.
+	Renew(enrolment string, certificate []byte) error
+	// List lists the enrolments whose keys are kept, sorted.
+	List() ([]string, error)
 }
 
 // Config says whom a gateway knows.

@@ -12,9 +12,11 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -62,6 +64,19 @@ func (s *shelf) Certificate(enrolment string) ([]byte, bool, error) {
 	defer s.mu.Unlock()
 	cert, ok := s.certs[enrolment]
 	return cert, ok, nil
+}
+
+func (s *shelf) Renew(enrolment string, certificate []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.certs[enrolment] = certificate
+	return nil
+}
+
+func (s *shelf) List() ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.certs)), nil
 }
 
 // organisation is one with two operators, a trainer and a gateway.

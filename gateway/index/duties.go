@@ -32,7 +32,7 @@ func breach(kind string, key []string, v fields) string {
 		return foreign(key, v.Approver)
 	case "erasure-slot":
 		return foreign(key, v.By)
-	case "rate-card-consent":
+	case "rate-card-consent", "replica-consent":
 		if v.By != "" && ledger.Account(v.By).MSP() != v.MSP {
 			return ForeignSlot
 		}

@@ -185,6 +185,8 @@ func TestLists(t *testing.T) {
 			require.Equal(t, []string{s.sealed[2].ID}, ids(t, list(t, x, index.Filter{Kind: "erasure", Awaits: orgC})))
 		})
 		t.Run("a model waits for the organisation that is to host it", func(t *testing.T) {
+			require.Len(t, list(t, x, index.Filter{Kind: "replica", Awaits: orgC}), 1)
+			require.Empty(t, list(t, x, index.Filter{Kind: "replica", Awaits: orgB}), "it has agreed")
 			require.Len(t, list(t, x, index.Filter{Kind: "model", Awaits: orgC}), 1)
 			require.Empty(t, list(t, x, index.Filter{Kind: "model", Awaits: orgB}))
 		})

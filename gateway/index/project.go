@@ -9,7 +9,7 @@ import (
 
 // projectionVersion is that of the table below, and of what else is taken from blocks. A program with another one fills
 // the index anew, so it changes with every change to what [project] returns.
-const projectionVersion = "6"
+const projectionVersion = "7"
 
 // columns is what an entry is listed by; "" and nil stand for nothing.
 type columns struct {
@@ -38,6 +38,8 @@ type fields struct {
 	Curator     string
 	Developer   string
 	Grantee     string
+	Keeper      string
+	EndedBy     string
 	Host        string
 	MSP         string
 	Approver    string
@@ -79,6 +81,17 @@ var projections = map[string]projection{
 	"grant": func(_ []string, v fields) columns {
 		msp, _, _ := strings.Cut(v.Grantee, ":")
 		return columns{Datanet: v.Datanet, Organisation: msp, Account: v.Grantee, State: v.State}
+	},
+	"replica": func(_ []string, v fields) columns {
+		return columns{Datanet: v.Datanet, Organisation: v.Keeper, Account: v.By, State: either(v.EndedBy != "", "ended", "offered")}
+	},
+	"replica-consent": func(key []string, v fields) columns {
+		c := slot(v.MSP, v.By, "agreed")
+		if v.EndedBy != "" {
+			c.State = "ended"
+		}
+		c.Datanet, c.Parent = v.Datanet, parent("replica", key, 2)
+		return c
 	},
 	"release": func(_ []string, v fields) columns {
 		c := byAccount(v.To)
@@ -175,7 +188,7 @@ var keyed = []string{
 var underDatanets = map[string]bool{"datanet-version": true, "page": true, "retired": true, "seal": true, "sealed": true, "snapshot": true, "snapshot-revision": true}
 
 // running is, for the kinds that organisations have slots of, the state in which the slots count.
-var running = map[string]string{"contribution": "pending", "proposal": "open", "erasure": "erasing", "model": "registered", "claim": "open"}
+var running = map[string]string{"contribution": "pending", "proposal": "open", "erasure": "erasing", "model": "registered", "claim": "open", "replica": "offered"}
 
 // OpenSlot is the state of a slot that nobody has filled.
 const OpenSlot = "open"

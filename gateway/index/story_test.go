@@ -20,6 +20,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/chaincode/pool"
 	"github.com/datanet-consortium/datanet/chaincode/proposal"
+	"github.com/datanet-consortium/datanet/chaincode/replica"
 	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
 	"github.com/datanet-consortium/datanet/chaincode/sampling"
 	"github.com/datanet-consortium/datanet/chaincode/seal"
@@ -161,6 +162,13 @@ func (s *story) credits(t rulestest.T, who ledger.Caller) []string {
 func (s *story) training(t rulestest.T) {
 	grant := access.Named{Datanet: s.pool, ID: s.ID()}
 	s.Must(t, curator, "access:Grant", access.Terms{Named: grant, Grantee: orgB, Purposes: []licence.Purpose{licence.Research}, Expires: s.Clock.Add(100 * time.Hour)})
+	for _, keeper := range []string{orgB, orgC} {
+		offer := replica.Offer{Named: replica.Named{Datanet: s.pool, ID: s.ID()}, Keeper: keeper}
+		s.Must(t, curator, "replica:Offer", offer)
+		if keeper == orgB {
+			s.Must(t, operator(orgB), "replica:Accept", offer.Named)
+		}
+	}
 	open := ticket.Open{ID: s.ID(), Snapshots: []snapshot.Named{{Datanet: s.pool, Number: 1}}, Purpose: licence.Research, Grants: []ticket.GrantName{ticket.GrantName(grant)}}
 	s.Must(t, trainerB, "ticket:Open", open)
 	s.Must(t, operator(orgA), "access:Release", access.Handover{Named: access.Named{Datanet: s.pool, ID: s.ID()}, Snapshot: 1, To: trainerB.Account(), Reason: access.Training, Ticket: open.ID})

@@ -13,6 +13,7 @@ package rest
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -27,6 +28,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/claim"
+	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules"
 	"github.com/datanet-consortium/datanet/gateway/artifact"
@@ -66,6 +68,9 @@ type Options struct {
 	Chaincode string
 	// HostReceipt gets a receipt from the gateway of another organisation, a host, for audits; nil: they are only sent.
 	HostReceipt func(ctx context.Context, organisation string, id merkle.Hash) ([]byte, error)
+	// Settled writes the leaves and receipts of a settlement, which its host's gateway shows, as package parts has them. Nil:
+	// nobody is asked for them.
+	Settled func(ctx context.Context, c claim.Claim, out io.Writer) error
 	// Outbox is nil in a gateway that only reads.
 	Outbox Outbox
 	// Rate is how many requests a caller may send: as many per second over time, and as many at once.
@@ -77,6 +82,10 @@ type Options struct {
 	// HeightWait is how long a read waits for the index to reach min_height; 0 is 10 s.
 	HeightWait time.Duration
 	Log        *slog.Logger
+	// Opening writes what opens the commitment of a contribution, from one of its holders, in a gateway that keeps no content;
+	// nil: nobody is asked.
+	Opening func(ctx context.Context, of contribution.Contribution, h access.Handover, out io.Writer, holders ...string) error
+
 	// Content, Reviews, Exchange, Release and Handover are nil together, in a gateway that keeps no content. Release records on the
 	// ledger that this gateway hands something over, Handover serves the gateways of other members.
 	Content  *content.Store
@@ -111,6 +120,8 @@ type Options struct {
 	Gather  prometheus.Gatherer
 	// Ready tells which checks there are, and which are well.
 	Ready func(context.Context) map[string]bool
+	// Peers are how many peers the gateway knows, and how many of them can be reached; nil: that is not told.
+	Peers func() (configured, reachable int)
 }
 
 // Peer is the gateway's own peer.
@@ -131,6 +142,7 @@ type API struct {
 	operations []*operation
 	openAPI    []byte
 	streams    streams
+	ahead      *preparations
 	stopping   chan struct{}
 	stopOnce   sync.Once
 }
@@ -149,7 +161,7 @@ func New(options Options) (*API, error) {
 		options.HeightWait = 10 * time.Second
 	}
 	router := chi.NewRouter()
-	a := &API{options: options, registry: rules.New(nil), router: router, metrics: metrics, stopping: make(chan struct{}),
+	a := &API{options: options, registry: rules.New(nil), router: router, metrics: metrics, ahead: newPreparations(), stopping: make(chan struct{}),
 		rates: newRates(options.Rate, options.Burst), hosts: newRates(options.Rate*callersPerHost, options.Burst*callersPerHost)}
 	router.Use(a.observe, a.protect)
 	router.NotFound(a.plain(func() *Problem { return newProblem(codeUnknownRoute, "see /openapi.json") }))

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -24,6 +25,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/gateway/block"
+	"github.com/datanet-consortium/datanet/gateway/evidence/archive"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/serving"
 )
@@ -277,7 +279,75 @@ func (c *call) auditedModel() model.Named {
 	return model.Named{Name: c.param("organisation") + "/" + c.param("name"), Version: c.param("version")}
 }
 
+// addUses adds the uses of settlements, in the form in which a bundle has them.
+func (a *API) addUses() {
+	if a.options.Settled == nil {
+		return
+	}
+	a.add(&operation{id: "audit-claim-uses", method: get, path: ofAudit + "/hosts/{host}/claims/{id}/uses", tag: "audit", scope: identity.Read, roles: auditors, limit: -1,
+		summary: "Gives the leaves and receipts of a settlement, as a bundle has them",
+		doc:     "In the form SETTLED/1 of audit bundles. The host's gateway is asked for them. They hold no text.",
+		params:  []*huma.Param{a.heightParam()}, problems: append([]string{string(ledger.CodeNotFound), string(ledger.CodeForbidden), codeDisagreement, codeUnavailable}, indexProblems...),
+		answers: []answer{{status: http.StatusOK, doc: "The uses.", media: bytesType, schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
+		handle: func(c *call) error {
+			if err := c.atHeight(); err != nil {
+				return err
+			}
+			n := claim.Named{Host: ledger.Account(c.param("host")), ID: c.param("id")}
+			if err := n.Validate(); err != nil {
+				return err
+			}
+			found, err := ask[claim.Detail](c, "claim:Get", n)
+			if err != nil {
+				return err
+			}
+			if found.Uses == 0 {
+				return newProblem(string(ledger.CodeNotFound), "the settlement has no uses")
+			}
+			out := &late{call: c}
+			if err := a.options.Settled(c.ctx(), found.Claim, out); err != nil {
+				if out.begun != nil {
+					return err
+				}
+				return refusedByHost(err)
+			}
+			return out.end()
+		}})
+}
+
+// late begins an answer with the first bytes of it, so that until then a problem can be told.
+type late struct {
+	call  *call
+	begun *bufio.Writer
+}
+
+func (l *late) Write(p []byte) (int, error) {
+	if l.begun == nil {
+		l.begun = l.call.stream(bytesType)
+	}
+	return l.begun.Write(p)
+}
+
+// end ends the answer.
+func (l *late) end() error {
+	if l.begun == nil {
+		return newProblem(codeUnavailable, "the other gateway has sent nothing")
+	}
+	return l.begun.Flush()
+}
+
+// refusedByHost is the problem of a settlement that its host's gateway does not show.
+func refusedByHost(err error) error {
+	if errors.Is(err, archive.ErrMalformed) {
+		p := newProblem(codeDisagreement, "the host's gateway shows what is not on the ledger")
+		p.cause = err
+		return p
+	}
+	return refusedByOthers(err, "the host's gateway", "does not show the settlement now")
+}
+
 func (a *API) addAuditOfMoney() {
+	a.addUses()
 	audited(a, "audit-claim", "/hosts/{host}/claims/{id}", "What became of a settlement: who recomputed it, who objected, who was paid", "", nil,
 		func(c *call, auditor *question.Auditor) (question.Claim, error) {
 			return auditor.Claim(c.ctx(), claim.Named{Host: ledger.Account(c.param("host")), ID: c.param("id")})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/datanet-consortium/datanet/audit/parts"
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -27,12 +28,15 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/exchange"
 	"github.com/datanet-consortium/datanet/gateway/identity"
+	"github.com/datanet-consortium/datanet/gateway/query"
 )
 
 // Exchange fetches from other members' gateways.
 type Exchange interface {
 	Release(ctx context.Context, h access.Handover, holders ...string) error
 	Fetch(ctx context.Context, store *content.Store, of contribution.Contribution, h access.Handover, holders ...string) (content.Info, error)
+	Obtain(ctx context.Context, store *content.Store, h access.Handover, list []contribution.Contribution,
+		holders func(context.Context, contribution.Contribution) ([]string, error)) error
 	FetchSecret(ctx context.Context, store *content.Store, epoch contribution.Epoch, members ...string) error
 }
 
@@ -65,6 +69,7 @@ type Record struct {
 // addContents adds what gives content to those who have a right to it.
 func (a *API) addContents() {
 	if a.options.Content == nil {
+		a.addRelayed()
 		return
 	}
 	right := []*huma.Param{
@@ -91,6 +96,9 @@ func (a *API) addContents() {
 	lines := answer{status: http.StatusOK, doc: "A Record in each line.", media: linesType, schema: text()}
 	add(operation{id: "get-records", path: ofContribution + "/records", summary: "Gives the records of a contribution as JSON Lines", doc: about,
 		answers: []answer{lines}, handle: func(c *call) error { return c.withContent(giveRecords) }})
+	opening := opening
+	opening.doc, opening.handle = about+opening.doc, func(c *call) error { return c.withContent(giveOpening) }
+	add(opening)
 	a.add(&operation{id: "get-ticket-content", method: get, path: "/v1/tickets/{id}/contents/{organisation}/{name}", tag: "contents", scope: identity.Content, limit: -1,
 		summary: "Gives what a training ticket opens of a datanet, as JSON Lines",
 		doc: "All records of the ticket's snapshot of the datanet, in its order. What other members hold is fetched first, under releases that they record on the ledger. " +
@@ -98,6 +106,51 @@ func (a *API) addContents() {
 		answers: []answer{lines}, problems: problems, handle: giveTicket,
 		params: []*huma.Param{queryParam("after", text(), "Go on after a record of this contribution: the last one that has come whole."),
 			queryParam("record", whole(0, math.MaxInt32), "That record's number in the contribution."), a.heightParam()}})
+}
+
+// opening gives what opens a commitment.
+var opening = operation{id: "get-opening", path: ofContribution + "/opening", summary: "Gives what opens the commitment of a contribution: salt and records",
+	doc:     "In the form OPENED/1 of audit bundles.",
+	answers: []answer{{status: http.StatusOK, doc: "Salt and records.", media: bytesType, schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}}
+
+// addRelayed adds how a gateway that keeps no content, as the regulator's, gives it for an audit: out of the hands of a holder.
+func (a *API) addRelayed() {
+	if a.options.Opening == nil {
+		return
+	}
+	op := opening
+	op.method, op.tag, op.scope, op.roles, op.limit = get, "contents", identity.Content, mayGet[access.Audit], -1
+	op.doc = "A holder's gateway records the release on the ledger, and hands it over; nothing is kept here. " + op.doc
+	op.params = []*huma.Param{queryParam("reason", enum("audit"), "Why."), a.heightParam()}
+	op.problems = append([]string{codeBehind, string(ledger.CodeLicence)}, contentProblems...)
+	op.handle = relayOpening
+	a.add(&op)
+}
+
+func relayOpening(c *call) error {
+	of, err := c.contribution()
+	if err != nil {
+		return err
+	}
+	if of.State == contribution.Erased || of.State == contribution.Erasing {
+		return contentProblem(content.ErrErased)
+	}
+	h := access.Handover{Named: access.Named{Datanet: of.Datanet}, Contributions: []string{of.ID}, Reason: access.Audit, To: c.principal.Account}
+	h.ID = releaseID(h, time.Now())
+	if err := h.Validate(); err != nil {
+		return err
+	}
+	if err := c.writeBy(fetchTime + margin); err != nil {
+		return err
+	}
+	out := &late{call: c}
+	if err := c.api.options.Opening(c.ctx(), of, h, out, others(exchange.Holders(of), c.api.options.Organisation)...); err != nil {
+		if out.begun != nil {
+			return err
+		}
+		return contentProblem(refusedByHolders(err))
+	}
+	return out.end()
 }
 
 func enum(values ...string) *huma.Schema {
@@ -125,20 +178,25 @@ func ask[Res any](c *call, function string, request any) (response Res, err erro
 	return response, ledger.DecodeAnswer(answer, &response)
 }
 
-// withContent finds the content of the contribution that the path names, if the caller has a right to it.
-func (c *call) withContent(give func(*call, *content.Content) error) error {
+// contribution looks up the one that the path names.
+func (c *call) contribution() (of contribution.Contribution, err error) {
 	if err := c.atHeight(); err != nil {
-		return err
+		return of, err
 	}
 	n := contribution.Named{Datanet: c.param("organisation") + "/" + c.param("name"), ID: c.param("id")}
 	if err := n.Validate(); err != nil {
-		return err
+		return of, err
 	}
-	of, err := ask[contribution.Contribution](c, "contribution:Get", n)
+	return ask[contribution.Contribution](c, "contribution:Get", n)
+}
+
+// withContent finds the content of the contribution that the path names, if the caller has a right to it.
+func (c *call) withContent(give func(*call, *content.Content) error) error {
+	of, err := c.contribution()
 	if err != nil {
 		return err
 	}
-	h := access.Handover{Contributions: []string{n.ID}, Reason: access.Reason(c.query.Get("reason")), Ticket: c.query.Get("ticket"), Grant: c.query.Get("grant")}
+	h := access.Handover{Contributions: []string{of.ID}, Reason: access.Reason(c.query.Get("reason")), Ticket: c.query.Get("ticket"), Grant: c.query.Get("grant")}
 	switch {
 	case h.Reason != "":
 	case h.Ticket != "":
@@ -181,6 +239,9 @@ func (c *call) obtain(ctx context.Context, of contribution.Contribution, h acces
 	if of.State == contribution.Erased || of.State == contribution.Erasing {
 		return nil, content.ErrErased
 	}
+	if h.Reason == access.Validation {
+		c.api.ahead.wait(ctx, of, c.principal.Account)
+	}
 	info, err := store.Find(ctx, of.Name(), of.Commitment)
 	held := err == nil && info.State == content.Ready
 	switch {
@@ -199,7 +260,11 @@ func (c *call) obtain(ctx context.Context, of contribution.Contribution, h acces
 	if err := h.Validate(); err != nil {
 		return nil, err
 	}
-	holders := exchange.Holders(of)
+	had, err := ask[access.Had](c, "access:Holders", of.Name())
+	if err != nil {
+		return nil, err
+	}
+	holders := exchange.Holders(of, had.Custody...)
 	if h.Snapshot != 0 {
 		holders = []string{ledger.Owner(of.Datanet)} // who releases snapshots as a whole
 	}
@@ -208,6 +273,15 @@ func (c *call) obtain(ctx context.Context, of contribution.Contribution, h acces
 			return nil, refusedByHolders(err)
 		}
 		return store.Open(ctx, info.ID)
+	}
+	if h.Reason == access.Validation && of.State == contribution.Pending {
+		released, err := releasedToValidate(ctx, c.api.ledger(), of.Name(), h.To)
+		if err != nil {
+			return nil, err
+		}
+		if released {
+			return store.Open(ctx, info.ID)
+		}
 	}
 	if err := c.record(ctx, h, holders); err != nil {
 		return nil, err
@@ -272,15 +346,20 @@ func others(msps []string, own string) (list []string) {
 	return list
 }
 
-// refusedByHolders is the problem of a content that no holder hands over: the first refusal that says why.
+// refusedByHolders is the problem of a content that no holder hands over.
 func refusedByHolders(err error) error {
+	return refusedByOthers(err, "the holder's gateway", "does not hand the content over now")
+}
+
+// refusedByOthers is the problem of what gateways of others did not give: the first refusal that says why.
+func refusedByOthers(err error, who, now string) error {
 	var refusal *exchange.Refusal
 	if !errors.As(err, &refusal) {
 		var fault *ledger.Fault
 		if errors.As(err, &fault) || errors.Is(err, content.ErrErased) || errors.Is(err, context.Canceled) {
 			return err
 		}
-		p := newProblem(codeUnavailable, "no holder's gateway hands the content over now")
+		p := newProblem(codeUnavailable, "%s %s", who, now)
 		p.cause = err
 		return p
 	}
@@ -288,18 +367,18 @@ func refusedByHolders(err error) error {
 	if k, known := kinds[code]; !known || k.status >= http.StatusInternalServerError {
 		code = codeUnavailable
 	}
-	p := newProblem(code, "the holder's gateway: %s", refusal.Detail)
+	p := newProblem(code, "%s: %s", who, refusal.Detail)
 	p.cause = err
 	return p
 }
 
 // fetchSecret has the fingerprint secret of the epoch in force fetched from another member.
-func (c *call) fetchSecret(epoch contribution.Epoch) error {
-	members, err := ask[member.Members](c, "member:List", ledger.Nothing{})
+func (a *API) fetchSecret(ctx context.Context, on query.Evaluator, epoch contribution.Epoch) error {
+	members, err := query.Ask[member.Members](ctx, on, "member:List", ledger.Nothing{})
 	if err != nil {
 		return err
 	}
-	if err := c.api.options.Exchange.FetchSecret(c.ctx(), c.api.options.Content, epoch, others(members.Members, c.api.options.Organisation)...); err != nil {
+	if err := a.options.Exchange.FetchSecret(ctx, a.options.Content, epoch, others(members.Members, a.options.Organisation)...); err != nil {
 		p := newProblem(codeUnavailable, "no member's gateway hands over the fingerprint secret now")
 		p.cause = err
 		return p
@@ -385,9 +464,25 @@ func giveAbout(c *call, found *content.Content) error {
 	return c.answer(http.StatusOK, About{Commitment: found.Commitment, Files: found.Files(), Descriptor: descriptor, Records: m.Records, Tokens: m.Tokens})
 }
 
+// giveOpening gives salt and records. A failure amid them breaks the connection off.
+func giveOpening(c *call, found *content.Content) error {
+	out := c.stream(bytesType)
+	opening, err := parts.NewContent(out, found.Salt)
+	if err != nil {
+		return err
+	}
+	if err := found.Records(c.ctx(), func(_ int, record []byte) error { return opening.Record(record) }); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
 // lines begins an answer of JSON Lines.
-func (c *call) lines() *bufio.Writer {
-	c.w.Header().Set("Content-Type", linesType)
+func (c *call) lines() *bufio.Writer { return c.stream(linesType) }
+
+// stream begins an answer of unknown length.
+func (c *call) stream(media string) *bufio.Writer {
+	c.w.Header().Set("Content-Type", media)
 	c.w.Header().Set("Cache-Control", "no-store")
 	c.w.WriteHeader(http.StatusOK)
 	return bufio.NewWriterSize(&patient{w: c.w, control: http.NewResponseController(c.w)}, 64<<10)
@@ -458,14 +553,20 @@ func giveTicket(c *call) error {
 		ids = ids[slices.Index(ids, last):]
 	}
 	h := access.Handover{Named: access.Named{Datanet: datanet}, Snapshot: number, Reason: access.Training, Ticket: opened.ID}
+	whole := true // until the owner's gateway is found to be away
 	var out *bufio.Writer
 	for i, id := range ids {
 		of, err := ask[contribution.Contribution](c, "contribution:Get", contribution.Named{Datanet: datanet, ID: id})
 		if err != nil {
 			return err
 		}
-		found, err := c.obtainSoon(of, h)
-		if err != nil && !errors.Is(err, content.ErrErased) {
+		var found *content.Content
+		if whole {
+			var problem *Problem
+			found, err = c.obtainSoon(of, h)
+			whole = !errors.As(err, &problem) || problem.Code != codeUnavailable
+		}
+		if found == nil && !errors.Is(err, content.ErrErased) {
 			// The datanet's owner releases the snapshot with one transaction; where that fails, each contributor's
 			// organisation releases its own.
 			alone := h

@@ -80,6 +80,8 @@ var lists = []listing{
 		"Contributions; account is the contributor, awaits an organisation whose vote is missing, as in its validators' queue."},
 	{"votes", "vote", []string{"datanet", "organisation", "account", "state"}, "Votes; account is the validator, state the choice, or open."},
 	{"grants", "grant", []string{"datanet", "organisation", "account", "state"}, "Grants; account is the grantee."},
+	{"replicas", "replica", []string{"datanet", "organisation", "account", "state", "awaits"},
+		"Replica agreements; organisation is the keeper, account who offered it, state offered or ended by the owner, awaits a keeper that has not answered."},
 	{"releases", "release", []string{"datanet", "organisation", "account"}, "Releases; account is the recipient."},
 	{"tickets", "ticket", []string{"organisation", "account", "state"}, "Training tickets; account is the trainer."},
 	{"models", "model", []string{"organisation", "account", "state", "awaits"},

@@ -25,7 +25,12 @@ func (a *API) addOperations() {
 		if !ok {
 			status = http.StatusServiceUnavailable
 		}
-		respond(w, status, map[string]any{"ok": ok, "checks": checks})
+		answer := map[string]any{"ok": ok, "checks": checks}
+		if a.options.Peers != nil {
+			configured, reachable := a.options.Peers()
+			answer["peers"] = map[string]int{"configured": configured, "reachable": reachable}
+		}
+		respond(w, status, answer)
 	})
 	measurements := promhttp.HandlerFor(a.options.Gather, promhttp.HandlerOpts{})
 	a.router.Get("/metrics", func(w http.ResponseWriter, r *http.Request) {

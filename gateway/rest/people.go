@@ -22,6 +22,8 @@ type People interface {
 	RevokeInvitation(ctx context.Context, p identity.Principal, id string) error
 	Enrol(ctx context.Context, request identity.EnrolRequest) (identity.Enrolment, error)
 	Renew(ctx context.Context, p identity.Principal, request string) (identity.Enrolment, error)
+	Kept(ctx context.Context, p identity.Principal) ([]identity.KeptCertificate, error)
+	KeptOf(p identity.Principal) (certificate *identity.KeptCertificate, err error)
 }
 
 // Whoami is who the gateway takes the caller for.
@@ -32,6 +34,8 @@ type Whoami struct {
 	Method       identity.Method  `json:"method" enum:"certificate,oidc,apikey" doc:"How the caller has shown who it is."`
 	Scopes       []identity.Scope `json:"scopes"`
 	Key          string           `json:"key,omitzero" doc:"The API key's id."`
+	// Kept is the certificate of the account, if the gateway keeps its key.
+	Kept *identity.KeptCertificate `json:"kept,omitzero" doc:"The certificate by which the gateway signs for the account, if it keeps the key."`
 }
 
 // NewKey is a new API key, with its token.
@@ -48,7 +52,7 @@ type NewInvitation struct {
 
 // Renewal asks for a new certificate of the same key.
 type Renewal struct {
-	Request string `json:"request" doc:"A certificate request for the key of the present certificate, PKCS #10 in PEM."`
+	Request string `json:"request,omitzero" doc:"A certificate request for the key of the present certificate, PKCS #10 in PEM. Without it the certificate is renewed whose key the gateway keeps."`
 }
 
 // Items is a list that is given whole.
@@ -72,6 +76,12 @@ func (a *API) addPeople() {
 			for _, scope := range identity.Scopes {
 				if p.May(scope) {
 					who.Scopes = append(who.Scopes, scope)
+				}
+			}
+			if people := c.api.options.People; people != nil {
+				var err error
+				if who.Kept, err = people.KeptOf(p); err != nil {
+					return err
 				}
 			}
 			return c.answer(http.StatusOK, who)
@@ -162,8 +172,17 @@ func (a *API) addPeople() {
 			}
 			return c.answer(http.StatusCreated, enrolment)
 		}})
+	a.add(&operation{id: "list-kept-certificates", method: get, path: "/v1/kept-certificates", tag: "people", summary: "Lists the certificates of accounts whose keys the gateway keeps",
+		doc: "The one that ends first stands first. Needs the role operator.", scope: identity.Admin, answers: good[Items[identity.KeptCertificate]](http.StatusOK),
+		handle: func(c *call) error {
+			list, err := people.Kept(c.ctx(), c.principal)
+			if err != nil {
+				return err
+			}
+			return c.answer(http.StatusOK, itemsOf(list))
+		}})
 	a.add(&operation{id: "renew-enrolment", method: post, path: "/v1/enrolments/renew", tag: "people", summary: "Gets a new certificate for the present one's key",
-		doc: "Show the present certificate.", scope: identity.Admin, request: reflect.TypeFor[Renewal](), answers: good[identity.Enrolment](http.StatusOK), problems: state,
+		doc: "Show the present certificate; who shows none has the one renewed whose key the gateway keeps.", scope: identity.Admin, request: reflect.TypeFor[Renewal](), answers: good[identity.Enrolment](http.StatusOK), problems: state,
 		handle: func(c *call) error {
 			var request Renewal
 			if err := c.decode(&request); err != nil {

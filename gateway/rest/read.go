@@ -75,6 +75,12 @@ func (c *call) over(view *index.View, function string, document []byte) ([]byte,
 	return over.Over(c.ctx(), view, function, document)
 }
 
+// ledger answers the ledger's query functions over the index, as the gateway itself.
+func (a *API) ledger() query.Evaluator {
+	return &query.Functions{Index: a.options.Index, Registry: a.registry, Channel: a.options.Channel,
+		Caller: ledger.Caller{MSP: a.options.Organisation, Enrolment: identity.GatewayEnrolment, Roles: []ledger.Role{ledger.Operator}}}
+}
+
 // view opens the index at the height that the caller waits for, and names its height in the answer.
 func (c *call) view() (*index.View, error) {
 	if err := c.awaitHeight(); err != nil {

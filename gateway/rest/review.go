@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"errors"
 	"iter"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
+	"github.com/datanet-consortium/datanet/gateway/query"
 	"github.com/datanet-consortium/datanet/gateway/review"
 )
 
@@ -36,32 +38,40 @@ func giveReview(c *call, found *content.Content) error {
 	if err != nil {
 		return err
 	}
-	epoch, err := ask[contribution.Epoch](c, "contribution:Epoch", ledger.Nothing{})
-	if err != nil {
-		return err
-	}
 	if err := c.writeBy(finishTime + margin); err != nil {
 		return err
 	}
-	if _, err := c.api.options.Content.Secret(c.ctx(), epoch.Check); errors.Is(err, content.ErrNoSecret) && epoch.Epoch > 0 {
-		_ = c.fetchSecret(epoch) // without it the fingerprint is not checked, and the answer says so
-	}
-	seen, err := c.api.options.Reviews.Of(c.ctx(), of, found, epoch, c.registered(n.Datanet))
+	seen, err := c.api.review(c.ctx(), c.api.ledger(), of, found)
 	if errors.Is(err, review.ErrTooLarge) {
 		return newProblem(codeTooLarge, "%v", err)
 	}
 	if err != nil {
 		return contentProblem(err)
 	}
+	if of.State == contribution.Pending {
+		c.api.ahead.ask(of, c.principal.Account)
+	}
 	return c.answer(http.StatusOK, seen)
 }
 
+// review reports on a content.
+func (a *API) review(ctx context.Context, on query.Evaluator, of contribution.Contribution, found *content.Content) (review.Review, error) {
+	epoch, err := query.Ask[contribution.Epoch](ctx, on, "contribution:Epoch", ledger.Nothing{})
+	if err != nil {
+		return review.Review{}, err
+	}
+	if _, err := a.options.Content.Secret(ctx, epoch.Check); errors.Is(err, content.ErrNoSecret) && epoch.Epoch > 0 {
+		_ = a.fetchSecret(ctx, on, epoch) // without it the fingerprint is not checked, and the answer says so
+	}
+	return a.options.Reviews.Of(ctx, of, found, epoch, a.registered(ctx, of.Datanet))
+}
+
 // registered are a datanet's contributions in the order in which they came to the ledger.
-func (c *call) registered(datanet string) iter.Seq2[contribution.Contribution, error] {
+func (a *API) registered(ctx context.Context, datanet string) iter.Seq2[contribution.Contribution, error] {
 	return func(yield func(contribution.Contribution, error) bool) {
 		page := ledger.PageRequest{Limit: ledger.MaxPage}
 		for {
-			found, err := c.api.options.Index.Entries(c.ctx(), index.Filter{Kind: "contribution", Datanet: datanet, Order: index.Oldest}, page)
+			found, err := a.options.Index.Entries(ctx, index.Filter{Kind: "contribution", Datanet: datanet, Order: index.Oldest}, page)
 			if err != nil {
 				yield(contribution.Contribution{}, err)
 				return

@@ -90,6 +90,12 @@ var routes = []route{
 	{method: post, path: "/v1/vote-batches", function: "approval:VoteBatch"},
 	{method: post, path: "/v1/finalisation-batches", function: "approval:FinaliseBatch"},
 
+	{method: get, path: ofDatanet + "/replicas", function: "replica:List", name: "datanet"},
+	{method: get, path: ofDatanet + "/replicas/{id}", function: "replica:Get", name: "datanet"},
+	{method: put, path: ofDatanet + "/replicas/{id}", function: "replica:Offer", name: "datanet"},
+	{method: post, path: ofDatanet + "/replicas/{id}/accept", function: "replica:Accept", name: "datanet"},
+	{method: post, path: ofDatanet + "/replicas/{id}/end", function: "replica:End", name: "datanet"},
+
 	{method: get, path: ofDatanet + "/grants", function: "access:Grants", name: "datanet"},
 	{method: get, path: ofDatanet + "/grants/{id}", function: "access:GetGrant", name: "datanet"},
 	{method: put, path: ofDatanet + "/grants/{id}", function: "access:Grant", name: "datanet"},

@@ -10,6 +10,7 @@ import (
 	"encoding/asn1"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net/http"
 	"path/filepath"
@@ -78,6 +79,10 @@ func (nobody) Fetch(context.Context, *content.Store, contribution.Contribution, 
 
 func (nobody) Release(context.Context, access.Handover, ...string) error {
 	return context.DeadlineExceeded
+}
+
+func (nobody) Obtain(context.Context, *content.Store, access.Handover, []contribution.Contribution, func(context.Context, contribution.Contribution) ([]string, error)) error {
+	return errors.New("nobody hands anything over")
 }
 
 func (nobody) FetchSecret(context.Context, *content.Store, contribution.Epoch, ...string) error {

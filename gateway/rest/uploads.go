@@ -169,7 +169,7 @@ func finishUpload(c *call) error {
 	store, account, id := c.api.options.Content, c.principal.Account, c.param("id")
 	prepared, err := store.Finish(c.ctx(), account, id, request.Descriptor, epoch)
 	if errors.Is(err, content.ErrNoSecret) {
-		if err := c.fetchSecret(epoch); err != nil {
+		if err := c.api.fetchSecret(c.ctx(), c.api.ledger(), epoch); err != nil {
 			return err
 		}
 		prepared, err = store.Finish(c.ctx(), account, id, request.Descriptor, epoch)

@@ -130,7 +130,7 @@ func (v validator) submit(ctx context.Context, function string, request any) ([]
 
 // openArchive opens the archive of what this gateway's hosts settle, out of their meter.
 func (s *Server) openArchive(ctx context.Context, from *meter.Meter) (*archive.Archive, error) {
-	return archive.Open(ctx, archive.Options{Folder: filepath.Join(s.config.Folder, "evidence"), DB: s.state, Keys: s.content.store, Meter: from,
+	return archive.Open(ctx, archive.Options{Folder: s.evidence(), DB: s.state, Keys: s.content.store, Meter: from,
 		Ledger: query.New(s.index, s.config.Channel, s.config.Organisation), Log: s.log,
 		Sealer: func(ctx context.Context, session merkle.Hash) (evidence.Sealer, error) {
 			key, err := s.content.store.Key(ctx, content.EvidenceKeys, session.String())
@@ -140,6 +140,9 @@ func (s *Server) openArchive(ctx context.Context, from *meter.Meter) (*archive.A
 			return evidence.NewSealer(key)
 		}})
 }
+
+// evidence is the folder of what is archived for attestors.
+func (s *Server) evidence() string { return filepath.Join(s.config.Folder, "evidence") }
 
 // sweepEvery is how often is looked for evidence that is to be forgotten, beside what the index tells.
 const sweepEvery = 10 * time.Minute

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,7 +11,10 @@ import (
 
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/audit/question"
+	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/evidence/archive"
+	"github.com/datanet-consortium/datanet/gateway/serving"
 )
 
 // block reads one block from the own peer, for audits.
@@ -66,5 +70,34 @@ func (s *Server) receipts() (func(ctx context.Context, msp string, id merkle.Has
 			return nil, fmt.Errorf("read the receipt from the gateway of %s: %w", msp, err)
 		}
 		return data, nil
+	}, nil
+}
+
+// settled shows the uses of settlements: of hosts here out of the own archive, of others by their gateways.
+func (s *Server) settled() (func(ctx context.Context, c claim.Claim, out io.Writer) error, error) {
+	transport, addresses, err := s.otherGateways()
+	if err != nil {
+		return nil, err
+	}
+	elsewhere := archive.NewClient(transport, addresses)
+	ask, err := s.receipts()
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, c claim.Claim, out io.Writer) error {
+		show, get := elsewhere.Settled, func(ctx context.Context, id merkle.Hash) ([]byte, error) { return ask(ctx, c.Host.MSP(), id) }
+		if c.Host.MSP() == s.config.Organisation {
+			if s.archive == nil {
+				return ledger.Refuse(ledger.CodeNotFound, "this gateway serves no models").At("host")
+			}
+			show, get = s.archive.Settled, s.serving.Receipt
+		}
+		return show(ctx, c, func(ctx context.Context, id merkle.Hash) ([]byte, error) {
+			encoded, err := get(ctx, id)
+			if fault := new(ledger.Fault); errors.As(err, &fault) && fault.Code == ledger.CodeNotFound || errors.Is(err, serving.ErrNoReceipt) {
+				return nil, nil
+			}
+			return encoded, err
+		}, out)
 	}, nil
 }

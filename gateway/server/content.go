@@ -16,10 +16,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/exchange"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
 	"github.com/datanet-consortium/datanet/gateway/index"
+	"github.com/datanet-consortium/datanet/gateway/query"
 	"github.com/datanet-consortium/datanet/gateway/review"
 )
 
@@ -45,6 +47,7 @@ type library struct {
 	client   *exchange.Client
 	service  exchange.Service
 	erasures content.Erasures // the service, once the corpora have let go
+	registry registry
 	handover http.Handler
 	log      *slog.Logger
 }
@@ -76,7 +79,7 @@ func (s *Server) openStore(ctx context.Context, make bool) (*content.Store, erro
 }
 
 func (s *Server) openContent(ctx context.Context) (err error) {
-	l := &library{log: s.log, service: exchange.Service{MSP: s.config.Organisation, Functions: functions{s}}}
+	l := &library{log: s.log, registry: registry{query.New(s.index, s.config.Channel, s.config.Organisation)}, service: exchange.Service{MSP: s.config.Organisation, Functions: functions{s}}}
 	if l.store, err = s.openStore(ctx, true); err != nil {
 		return err
 	}
@@ -176,13 +179,32 @@ func (l *library) keepUp(ctx context.Context, from *index.Index) {
 		case <-erase.C:
 			l.erase(ctx)
 		case <-clean.C:
-			if err := l.store.CleanUp(ctx, unused); err != nil && ctx.Err() == nil {
-				l.log.Error("clean up the content store", "error", err)
-			}
+			l.cleanUp(ctx)
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// cleanUp removes what nobody goes on with, and replicas of what was rejected or replaced.
+func (l *library) cleanUp(ctx context.Context) {
+	if err := l.store.CleanUp(ctx, unused); err != nil && ctx.Err() == nil {
+		l.log.Error("clean up the content store", "error", err)
+	}
+	dropped, err := l.store.Prune(ctx, l.registry)
+	if len(dropped) > 0 {
+		l.log.Info("replicas that nobody has a use for are dropped", "contents", len(dropped))
+	}
+	if err != nil && ctx.Err() == nil {
+		l.log.Error("prune replicas", "error", err)
+	}
+}
+
+// registry is what the index knows of contributions.
+type registry struct{ on query.Evaluator }
+
+func (r registry) Contribution(ctx context.Context, n contribution.Named) (contribution.Contribution, error) {
+	return query.Ask[contribution.Contribution](ctx, r.on, "contribution:Get", n)
 }
 
 func (l *library) erase(ctx context.Context) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +20,8 @@ const (
 	probeEvery = 30 * time.Second
 	// stale is when an answer counts no more.
 	stale = 15 * time.Second
+	// reachTimeout is how long a peer may take to accept a connection, if there are several.
+	reachTimeout = 2 * time.Second
 )
 
 // health knows whether the gateway can do its work, and measures it.
@@ -28,6 +32,7 @@ type health struct {
 	peerHeight uint64
 	faults     map[string]error // by check; nil is well
 	checked    time.Time
+	away       []string // peers that accept no connection
 
 	// Only look uses them.
 	probed      time.Time
@@ -43,6 +48,7 @@ func newHealth(s *Server) *health {
 		"peer_height":       "Blocks that the organisation's peer has.",
 		"index_lag":         "Blocks that the index is behind the peer.",
 		"outbox_unfinished": "Writes whose outcome is not known yet.",
+		"peers_reachable":   "Peers that accept connections, if several are configured.",
 	} {
 		h.descriptions[name] = prometheus.NewDesc("datanet_gateway_"+name, help, nil, nil)
 	}
@@ -66,6 +72,7 @@ func (h *health) watch(ctx context.Context) {
 func (h *health) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
+	h.reach(ctx)
 	height, peerFault := h.server.self.Height(ctx)
 	if peerFault != nil {
 		peerFault = fmt.Errorf("the peer does not answer: %w", peerFault)
@@ -83,6 +90,49 @@ func (h *health) look(ctx context.Context) {
 		h.peerHeight = height
 	}
 	h.checked = time.Now()
+}
+
+// reach tries each peer, if there are several. That one of them is away changes nothing for callers, so only operators are
+// told.
+func (h *health) reach(ctx context.Context) {
+	addresses := h.server.config.Peer.Addresses
+	if len(addresses) < 2 {
+		return
+	}
+	answers := make([]error, len(addresses))
+	var asking sync.WaitGroup
+	for i, address := range addresses {
+		asking.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+			defer cancel()
+			conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+			if err == nil {
+				err = conn.Close()
+			}
+			answers[i] = err
+		})
+	}
+	asking.Wait()
+	var away []string
+	for i, address := range addresses {
+		if answers[i] != nil {
+			away = append(away, address)
+		}
+	}
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	if !slices.Equal(h.away, away) {
+		h.server.log.Warn("health", "check", "peers", "configured", len(addresses), "away", away)
+	}
+	h.away = away
+}
+
+// peers are how many peers are configured, and how many of them accept connections.
+func (h *health) peers() (configured, reachable int) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	configured = len(h.server.config.Peer.Addresses)
+	return configured, configured - len(h.away)
 }
 
 // probe writes, reads and deletes a small object where contents are kept. An answer is kept for a while, since some
@@ -139,6 +189,9 @@ func (h *health) Collect(out chan<- prometheus.Metric) {
 		if count, err := h.server.outbox.Unfinished(ctx); err == nil {
 			values["outbox_unfinished"] = float64(count)
 		}
+	}
+	if configured, reachable := h.peers(); configured > 1 {
+		values["peers_reachable"] = float64(reachable)
 	}
 	for name, value := range values {
 		out <- prometheus.MustNewConstMetric(h.descriptions[name], prometheus.GaugeValue, value)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
@@ -17,8 +18,8 @@ import (
 	"github.com/datanet-consortium/datanet/network/pki"
 )
 
-// keep takes the keys of configured MSP folders into the keystore; those that are there stay, with a certificate that was
-// renewed since.
+// keep takes the keys of configured MSP folders into the keystore; those that are there stay, with the certificate
+// that was issued later.
 func (s *Server) keep() error {
 	for _, folder := range s.config.Identity.Keep {
 		id, err := pki.LoadIdentity(folder, s.config.Organisation)
@@ -32,6 +33,10 @@ func (s *Server) keep() error {
 		caller, err := pki.CallerOf(s.config.Organisation, id.Certificate())
 		if err != nil {
 			return fmt.Errorf("take the key in %s into the keystore: %w", folder, err)
+		}
+		here, err := s.keys.Get(caller.Enrolment)
+		if err == nil && !id.Certificate().NotBefore.After(here.Certificate().NotBefore) {
+			continue
 		}
 		if err := s.keys.Add(caller.Enrolment, id.Credentials(), key); err != nil {
 			return fmt.Errorf("take the key in %s into the keystore: %w", folder, err)
@@ -56,6 +61,53 @@ func (c custody) Certificate(enrolment string) ([]byte, bool, error) {
 		return nil, false, err
 	}
 	return id.Credentials(), true, nil
+}
+
+func (c custody) Renew(enrolment string, certificate []byte) error {
+	return c.keys.Renew(enrolment, certificate)
+}
+
+func (c custody) List() ([]string, error) { return c.keys.List() }
+
+// renewEvery is how often is looked for certificates of kept keys that end soon.
+const renewEvery = time.Hour
+
+// renewKept renews the certificates of kept keys before they end, until the context ends.
+func (s *Server) renewKept(ctx context.Context) {
+	ticker := time.NewTicker(renewEvery)
+	defer ticker.Stop()
+	for {
+		s.renewDue(ctx, time.Now())
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Server) renewDue(ctx context.Context, now time.Time) {
+	enrolments, err := s.keys.List()
+	if err != nil {
+		s.log.Error("look for certificates that end soon", "error", err)
+	}
+	for _, enrolment := range enrolments {
+		id, err := s.keys.Get(enrolment)
+		if err != nil {
+			s.log.Error("look for certificates that end soon", "enrolment", enrolment, "error", err)
+			continue
+		}
+		if !identity.EndsSoon(id.Certificate(), now) {
+			continue
+		}
+		until := id.Certificate().NotAfter
+		made, err := s.identities.RenewKept(ctx, enrolment)
+		if err != nil {
+			s.log.Warn("a certificate whose key is kept ends soon and could not be renewed", "enrolment", enrolment, "until", until, "error", err)
+			continue
+		}
+		s.log.Info("a certificate whose key is kept was renewed", "enrolment", enrolment, "until", made.Expires)
+	}
 }
 
 // clients are the clients of accounts whose keys are in the keystore. A certificate that was renewed makes a new client.

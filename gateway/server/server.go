@@ -259,12 +259,22 @@ func (s *Server) openAPI(version string) (err error) {
 		Organisation: s.config.Organisation, Channel: s.config.Channel, Version: version,
 		Authenticate: s.authenticate, Index: s.index, Peer: ownPeer{s}, People: s.identities,
 		Rate: s.config.Limits.Rate, Burst: s.config.Limits.Burst, BodyTimeout: s.config.Limits.Body, WriteWait: s.config.Limits.Wait,
-		Log: s.log, Metrics: s.registry, Gather: s.registry, Ready: s.health.check,
+		Log: s.log, Metrics: s.registry, Gather: s.registry, Ready: s.health.check, Peers: s.health.peers,
 	}
 	options.EvaluateAt = func(ctx context.Context, organisation, function string, document []byte) ([]byte, error) {
 		return s.self.Evaluate(ctx, fabric.Call{Function: function, Request: document, Endorsers: []string{organisation}})
 	}
 	options.Block, options.Chaincode = s.block, s.config.Chaincode
+	if options.Settled, err = s.settled(); err != nil {
+		return err
+	}
+	if s.content == nil {
+		handedOver, err := s.exchangeClient()
+		if err != nil {
+			return err
+		}
+		options.Opening = handedOver.Opening
+	}
 	if options.HostReceipt, err = s.receipts(); err != nil {
 		return err
 	}
@@ -345,6 +355,7 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	if s.outbox != nil {
 		work.Go(func() { s.recover(background) })
 		work.Go(func() { s.purge(background) })
+		work.Go(func() { s.renewKept(background) })
 	}
 	if s.archive != nil {
 		work.Go(func() { s.sweepArchive(background) })
@@ -355,6 +366,8 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		work.Go(func() { s.attest(background) })
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
+		work.Go(func() { s.newReplicas().run(background) })
+		work.Go(func() { s.api.PrepareReviews(background) })
 	}
 	if s.serving != nil {
 		work.Go(func() { s.serving.Run(background) })

@@ -18,6 +18,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
 	"github.com/datanet-consortium/datanet/gateway/database/databasetest"
 	"github.com/datanet-consortium/datanet/network"
+	"github.com/datanet-consortium/datanet/network/pki"
 )
 
 func TestMain(m *testing.M) { databasetest.Main(m) }
@@ -120,6 +121,32 @@ func TestARenewedCertificateIsTakenWithoutARestart(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.send(s.client("consumer1"), http.MethodGet, "/v1/members", "").status, "the former authorities stay")
 	require.NoError(t, os.WriteFile(s.config.Organisations[0].Authority, authority, 0o600))
 	require.Equal(t, after, serving())
+}
+
+func TestCertificatesOfKeptKeysAreRenewedBeforeTheyEnd(t *testing.T) {
+	s := newSite(t, nil, nil)
+	kept := func() *pki.Identity {
+		id, err := s.server.keys.Get("consumer1")
+		require.NoError(t, err)
+		return id
+	}
+	before := kept()
+	s.server.renewDue(t.Context(), time.Now())
+	require.Same(t, before, kept(), "its end is far")
+	s.server.renewDue(t.Context(), before.Certificate().NotAfter.Add(-time.Hour))
+	after := kept()
+	require.NotEqual(t, before.Certificate().SerialNumber, after.Certificate().SerialNumber)
+	require.Equal(t, before.Certificate().PublicKey, after.Certificate().PublicKey)
+	require.NoError(t, s.server.keep())
+	require.Equal(t, after.Certificate().SerialNumber, kept().Certificate().SerialNumber, "the configured folder has an earlier one")
+
+	s.network.Admit(after.Credentials(), ledger.Caller{MSP: rulestest.A, Enrolment: "consumer1", Roles: []ledger.Role{ledger.Consumer}})
+	opened := s.send(s.client("consumer1"), http.MethodPost, "/v1/account/open", "{}", "Idempotency-Key", "open")
+	require.Equal(t, http.StatusOK, opened.status, "%s", opened.body)
+	list := s.send(s.client("operator1"), http.MethodGet, "/v1/kept-certificates", "")
+	require.Equal(t, http.StatusOK, list.status)
+	require.Contains(t, string(list.body), `"AMSP:consumer1"`)
+	require.Equal(t, http.StatusForbidden, s.send(s.client("consumer1"), http.MethodGet, "/v1/kept-certificates", "").status)
 }
 
 func TestAnAuthorityThatIsReplacedCountsNoMore(t *testing.T) {

@@ -123,16 +123,11 @@ func (s *Server) openServing(ctx context.Context) error {
 		}
 		upstreams[m.Model] = u
 	}
-	address := config.Receipts
-	if address == "" {
-		address = database.SQLiteURL(filepath.Join(s.config.Folder, "receipts.db"))
-	}
-	receipts, err := database.Open(ctx, address)
+	receipts, err := s.openReceipts(ctx)
 	if err != nil {
 		return err
 	}
-	s.closeLater(receipts.Close)
-	file, err := journal.OpenFile(filepath.Join(s.config.Folder, "meter.journal"))
+	file, err := journal.OpenFile(s.journal())
 	if err != nil {
 		return err
 	}
@@ -150,6 +145,22 @@ func (s *Server) openServing(ctx context.Context) error {
 	s.archive, err = s.openArchive(ctx, s.meter)
 	return err
 }
+
+// openReceipts opens the database of receipts.
+func (s *Server) openReceipts(ctx context.Context) (*database.DB, error) {
+	address := s.config.Serving.Receipts
+	if address == "" {
+		address = database.SQLiteURL(filepath.Join(s.config.Folder, "receipts.db"))
+	}
+	receipts, err := database.Open(ctx, address)
+	if err == nil {
+		s.closeLater(receipts.Close)
+	}
+	return receipts, err
+}
+
+// journal is the file of the meter's journal.
+func (s *Server) journal() string { return filepath.Join(s.config.Folder, "meter.journal") }
 
 // keepsKey tells whether this gateway signs for an account.
 func (s *Server) keepsKey(account ledger.Account) (bool, error) {

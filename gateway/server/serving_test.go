@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/datanet-consortium/datanet/attribution/infgram"
 	"github.com/datanet-consortium/datanet/attribution/ingest"
+	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/attribution/receipt"
 	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/chaincode/approval"
@@ -36,6 +39,9 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/token"
 	"github.com/datanet-consortium/datanet/gateway/artifact"
 	gatewayclient "github.com/datanet-consortium/datanet/gateway/client"
+	"github.com/datanet-consortium/datanet/gateway/content"
+	"github.com/datanet-consortium/datanet/gateway/meter"
+	"github.com/datanet-consortium/datanet/gateway/meter/journal"
 	"github.com/datanet-consortium/datanet/gateway/openai"
 	"github.com/datanet-consortium/datanet/gateway/rest"
 )
@@ -147,7 +153,8 @@ func TestABuiltInModelIsServedFromWhatTheGatewayHolds(t *testing.T) {
 	terms := session.Terms{Model: model.CardName{Named: registered.Named, Card: 1}, Card: card.Digest, Host: host.Account(), Window: 4, Grace: use.MinGrace,
 		Expires: s.consortium.Clock.Add(24 * time.Hour).UTC().Truncate(time.Second), Disclosure: use.DiscloseSample, Escrow: money.Amount(500_000)}
 	require.NoError(t, terms.Key.UnmarshalText([]byte(made.Key)))
-	s.must(consumer, "session:Open", session.Open{Name: newID(), Terms: terms})
+	opened := session.Open{Name: newID(), Terms: terms}
+	s.must(consumer, "session:Open", opened)
 
 	person := s.client("consumer1")
 	say := func(body string) (*http.Response, []byte) {
@@ -181,4 +188,62 @@ func TestABuiltInModelIsServedFromWhatTheGatewayHolds(t *testing.T) {
 	require.Contains(t, string(kept), answer.Datanet.ReceiptID.String())
 	_, all := say(strings.Replace(body, `"seed":7`, `"seed":7,"stream":true`, 1))
 	require.True(t, bytes.HasSuffix(all, []byte("data: [DONE]\n\n")), "%s", all)
+
+	s.checkBackupOfHost(t, answer.Datanet.ReceiptID, session.Named{Account: consumer.Account(), Name: opened.Name})
+}
+
+// checkBackupOfHost restores a backup that is made while the gateway serves, into an empty folder: once while the ledger
+// knows nothing more of the session, and once after it has ended.
+func (s *site) checkBackupOfHost(t *testing.T, receipt merkle.Hash, opened session.Named) {
+	ctx, log := t.Context(), slog.New(slog.DiscardHandler)
+	secret, err := s.server.content.store.DrawKey(ctx, content.SamplingKeys, "drawn")
+	require.NoError(t, err)
+	var backup bytes.Buffer
+	have := func(m *Maintenance) bool {
+		var n int
+		require.NoError(t, m.receipts.QueryRowContext(ctx, `SELECT count(*) FROM receipts WHERE id = ?`, receipt[:]).Scan(&n))
+		return n == 1
+	}
+	m, err := Maintain(ctx, s.config, log, false)
+	require.NoError(t, err)
+	s.soon(func() bool { return have(m) }) // receipts are stored behind the answers
+	_, err = m.Backup(ctx, &backup, true)
+	require.NoError(t, errors.Join(err, m.Close()))
+
+	restore := func(sessions int) (uses uint64) {
+		empty := *s.config
+		empty.Folder = filepath.Join(t.TempDir(), "gateway")
+		m, err := Maintain(ctx, &empty, log, true)
+		require.NoError(t, err)
+		require.False(t, have(m))
+		for again := range 2 {
+			r, err := m.Restore(ctx, bytes.NewReader(backup.Bytes()), func(string) bool { return false })
+			require.NoError(t, err)
+			require.Empty(t, r.Failed)
+			require.Equal(t, 1-again, r.Items)
+			require.Equal(t, sessions*(1-again), r.Sessions)
+		}
+		require.True(t, have(m))
+		drawn, err := m.store.Key(ctx, content.SamplingKeys, "drawn")
+		require.NoError(t, err)
+		require.Equal(t, secret, drawn)
+		file, err := journal.OpenFile(m.server.journal())
+		require.NoError(t, err)
+		from, err := meter.Open(file, meter.Limits{Exposure: 1 << 40, Unsettled: 1000})
+		require.NoError(t, err)
+		require.Len(t, from.Sessions(), sessions)
+		for _, one := range from.Sessions() {
+			funds, err := from.Session(one.ID)
+			require.NoError(t, err)
+			uses += funds.Uses
+			_, err = m.store.Key(ctx, content.EvidenceKeys, one.ID.String())
+			require.NoError(t, err)
+		}
+		require.NoError(t, errors.Join(from.Close(), m.Close()))
+		return uses
+	}
+	require.EqualValues(t, 2, restore(1), "the host goes on with both uses")
+	s.consortium.Clock = s.consortium.Clock.Add(24*time.Hour + use.MinGrace*time.Hour + time.Hour)
+	s.must(rulestest.User(rulestest.B, "operator1", ledger.Operator), "session:Expire", opened)
+	require.Zero(t, restore(0), "the ledger has ended the session since")
 }

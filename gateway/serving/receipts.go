@@ -18,6 +18,14 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// Tables are those of the database of receipts whose rows a backup of the gateway keeps.
+var Tables = []string{"receipts"}
+
+// Prepare makes the tables of the database of receipts ready, also for the rows of a backup.
+func Prepare(ctx context.Context, db *database.DB) error {
+	return db.Migrate(ctx, migrations, "serving")
+}
+
 // ErrNoReceipt says that this gateway has made no such receipt.
 var ErrNoReceipt = errors.New("this gateway has no such receipt")
 
@@ -48,7 +56,7 @@ type receipts struct {
 }
 
 func openReceipts(ctx context.Context, db *database.DB, log *slog.Logger) (*receipts, error) {
-	if err := db.Migrate(ctx, migrations, "serving"); err != nil {
+	if err := Prepare(ctx, db); err != nil {
 		return nil, err
 	}
 	return &receipts{db: db, log: log, waiting: map[merkle.Hash][]byte{}, progress: make(chan struct{}), wake: make(chan struct{}, 1)}, nil

@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestActors tells the scripts on one network: the founding first, then all that are independent of each other side by
-// side, and last the one in which processes die.
+// side, and last those in which processes die.
 func TestActors(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a real network")
@@ -25,17 +25,18 @@ func TestActors(t *testing.T) {
 	s := raise(t)
 	all, err := filepath.Glob("testdata/*.txt")
 	require.NoError(t, err)
-	first, outage, recovery := []string{"testdata/founding.txt"}, []string{"testdata/outage.txt"}, []string{"testdata/recovery.txt"}
-	alone := slices.Concat(first, outage, recovery)
+	first, audit, outage, recovery := []string{"testdata/founding.txt"}, []string{"testdata/audit.txt"}, []string{"testdata/outage.txt"}, []string{"testdata/recovery.txt"}
+	alone := slices.Concat(first, audit, outage, recovery)
 	rest := slices.DeleteFunc(slices.Clone(all), func(f string) bool { return slices.Contains(alone, f) })
 	for _, act := range []struct {
 		name    string
 		scripts []string
-	}{{"founding", first}, {"together", rest}, {"outage", outage}, {"recovery", recovery}} {
+	}{{"founding", first}, {"together", rest}, {"audit", audit}, {"outage", outage}, {"recovery", recovery}} {
 		if !t.Run(act.name, func(t *testing.T) {
 			testscript.Run(t, testscript.Params{Files: act.scripts, Setup: s.setup, Cmds: s.commands(), RequireExplicitExec: true})
 		}) {
 			return
 		}
 	}
+	t.Run("failover", s.failOver)
 }

@@ -116,7 +116,14 @@ func secret(ts *testscript.TestScript, neg bool, args []string) {
 
 func (s *stage) http(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) >= 3, "http STATUS METHOD PATH [NAME:VALUE]... [JSON | @FILE]")
-	args = fill(ts, args)
+	answer, header := s.send(ts, fill(ts, args))
+	_, err := ts.Stdout().Write(answer)
+	ts.Check(err)
+	ts.Check(header.Write(ts.Stderr()))
+}
+
+// send sends what the words of http say.
+func (s *stage) send(ts *testscript.TestScript, args []string) ([]byte, http.Header) {
 	d, err := s.door(ts.Getenv("ORG"))
 	ts.Check(err)
 	var body io.Reader
@@ -154,12 +161,10 @@ func (s *stage) http(ts *testscript.TestScript, neg bool, args []string) {
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
 	ts.Check(err)
-	_, err = ts.Stdout().Write(answer)
-	ts.Check(err)
-	ts.Check(response.Header.Write(ts.Stderr()))
 	if strconv.Itoa(response.StatusCode) != args[0] {
 		ts.Fatalf("%s %s answered %s, want %s: %s", args[1], args[2], response.Status, args[0], answer)
 	}
+	return answer, response.Header
 }
 
 func id(ts *testscript.TestScript, neg bool, args []string) {
@@ -281,18 +286,25 @@ policy: {validators: [PoetrySocietyMSP, NationalLibraryMSP, AILabMSP], quorum: 2
 
 // pool does what the stories of curator and contributor tell at length.
 func (s *stage) pool(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) == 2, "pool NAME COUNT")
+	usage(ts, neg, len(args) == 2 || len(args) == 3, "pool NAME COUNT [ATTESTORS]")
+	attestors := "1"
+	if len(args) == 3 {
+		attestors = args[2]
+	}
 	datanet := "PoetrySocietyMSP/" + args[0]
 	do := func(person string, words ...string) {
 		s.as(ts, false, []string{person})
 		s.run(ts, false, words)
 	}
-	ts.Check(os.WriteFile(ts.MkAbs("verse.yaml"), []byte(verse), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("verse.yaml"), []byte(strings.Replace(verse, "attestationQuorum: 1", "attestationQuorum: "+attestors, 1)), 0o600))
 	do("curator1@poetrysociety", "datanet", "create", datanet, "--from", "verse.yaml")
 	poems(ts, false, []string{args[0], args[1]})
 	do("contributor1@poetrysociety", "contribution", "add", args[0], "--datanet", datanet, "--method", "authored", "--from-year", "2020",
 		"--to-year", "2021", "--languages", "fa")
+	_, header := s.send(ts, []string{"200", "GET", "/v1/members"})
 	for _, validator := range []string{"validator1@nationallibrary", "validator1@ailab"} {
+		s.as(ts, false, []string{validator})
+		s.send(ts, []string{"200", "GET", "/v1/members?min_height=" + header.Get("Datanet-Height")}) // its gateway knows of them
 		do(validator, "validate", "vote", "--all", "--datanet", datanet, "--choice", "approve", "--score", "90", "--current-report")
 	}
 	s.as(ts, false, []string{"curator1@poetrysociety"})
@@ -313,7 +325,8 @@ func (s *stage) events(ts *testscript.TestScript, after, query string, each func
 	ts.Check(err)
 	client, err := d.client(folder(ts))
 	ts.Check(err)
-	ctx, cancel := context.WithTimeout(context.Background(), answerLimit)
+	client.Timeout = 0 // the stream lasts until the event comes
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url+"/v1/events"+query, nil)
 	ts.Check(err)

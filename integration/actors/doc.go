@@ -17,7 +17,9 @@
 //	                          document describes.
 //	secret NAME FILE          writes $NAME into a file that only the person may read
 //	poems DIR COUNT           writes short poems that nobody has written before
-//	pool NAME COUNT           makes $DATANET of the poetry society, of so many approved and sealed poems of its contributor1
+//	pool NAME COUNT [ATTESTORS]
+//	                          makes $DATANET of the poetry society, of so many approved and sealed poems of its contributor1,
+//	                          whose settlements one organisation or so many have to attest
 //	id NAME...                makes fresh ids
 //	let NAME PATH             takes a value out of the last output, a JSON document, as items.0.id
 //	want PATH VALUE           the last output has this value there; a list may be named by its length, as items.count

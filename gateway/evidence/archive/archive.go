@@ -2,7 +2,7 @@
 //
 // Life of an archived use: before a settlement goes to the ledger, the leaves that it adds to each session come here out
 // of the meter, and with them the evidence behind each, sealed anew under a key of the settlement's own. Gateways of
-// members read leaves, from place 0 of each session on; gateways of the claim's attestors also receipts, and texts as far
+// members and the regulator's read leaves, from place 0 of each session on; gateways of the claim's attestors also receipts, and texts as far
 // as the session's terms disclose them. When the claim's data part is paid, the key is destroyed, then the file: texts and
 // nonces are forgotten. While a claim is frozen they stay. Leaves hold no text and stay for good.
 //
@@ -112,12 +112,21 @@ func Open(ctx context.Context, options Options) (*Archive, error) {
 	return a, nil
 }
 
-const unfinished = ".new"
+// suffix is that of files of evidence, unfinished what follows it while one is written.
+const (
+	suffix     = ".evidence"
+	unfinished = ".new"
+)
 
 // file is where the evidence of a settlement is, and keyName its key's name.
-func (a *Archive) file(id string) string { return filepath.Join(a.Folder, id+".evidence") }
+func (a *Archive) file(id string) string { return filepath.Join(a.Folder, id+suffix) }
 
-func keyName(id string) string { return "settlement " + id }
+const keyPrefix = "settlement "
+
+func keyName(id string) string { return keyPrefix + id }
+
+// Keeps tells whether a key of that name is one of the archive's.
+func Keeps(name string) bool { return strings.HasPrefix(name, keyPrefix) }
 
 // sealer seals and opens the evidence of a settlement.
 func (a *Archive) sealer(ctx context.Context, id string, draw bool) (evidence.Sealer, error) {

@@ -15,7 +15,9 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
+	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/corpus/corpustest"
+	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/evidence"
 	"github.com/datanet-consortium/datanet/gateway/evidence/archive"
 	"github.com/datanet-consortium/datanet/gateway/meter"
@@ -140,6 +142,42 @@ func TestWhatTheLedgerNeverTookIsForgottenAfterAWhile(t *testing.T) {
 	again, err := io.ReadAll(body)
 	require.NoError(t, err)
 	require.Equal(t, leaves, again)
+}
+
+func TestEvidenceOfABackupIsTakenBack(t *testing.T) {
+	n, host := serve(t)
+	session := host.Open(rulestest.A, use.DiscloseAll)
+	session.Use("first", rose)
+	session.Use("second", rose)
+	c := host.Settle(session)
+	name := c.ID + ".evidence"
+	sealed, err := os.ReadFile(filepath.Join(host.Archive.Folder, name))
+	require.NoError(t, err)
+
+	lost, folder := n.Gateways[rulestest.A], filepath.Join(t.TempDir(), "evidence")
+	require.NoError(t, archive.Prepare(t.Context(), lost.DB))
+	require.NoError(t, host.Archive.DB.Dump(t.Context(), archive.Tables, func(p database.Piece) error { return lost.DB.Load(t.Context(), p, archive.Tables) }))
+	for range 2 { // what is there stays
+		require.NoError(t, archive.Backup(t.Context(), host.Archive.Folder, host.Archive.Keys, func(p archive.Part) error {
+			return archive.Restore(t.Context(), folder, lost.Store, p)
+		}))
+	}
+	again, err := archive.Open(t.Context(), archive.Options{Folder: folder, DB: lost.DB, Keys: lost.Store, Meter: host.Archive.Meter, Ledger: host.Archive.Ledger, Log: host.Archive.Log})
+	require.NoError(t, err)
+	require.NoError(t, again.Sweep(t.Context()))
+	copied, err := os.ReadFile(filepath.Join(folder, name))
+	require.NoError(t, err)
+	require.Equal(t, sealed, copied)
+	key, err := host.Archive.Keys.Key(t.Context(), content.EvidenceKeys, "settlement "+c.ID)
+	require.NoError(t, err)
+	restored, err := lost.Store.Key(t.Context(), content.EvidenceKeys, "settlement "+c.ID)
+	require.NoError(t, err)
+	require.Equal(t, key, restored)
+	leaves := 0
+	require.NoError(t, again.Added(t.Context(), c.Named, func(uint64, use.Leaf) error { leaves++; return nil }))
+	require.Equal(t, 2, leaves)
+	require.Error(t, archive.Restore(t.Context(), folder, lost.Store, archive.Part{ID: "../../etc/passwd"}))
+	require.Error(t, archive.Restore(t.Context(), folder, lost.Store, archive.Part{ID: corpustest.ID(), Last: true}), "without its key")
 }
 
 func TestNoPathLeadsOutOfTheArchive(t *testing.T) {

@@ -187,7 +187,12 @@ func (a *Archive) write(path string, fill func(*bufio.Writer) error) error {
 	if err = errors.Join(err, out.Flush(), file.Sync(), file.Close()); err != nil {
 		return errors.Join(err, os.Remove(temporary))
 	}
-	if err := os.Rename(temporary, path); err != nil {
+	return rename(path)
+}
+
+// rename puts a file that is written in its place.
+func rename(path string) error {
+	if err := os.Rename(path+unfinished, path); err != nil {
 		return err
 	}
 	folder, err := os.Open(filepath.Dir(path))

@@ -25,9 +25,11 @@ import (
 //	people/PART/        the identity of somebody who was invited: certificate and key, or an API key; see identityFolder
 //	models/NAME/        the developer's: the artifact of a model and its training manifest
 //	answers/ID.json     the consumers': prompt, output and receipt
+//	handed-over/        what consumers show the regulator of their answers
+//	bundle/             the regulator's: the ledger with contents and receipts, in clear
 //	lock                held while the story is told
 //
-// Contents are not here: the gateways hold them.
+// Of contents only the regulator's bundle is here: the gateways hold them.
 type archive struct {
 	folder string
 	lock   *flock.Flock

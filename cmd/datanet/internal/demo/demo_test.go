@@ -4,6 +4,7 @@ package demo
 
 import (
 	"bytes"
+	"encoding/hex"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hyperledger/fabric-lib-go/common/flogging"
+	"github.com/hyperledger/fabric/protoutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -65,6 +67,7 @@ func TestTell(t *testing.T) {
 			return nil
 		}))
 	})
+	t.Run("the command line takes the ledger out too, and finds what is changed then", func(t *testing.T) { takeOut(t, options) })
 	t.Run("a forgery that the network accepts ends the story", func(t *testing.T) {
 		s := gathered(t, options)
 		proposed, err := guarded[proposal.Proposal](t.Context(), s, s.proposer, propose(mint(t, s)),
@@ -82,6 +85,55 @@ func TestTell(t *testing.T) {
 		defer held.close()
 		require.ErrorContains(t, Tell(t.Context(), options), "being told on this network already")
 	})
+}
+
+// takeOut exports and verifies by the program, as the regulator and as a member without a right to contents.
+func takeOut(t *testing.T, options Options) {
+	dir := filepath.Dir(options.Folder)
+	genesis, err := options.Network.Genesis()
+	require.NoError(t, err)
+	datanet := func(code int, arguments ...string) string {
+		command := exec.CommandContext(t.Context(), filepath.Join(dir, "bin", "datanet"), append([]string{"audit"}, arguments...)...)
+		out, err := command.CombinedOutput()
+		require.Equal(t, code, command.ProcessState.ExitCode(), "%s %v", out, err)
+		return string(out)
+	}
+	known := []string{"--genesis", hex.EncodeToString(protoutil.BlockHeaderHash(genesis.GetHeader()))}
+	verify := func(code int, folder string) string {
+		return datanet(code, append([]string{"verify", folder}, known...)...)
+	}
+	folder, packed := filepath.Join(dir, "taken"), filepath.Join(dir, "taken.tar")
+	export := []string{"export", folder, "--dir", filepath.Join(dir, "network"), "--contents", "--texts", filepath.Join(options.Folder, "handed-over")}
+	require.Contains(t, datanet(0, export...), "2 settlements of 48 uses with their receipts, 48 with a text; 2 snapshots; 24 contents")
+	require.NotContains(t, datanet(0, append(export, "--file", packed)...), "not given", "the same again adds what is new")
+	for _, bundle := range []string{folder, packed} {
+		out := verify(0, bundle)
+		require.Contains(t, out, "no finding")
+		require.Contains(t, out, "48 receipts held against leaf and model, 48 of them computed again; 4 attestors' tables follow from them")
+	}
+	settled, err := filepath.Glob(filepath.Join(folder, "settlement-*"))
+	require.NoError(t, err)
+	data, err := os.ReadFile(settled[0])
+	require.NoError(t, err)
+	data[len(data)/2] ^= 1
+	require.NoError(t, os.WriteFile(settled[0], data, 0o600))
+	require.Contains(t, verify(12, folder), "its digest is")
+
+	out := datanet(0, "export", filepath.Join(dir, "lab"), "--dir", filepath.Join(dir, "network"), "--org", "AILabMSP", "--contents")
+	require.Contains(t, out, "0 contents")
+	require.Contains(t, out, "not given: content")
+	require.Contains(t, verify(0, filepath.Join(dir, "lab")), "48 receipts were not computed again: no text was handed over")
+
+	// A range, with the state before it and without.
+	ranged, bare := filepath.Join(dir, "range"), filepath.Join(dir, "bare")
+	datanet(0, "export", ranged, "--dir", filepath.Join(dir, "network"), "--from", "60", "--receipts")
+	out = verify(0, ranged)
+	require.Contains(t, out, "that the state it begins with is what they left")
+	require.Contains(t, out, "no finding")
+	datanet(0, "export", bare, "--dir", filepath.Join(dir, "network"), "--from", "60", "--to", "70", "--state=false")
+	out = verify(0, bare)
+	require.Contains(t, out, "the rules were run again for 0")
+	require.Contains(t, out, "policies of keys, conflicts, commit hashes, the rules and the conservation of credits")
 }
 
 // start brings up the local network and tells what to tell on it.

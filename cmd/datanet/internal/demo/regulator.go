@@ -67,7 +67,7 @@ func (s *Story) regulate(ctx context.Context) error {
 	s.note("  the same transaction by a member's consumer", "VALID")
 	s.Out.Held("The regulator's gateway has no operation that writes. The chaincode forbids its inspector and its administrator to write,")
 	s.Out.Say("and what the inspector sends to the ordering service is refused there, however well it is endorsed.")
-	return nil
+	return s.takeOut(ctx)
 }
 
 // inspect reads at the regulator's gateway what this telling left there.

@@ -1,0 +1,458 @@
+package verify
+
+import (
+	"bytes"
+	"encoding/hex"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hyperledger/fabric/protoutil"
+	"github.com/stretchr/testify/require"
+
+	"github.com/datanet-consortium/datanet/attribution"
+	"github.com/datanet-consortium/datanet/attribution/merkle"
+	"github.com/datanet-consortium/datanet/attribution/payout"
+	"github.com/datanet-consortium/datanet/attribution/receipt"
+	"github.com/datanet-consortium/datanet/attribution/use"
+	"github.com/datanet-consortium/datanet/audit/bundle"
+	"github.com/datanet-consortium/datanet/audit/parts"
+	"github.com/datanet-consortium/datanet/gateway/evidence"
+)
+
+// holding is a bundle of a paid story, to be changed.
+type holding struct {
+	*testing.T
+	*paidStory
+	snapshots   []heldSnapshot
+	contents    []heldContent
+	settlements []heldSettlement
+	receipts    *bundle.Receipts
+	damage      func(dir string)
+}
+
+func hold(t *testing.T, s *paidStory) *holding {
+	h := &holding{T: t, paidStory: s, receipts: &bundle.Receipts{Before: uint64(len(s.blocks))}}
+	for _, c := range s.texts {
+		h.contents = append(h.contents, s.content(c))
+	}
+	leaf := func(c attribution.Contribution) parts.Leaf {
+		return parts.Leaf{ID: c.ID, Account: c.Account, Commitment: attribution.Commit(s.salts[c.ID], c.Records)}
+	}
+	h.snapshots = []heldSnapshot{{[]string{s.pool, "1"}, 2, []parts.Leaf{leaf(s.texts[1]), leaf(s.texts[0]), {}}}}
+	for _, one := range s.settlements {
+		copied := heldSettlement{name: slices.Clone(one.name), scope: parts.Scope{Encoded: bytes.Clone(one.scope.Encoded), Sessions: slices.Clone(one.scope.Sessions)}}
+		for i := range one.uses {
+			copied.peaks = append(copied.peaks, slices.Clone(one.peaks[i]))
+			var uses []parts.Use
+			for _, u := range one.uses[i] {
+				uses = append(uses, parts.Use{Leaf: bytes.Clone(u.Leaf), Receipt: bytes.Clone(u.Receipt), Evidence: bytes.Clone(u.Evidence)})
+			}
+			copied.uses = append(copied.uses, uses)
+		}
+		h.settlements = append(h.settlements, copied)
+	}
+	return h
+}
+
+func (s *paidStory) content(c attribution.Contribution) heldContent {
+	held := heldContent{name: []string{s.pool, c.ID}, salt: s.salts[c.ID]}
+	for _, record := range c.Records {
+		held.records = append(held.records, bytes.Clone(record))
+	}
+	return held
+}
+
+func (h heldSnapshot) write(out io.Writer) error {
+	w, err := parts.NewSnapshot(out, h.revision)
+	for _, l := range h.leaves {
+		if err == nil {
+			err = w.Leaf(l)
+		}
+	}
+	return err
+}
+
+func (h heldContent) write(out io.Writer) error {
+	w, err := parts.NewContent(out, h.salt)
+	for _, record := range h.records {
+		if err == nil {
+			err = w.Record(record)
+		}
+	}
+	return err
+}
+
+func (h heldSettlement) write(out io.Writer) error {
+	w, err := parts.NewSettlement(out, h.scope)
+	for i, uses := range h.uses {
+		if err == nil {
+			err = w.Peaks(h.peaks[i])
+		}
+		for _, u := range uses {
+			if err == nil {
+				err = w.Use(u)
+			}
+		}
+	}
+	return err
+}
+
+// write makes the bundle, with digests that fit.
+func (h *holding) write(dir string) {
+	genesis := protoutil.BlockHeaderHash(h.blocks[0].Header)
+	w, err := bundle.Create(dir, bundle.Manifest{Channel: h.topology.Channel, Chaincode: h.topology.Chaincode.Name, Genesis: hex.EncodeToString(genesis), Unproved: []string{}})
+	require.NoError(h, err)
+	for _, b := range h.blocks {
+		require.NoError(h, w.Append(b))
+	}
+	for _, one := range h.snapshots {
+		require.NoError(h, w.Part(bundle.Snapshot, one.name, one.write))
+	}
+	for _, one := range h.contents {
+		require.NoError(h, w.Part(bundle.Content, one.name, one.write))
+	}
+	for _, one := range h.settlements {
+		require.NoError(h, w.Part(bundle.Settlement, one.name, one.write))
+	}
+	w.Receipts(h.receipts)
+	require.NoError(h, w.Close())
+	if h.damage != nil {
+		h.damage(dir)
+	}
+}
+
+func (h *holding) verify() *Report {
+	dir, temp := h.TempDir(), h.TempDir()
+	h.write(dir)
+	r, err := bundle.Open(dir)
+	require.NoError(h, err)
+	defer r.Close()
+	report, err := Run(h.Context(), r, Options{Genesis: [32]byte(protoutil.BlockHeaderHash(h.blocks[0].Header)), Workers: 2, Temp: temp})
+	require.NoError(h, err)
+	left, err := os.ReadDir(temp)
+	require.NoError(h, err)
+	require.Empty(h, left, "no corpus is left behind")
+	return report
+}
+
+func paid(t *testing.T, ordering string) *holding {
+	s, err := paidStories[ordering]()
+	require.NoError(t, err)
+	return hold(t, s)
+}
+
+func TestUntouchedPartsGiveNoFindingAndReceiptsAreRecomputed(t *testing.T) {
+	for ordering := range orderings {
+		t.Run(ordering, func(t *testing.T) {
+			report := paid(t, ordering).verify()
+			require.Empty(t, report.Findings)
+			require.Equal(t, &Held{Snapshots: 1, Contents: 2, Settlements: 2, Uses: 7, Receipts: 7, Recomputed: 3, Tables: 2,
+				NotRecomputed: map[string]int{earlierRoot: 4}}, report.Held, "what is on an earlier revision cannot be recomputed any more")
+		})
+	}
+}
+
+func TestWhatIsNotThereIsSaidAndNoFinding(t *testing.T) {
+	h := paid(t, "raft")
+	h.contents = h.contents[:1]
+	for i := range h.settlements[1].uses {
+		h.settlements[1].uses[i][0].Evidence = nil
+	}
+	report := h.verify()
+	require.Empty(t, report.Findings)
+	require.Zero(t, report.Held.Recomputed)
+	require.Equal(t, map[string]int{earlierRoot: 3, withoutContent: 2, withoutText: 2}, report.Held.NotRecomputed)
+	require.Contains(t, strings.Join(report.Unproved, "\n"), "2 receipts were not computed again: "+withoutText)
+
+	h = paid(t, "raft")
+	h.receipts, h.settlements = nil, h.settlements[1:]
+	require.Empty(t, h.verify().Findings, "a bundle that does not say it has all settlements need not")
+}
+
+// partForgery is a change to what a bundle holds beside blocks, with digests renewed, and where the rule must find it.
+type partForgery struct {
+	claim    string
+	rule     Rule
+	severity Severity
+	change   func(h *holding) (key, message string)
+}
+
+// latest is the second settlement, and where the session that was settled before stands in it.
+func (h *holding) latest() (*heldSettlement, int) {
+	s := &h.settlements[1]
+	return s, slices.IndexFunc(s.peaks, func(p []merkle.Hash) bool { return len(p) > 0 && len(s.uses) > 1 })
+}
+
+func (h *holding) claimKey(i int) string { return "claim/" + strings.Join(h.settlements[i].name, "/") }
+
+func (h *holding) contentKey(i int) string {
+	return "contribution/" + strings.Join(h.contents[i].name, "/")
+}
+
+var partForgeries = []partForgery{
+	{"an edited receipt", RuleReceipt, Forged, func(h *holding) (string, string) {
+		s, i := h.latest()
+		flip(s.uses[i][0].Receipt)
+		return h.claimKey(1), "use 2 of session"
+	}},
+	{"two receipts swapped", RuleReceipt, Forged, func(h *holding) (string, string) {
+		s, i := h.latest()
+		s.uses[i][0].Receipt, s.uses[i][1].Receipt = s.uses[i][1].Receipt, s.uses[i][0].Receipt
+		return h.claimKey(1), "use 3 of session"
+	}},
+	{"a receipt withheld", RuleWithheld, Unclear, func(h *holding) (string, string) {
+		s, i := h.latest()
+		s.uses[i][0].Receipt = nil
+		return h.claimKey(1), "1 of its 4 receipts"
+	}},
+	{"a settlement withheld", RuleWithheld, Unclear, func(h *holding) (string, string) {
+		key := h.claimKey(0)
+		h.settlements = h.settlements[1:]
+		return key, "no leaves and receipts"
+	}},
+	{"a fee in a leaf", RuleLeaves, Forged, func(h *holding) (string, string) {
+		s, i := h.latest()
+		s.uses[i][0].Leaf[102]++ // the last byte of the fee
+		return h.claimKey(1), "do not give the root"
+	}},
+	{"two uses swapped, leaf, receipt and text", RuleLeaves, Forged, func(h *holding) (string, string) {
+		s, i := h.latest()
+		slices.Reverse(s.uses[i])
+		return h.claimKey(1), "do not give the root"
+	}},
+	{"a use left out", RuleLeaves, Forged, func(h *holding) (string, string) {
+		s := &h.settlements[0]
+		s.uses[0] = s.uses[0][:len(s.uses[0])-1]
+		return "settlement/" + strings.Join(s.name, "/"), "the part is not of its form"
+	}},
+	{"a use too many", RuleLeaves, Forged, func(h *holding) (string, string) {
+		s := &h.settlements[0]
+		last := len(s.uses) - 1
+		s.uses[last] = append(s.uses[last], s.uses[last][0])
+		return "settlement/" + strings.Join(s.name, "/"), "something follows its end"
+	}},
+	{"the peaks of another tree", RuleLeaves, Forged, func(h *holding) (string, string) {
+		s, i := h.latest()
+		flip(s.peaks[i][0][:])
+		return h.claimKey(1), "the peaks do not give the root"
+	}},
+	{"another session's name", RuleLeaves, Forged, func(h *holding) (string, string) {
+		s, _ := h.latest()
+		s.scope.Sessions[0], s.scope.Sessions[1] = s.scope.Sessions[1], s.scope.Sessions[0]
+		return h.claimKey(1), "which is another one"
+	}},
+	{"a settlement under another's name", RuleLeaves, Forged, func(h *holding) (string, string) {
+		h.settlements[0].name, h.settlements[1].name = h.settlements[1].name, h.settlements[0].name
+		return h.claimKey(0), "the scope is not the settlement's"
+	}},
+	{"a settlement that nobody made", RuleLeaves, Forged, func(h *holding) (string, string) {
+		invented := h.settlements[1]
+		invented.name = []string{invented.name[0], "00000000000000000000000000000009"}
+		h.settlements = append(h.settlements, invented)
+		return "claim/" + strings.Join(invented.name, "/"), "no such settlement"
+	}},
+	{"a byte of a text", RuleText, Forged, func(h *holding) (string, string) {
+		s, i := h.latest()
+		retext(h, &s.uses[i][1], func(e *evidence.Evidence) { e.Output[0]++ })
+		return h.claimKey(1), "commitment to the output does not open"
+	}},
+	{"another prompt", RuleText, Forged, func(h *holding) (string, string) {
+		s, i := h.latest()
+		retext(h, &s.uses[i][1], func(e *evidence.Evidence) {
+			e.Body = bytes.Replace(e.Body, []byte("once more"), []byte("once less"), 1)
+		})
+		return h.claimKey(1), "commitment to the prompt does not open"
+	}},
+	{"a context that was not the one", RuleText, Forged, func(h *holding) (string, string) {
+		s, i := h.latest()
+		retext(h, &s.uses[i][1], func(e *evidence.Evidence) { e.Context[0][0]++ })
+		return h.claimKey(1), "commitment to the context does not open"
+	}},
+	{"the text of another use", RuleText, Forged, func(h *holding) (string, string) {
+		s, i := h.latest()
+		s.uses[i][1].Evidence = s.uses[i][0].Evidence
+		return h.claimKey(1), "the text of another receipt"
+	}},
+	{"what is no text", RuleText, Forged, func(h *holding) (string, string) {
+		s, i := h.latest()
+		s.uses[i][1].Evidence = s.uses[i][1].Evidence[1:]
+		return h.claimKey(1), "decode evidence"
+	}},
+	{"a byte of a content", RuleContent, Forged, func(h *holding) (string, string) {
+		flip(h.contents[0].records[0])
+		return h.contentKey(0), "do not open the commitment"
+	}},
+	{"another salt", RuleContent, Forged, func(h *holding) (string, string) {
+		flip(h.contents[1].salt[:])
+		return h.contentKey(1), "do not open the commitment"
+	}},
+	{"a record left out", RuleContent, Forged, func(h *holding) (string, string) {
+		h.contents[0].records = h.contents[0].records[:1]
+		return h.contentKey(0), "do not open the commitment"
+	}},
+	{"a content that nobody registered", RuleContent, Forged, func(h *holding) (string, string) {
+		h.contents[1].name[1] = "00000000000000000000000000000009"
+		return h.contentKey(1), "no such contribution"
+	}},
+	{"two contents exchanged", RuleContent, Forged, func(h *holding) (string, string) {
+		h.contents[0].name, h.contents[1].name = h.contents[1].name, h.contents[0].name
+		return h.contentKey(0), "do not open the commitment"
+	}},
+	{"contents in another order", RuleContent, Forged, func(h *holding) (string, string) {
+		slices.Reverse(h.contents)
+		return h.contentKey(1), "come in the order in which they were registered"
+	}},
+	{"a content whose erasure is complete", RuleErasure, Broken, func(h *holding) (string, string) {
+		h.contents = append(h.contents, h.content(h.gone))
+		return "erasure/" + h.pool + "/" + h.gone.ID, "its erasure is complete"
+	}},
+	{"a snapshot in which a leaf is another's", RuleSnapshot, Forged, func(h *holding) (string, string) {
+		h.snapshots[0].leaves[0].Account = string(ann.Account())
+		return "snapshot/" + h.pool + "/0000000001", "the leaves give the root"
+	}},
+	{"a snapshot with a leaf where a tombstone is", RuleSnapshot, Forged, func(h *holding) (string, string) {
+		c := h.gone
+		h.snapshots[0].leaves[2] = parts.Leaf{ID: c.ID, Account: c.Account, Commitment: attribution.Commit(h.salts[c.ID], c.Records)}
+		return "snapshot/" + h.pool + "/0000000001", "the leaves give the root"
+	}},
+	{"a snapshot without its last leaf", RuleSnapshot, Forged, func(h *holding) (string, string) {
+		h.snapshots[0].leaves = h.snapshots[0].leaves[:2]
+		return "snapshot/" + h.pool + "/0000000001", "the leaves give the root"
+	}},
+	{"a later revision shown as an earlier one", RuleSnapshot, Forged, func(h *holding) (string, string) {
+		h.snapshots[0].revision = 1
+		return "snapshot/" + h.pool + "/0000000001", "that of revision 1"
+	}},
+	{"a revision that nobody made", RuleSnapshot, Forged, func(h *holding) (string, string) {
+		h.snapshots[0].revision = 3
+		return "snapshot/" + h.pool + "/0000000001", "has 2 revisions"
+	}},
+	{"a snapshot that nobody took", RuleSnapshot, Forged, func(h *holding) (string, string) {
+		h.snapshots[0].name[1] = "7"
+		return "snapshot/" + h.pool + "/0000000007", "no snapshot 7"
+	}},
+	{"a byte of a file, with the digest that it had", RuleBundle, Forged, func(h *holding) (string, string) {
+		h.damage = func(dir string) {
+			files, err := filepath.Glob(filepath.Join(dir, "content-*"))
+			require.NoError(h, err)
+			data, err := os.ReadFile(files[0])
+			require.NoError(h, err)
+			flip(data)
+			require.NoError(h, os.WriteFile(files[0], data, 0o600))
+		}
+		return "", "its digest is"
+	}},
+	{"a file that is cut off", RuleBundle, Forged, func(h *holding) (string, string) {
+		h.damage = func(dir string) {
+			files, err := filepath.Glob(filepath.Join(dir, "settlement-*"))
+			require.NoError(h, err)
+			require.NoError(h, os.Truncate(files[0], 200))
+		}
+		return "", "its digest is"
+	}},
+}
+
+// retext changes a text and leaves it a text.
+func retext(h *holding, u *parts.Use, do func(e *evidence.Evidence)) {
+	e, err := evidence.Decode(bytes.Clone(u.Evidence))
+	require.NoError(h, err)
+	do(e)
+	u.Evidence, err = e.Encode()
+	require.NoError(h, err)
+}
+
+func TestEveryForgedPartIsFound(t *testing.T) {
+	for _, forged := range partForgeries {
+		t.Run(forged.claim, func(t *testing.T) {
+			h := paid(t, "bft")
+			key, message := forged.change(h)
+			report := h.verify()
+			require.True(t, slices.ContainsFunc(report.Findings, func(f Finding) bool {
+				return f.Rule == forged.rule && f.Severity == forged.severity && f.Key == key && strings.Contains(f.Message, message)
+			}), "no finding of %s at %s, but %v", forged.rule, key, report.Findings)
+			for _, f := range report.Findings {
+				require.NotContains(t, []Rule{RuleOutcome, RuleVerdict, RuleConservation, RuleTable}, f.Rule, "%s", f)
+				require.NotContains(t, f.Message, "rose", "no finding quotes a text")
+			}
+		})
+	}
+}
+
+// What host, validators and attestors do together against their duty passes all rules of the ledger. Who has contents and texts
+// finds it.
+func TestWhatHostAndAttestorsDoTogetherIsFound(t *testing.T) {
+	dir := t.TempDir() // of keys, which all have
+	for claim, test := range map[string]struct {
+		cheats cheats
+		rule   Rule
+	}{
+		"a receipt pays another account": {cheats{receipt: func(r *receipt.Receipt) {
+			for i := range r.Spans {
+				credit := uint64(0)
+				for _, p := range r.Spans[i].Payees {
+					credit += p.Credit
+				}
+				r.Spans[i].Payees = []receipt.Payee{{Account: string(host.Account()), Credit: credit}}
+			}
+			r.Shares = receipt.Shares(r.Spans)
+		}}, RuleReceipt},
+		"a receipt is of a larger corpus": {cheats{receipt: func(r *receipt.Receipt) { r.N++ }}, RuleReceipt},
+		"tokens that nobody wrote are paid for": {cheats{leaf: func(l *use.Leaf) {
+			l.In++
+			l.Fee += 1000
+		}}, RuleFee},
+		"a fee that is not that of its tokens": {cheats{leaf: func(l *use.Leaf) { l.Fee++ }}, RuleFee},
+		"a request is counted twice":           {cheats{leaf: func(l *use.Leaf) { l.Number = 5 }}, RuleLeaves},
+		"the table pays one more and another less": {cheats{table: func(p []payout.Payment) {
+			p[0].Amount++
+			p[1].Amount--
+		}}, RuleTable},
+		"contents have more tokens than the ledger says": {cheats{tokens: 1}, RuleContent},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			s, err := tellPaid(dir, string(orderings["raft"]), test.cheats)
+			require.NoError(t, err)
+			report := hold(t, s).verify()
+			require.Equal(t, Broken, report.Worst(), "%v", report.Findings)
+			for _, f := range report.Findings {
+				require.Equal(t, test.rule, f.Rule, "%s", f)
+				require.Positive(t, f.Block)
+			}
+		})
+	}
+}
+
+func TestAPlanIsWhatTheVerifierWantsToSee(t *testing.T) {
+	h := paid(t, "raft")
+	dir := t.TempDir()
+	h.snapshots, h.contents, h.settlements, h.receipts = nil, nil, nil, nil
+	h.write(dir)
+	r, err := bundle.Open(dir)
+	require.NoError(t, err)
+	defer r.Close()
+	p, err := NewPlan(t.Context(), r, nil, nil)
+	require.NoError(t, err)
+	want := paid(t, "raft")
+	require.Len(t, p.Settlements, 2)
+	for i, s := range p.Settlements {
+		require.Equal(t, want.settlements[i].name, []string{s.Host, s.ID})
+	}
+	require.Len(t, p.Snapshots, 1)
+	require.Equal(t, want.snapshots[0].leaves, p.Snapshots[0].Leaves)
+	require.Equal(t, 2, p.Snapshots[0].Revision)
+	require.Len(t, p.Contents, 2)
+	for i, c := range p.Contents {
+		require.Equal(t, want.contents[i].name, []string{c.Datanet, c.ID})
+	}
+	r, err = bundle.Open(dir)
+	require.NoError(t, err)
+	defer r.Close()
+	p, err = NewPlan(t.Context(), r, []string{"AMSP/other@1"}, nil)
+	require.NoError(t, err)
+	require.Empty(t, p.Settlements)
+	require.Empty(t, p.Contents)
+}
