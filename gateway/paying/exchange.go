@@ -41,7 +41,7 @@ type flight struct {
 	vouched uint64      // answers that the header has a voucher for
 	leaf    merkle.Hash // hash of the accepted leaf, zeros before
 	// former is a flight that began before the gateway restarted: whether it was accepted then, and which leaf it had, is
-	// not known any more. refused tells that its number was given up.
+	// not known any more. refused tells that its number was given up, or that nothing more is signed in its session.
 	former, refused bool
 }
 
@@ -49,6 +49,13 @@ func (f *flight) accept(leaf merkle.Hash) {
 	f.p.mutex.Lock()
 	defer f.p.mutex.Unlock()
 	f.leaf = leaf
+}
+
+// giveUp notes that the flight's answer will never be paid for, unless it was accepted, as one of a former run may be.
+func (f *flight) giveUp() {
+	f.p.mutex.Lock()
+	defer f.p.mutex.Unlock()
+	f.refused = !f.former && f.leaf == merkle.Hash{}
 }
 
 // accepted is the hash of the leaf that was accepted for the flight, by itself or by a fetch, which notes it after.
@@ -88,13 +95,18 @@ func (c *Consumer) fly(ctx context.Context, f *flight, out sink) error {
 		switch {
 		case err == nil:
 			return nil
-		case errors.As(err, &refusal) && refusal.Code == openai.CodeHost, errors.Is(err, errGone):
+		case errors.As(err, &refusal) && refusal.Code == openai.CodeHost:
+			f.giveUp()
+			return err
+		case errors.Is(err, errGone):
 			return err
 		case ctx.Err() != nil:
 			return fmt.Errorf("%w: %w", errGone, err)
 		case errors.Is(err, wallet.ErrStopped):
+			f.giveUp()
 			return openai.Refuse(openai.CodeHost, "", "%v", err)
 		case errors.Is(err, wallet.ErrEnded), errors.Is(err, wallet.ErrUnknown):
+			f.giveUp()
 			return openai.Refuse(openai.CodeSessionExpired, "", "the session %s has ended", f.p.Name)
 		case errors.As(err, &refusal) && !worthwhile(refusal.Code):
 			if refusal.Code == openai.CodeConflict || refusal.Code == openai.CodeVoucher {

@@ -454,6 +454,20 @@ func TestAnIdempotencyKeyOutlivesARestart(t *testing.T) {
 	require.NotContains(t, w.logs.String(), "wrong")
 }
 
+func TestAnIdempotencyKeyOfAWrongAnswerIsFree(t *testing.T) {
+	w := newWorld(t)
+	w.open(1_000_000, 4)
+	body := ask("Who are we few?", 5, false)
+	w.host.cheats(rewrites)
+	got, err := w.send(t.Context(), body, paying.RepeatHeader, "a")
+	require.NoError(t, err)
+	require.Equal(t, openai.CodeHost, got.fault.Code)
+	w.host.cheats(honest)
+	s := w.open(1_000_000, 4)
+	w.must(body, paying.RepeatHeader, "a")
+	require.EqualValues(t, 1, w.standing(s).N)
+}
+
 // TestAClientThatRepeatsItselfAfterACrashPaysOnce loses the consumer's gateway between the host's answer and its client.
 func TestAClientThatRepeatsItselfAfterACrashPaysOnce(t *testing.T) {
 	w := newWorld(t)
