@@ -190,6 +190,9 @@ func openPayers(t *testing.T, m *market.Market, msp string, card model.Card, cou
 	return list
 }
 
+// errSettled is an answer that is no longer kept, since it is settled.
+var errSettled = errors.New("the answer is settled and no longer kept")
+
 // errTransient is a failure that a client repeats a request after.
 var errTransient = errors.New("the request failed and may be sent again")
 
@@ -205,6 +208,9 @@ func (p *payer) pay(ctx context.Context, key string) (tries int, err error) {
 				return tries, fmt.Errorf("a fee of %d, not %d", a.Fee, p.fee)
 			}
 			return tries, given.add(a)
+		}
+		if errors.Is(err, errSettled) {
+			return tries, nil // it was paid for and reached no client, which accountForAll counts
 		}
 		if !errors.Is(err, errTransient) {
 			return tries, err
@@ -262,8 +268,11 @@ func faultOf(status int, text []byte) error {
 		} `json:"error"`
 	}
 	err := fmt.Errorf("%d: %.300s", status, text)
-	if json.Unmarshal(text, &read) == nil && slices.Contains(transient, read.Error.Code) {
+	switch failure := json.Unmarshal(text, &read); {
+	case failure == nil && slices.Contains(transient, read.Error.Code):
 		return errors.Join(errTransient, err)
+	case failure == nil && read.Error.Code == "settled":
+		return errors.Join(errSettled, err)
 	}
 	return err
 }
