@@ -23,11 +23,13 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/erasure"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
+	"github.com/datanet-consortium/datanet/chaincode/replica"
 	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
 	"github.com/datanet-consortium/datanet/chaincode/seal"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/gateway/corpus"
 	"github.com/datanet-consortium/datanet/gateway/corpus/corpustest"
+	"github.com/datanet-consortium/datanet/gateway/exchange"
 )
 
 const (
@@ -153,6 +155,27 @@ func TestAnOrganisationThatDoesNotAttestGetsNoCorpus(t *testing.T) {
 	c := n.Gateways[rulestest.C]
 	_, err := library(t, n, c, t.TempDir()).Open(t.Context(), card.Snapshots, attesting(c, nameOf(card)))
 	require.ErrorContains(t, err, "none of the attestors", "the host does not confirm its own bill")
+}
+
+func TestACorpusIsBuiltFromReplicasWhileTheOriginIsAway(t *testing.T) {
+	n := corpustest.Start(t)
+	one := n.Upload(corpustest.Ann, rose)
+	card := n.Publish(n.Approve(one), rulestest.Hash, one.Tokens)
+	a, b, c := n.Gateways[rulestest.A], n.Gateways[rulestest.B], n.Gateways[rulestest.C]
+	agreed := replica.Named{Datanet: n.Pool, ID: corpustest.ID()}
+	n.Must(corpustest.Curator, "replica:Offer", replica.Offer{Named: agreed, Keeper: c.MSP})
+	n.Must(rulestest.User(c.MSP, "operator1", ledger.Operator), "replica:Accept", agreed)
+	keeper := exchange.Keeper{MSP: c.MSP, Account: c.Account(), Ledger: c, Store: c.Store, Client: c.Client, Log: slog.New(slog.DiscardHandler)}
+	missing, err := keeper.Look(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, missing)
+
+	b.Away.Store(true)
+	l := library(t, n, a, t.TempDir())
+	built, err := l.Open(t.Context(), card.Snapshots, attesting(a, nameOf(card)))
+	require.NoError(t, err)
+	require.Len(t, built.Contributions, 1)
+	require.NoError(t, built.Close())
 }
 
 func TestAnErasedContributionLeavesEveryCorpusBeforeItIsAcknowledged(t *testing.T) {

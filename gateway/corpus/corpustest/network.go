@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,8 +73,18 @@ type Gateway struct {
 	Client *exchange.Client
 	*query.Functions
 
+	// Away makes the gateway answer to nobody.
+	Away atomic.Bool
+
 	network *Network
 	mux     *http.ServeMux
+}
+
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if g.Away.Load() {
+		panic(http.ErrAbortHandler)
+	}
+	g.mux.ServeHTTP(w, r)
 }
 
 // mspHeader stands for the client certificate.
@@ -109,7 +120,7 @@ func Start(t *testing.T) *Network {
 	for _, msp := range []string{rulestest.A, rulestest.B, rulestest.C} {
 		g := n.gateway(msp)
 		n.Gateways[msp] = g
-		server := httptest.NewServer(g.mux)
+		server := httptest.NewServer(g)
 		t.Cleanup(server.Close)
 		n.addresses[msp] = server.URL
 	}
