@@ -31,7 +31,7 @@ soak: ## the large counts; takes long
 	$(GO) test -timeout 60m ./gateway/content -run TestALargeContentTakesConstantMemory -v -args -content.large=1000000000
 	$(GO) test -timeout 60m ./integration -run TestWhatGatewaysWrite -v
 	$(GO) test -timeout 120m ./audit/verify -run TestEveryByteOfABlock -v -args -flips.stride=1
-	[ -e $(LEDGER)/manifest.json ] || $(GO) run ./bench --ledger $(LEDGER) --size $(LEDGER_SIZE) --transactions 2000 --sessions 100
+	[ -e $(LEDGER)/manifest.json ] || $(GO) run ./bench --ledger $(LEDGER) --size $(LEDGER_SIZE) --ordering raft --transactions 2000 --sessions 100
 	$(MAKE) bench-audit
 	$(GO) run ./bench/attribution --only equal --cases 20000
 	$(GO) test -timeout 60m ./attribution/indexed -args -indexed.cases=20000
@@ -46,7 +46,7 @@ GATEWAY_FUZZED = $(addprefix gateway/,artifact:FuzzCheckSafetensors artifact:Fuz
 	content:FuzzParseWrapped content:FuzzParseKeyFile content:FuzzReadArchive database:FuzzRebind evidence:FuzzDecode exchange:FuzzReadHead \
 	fabric:FuzzFaultIn fabric:FuzzRead identity:FuzzSplitKeyReadsOnlyWhatIsWritten identity:FuzzSplitCodeNeverPanics \
 	identity:FuzzPublicKeyAcceptsOnlyUsableKeys identity:FuzzAuthorizationNeverAdmitsAnybody index:FuzzParseCursor \
-	index:FuzzPageCursor keystore:FuzzEnrolment paying:FuzzReadKey paying:FuzzStored openai:FuzzParse openai:FuzzReadAnswer openai:FuzzReader openai:FuzzDecodeAsk \
+	index:FuzzPageCursor keystore:FuzzEnrolment paying:FuzzReadKey paying:FuzzRepeats paying:FuzzStored openai:FuzzParse openai:FuzzReadAnswer openai:FuzzReader openai:FuzzDecodeAsk \
 	openai:FuzzReadError server:FuzzConfig)
 # How long each of the gateway's: as FUZZ says, if it is given.
 GATEWAY_FUZZ ?= $(if $(filter file,$(origin FUZZ)),60s,$(FUZZ))

@@ -48,6 +48,10 @@ func makeLedger(ctx context.Context, s settings, out, progress io.Writer) (err e
 	return err
 }
 
+// largeOnes is how many transactions with many payments, contributions or sessions are made in a turn: each takes as long as
+// dozens of others.
+const largeOnes = 5
+
 // grow makes transactions until there are as many as wanted, those that prepare others too.
 func (c *consortium) grow(ctx context.Context, s settings, say func(string)) error {
 	generator, err := load.NewGenerator(ctx, c.followers...)
@@ -66,13 +70,16 @@ func (c *consortium) grow(ctx context.Context, s settings, say func(string)) err
 	started, sealed := time.Now(), 0
 	for turn := 1; generator.Valid() < s.size; turn++ {
 		for _, row := range rows {
-			began, before := time.Now(), generator.Valid()
+			began, before, burst := time.Now(), generator.Valid(), row.burst
+			if burst.InFlight < s.inFlight {
+				burst.Attempts = min(burst.Attempts, largeOnes)
+			}
 			if row.before != nil {
-				if err := row.before(ctx, row.burst.Attempts); err != nil {
+				if err := row.before(ctx, burst.Attempts); err != nil {
 					return fmt.Errorf("prepare %s: %w", row.name, err)
 				}
 			}
-			result, err := generator.Fire(ctx, row.burst)
+			result, err := generator.Fire(ctx, burst)
 			if err != nil {
 				return fmt.Errorf("%s: %w", row.name, err)
 			}

@@ -156,6 +156,14 @@ var collusions = []collusion{
 		key, _ := f.entry("vote", s.Rejected.Datanet, s.Rejected.ID, "000001", rulestest.B)
 		return f.written("curator1", rulestest.A, withOwner, nil, map[string]ledger.Policy{key: ledger.PeerOf(rulestest.A)})
 	}},
+	{"a replica agreement that its keeper never accepted", []Rule{RuleSlots, RuleOutcome}, func(f *forger, s *told) int {
+		id, slots := "000000000000000000000000000000aa", []string{rulestest.A, rulestest.B, rulestest.C}
+		head, consent := string(composite("replica", s.Pool, id)), string(composite("replica-consent", s.Pool, id))
+		return f.written("curator1", rulestest.A, majority, map[string]map[string]any{
+			head:    {"datanet": s.Pool, "id": id, "keeper": rulestest.B, "slots": slots, "by": rulestest.A + ":curator1", "tx": id},
+			consent: {"datanet": s.Pool, "id": id, "msp": rulestest.B, "by": rulestest.B + ":operator1", "tx": id},
+		}, map[string]ledger.Policy{head: ledger.SlotPolicy(rulestest.A, slots), consent: ledger.SlotPolicy(rulestest.B, slots)})
+	}},
 	{"a contributor's organisation that votes on its own", []Rule{RuleVotes, RuleOutcome}, func(f *forger, s *told) int {
 		_, slot := f.entry("vote", s.Rejected.Datanet, s.Rejected.ID, "000001", rulestest.B)
 		_, c := f.entry("contribution", s.Rejected.Datanet, s.Rejected.ID)

@@ -51,6 +51,7 @@ var kinds = map[string]func(i *invariants, c change) error{
 	"vote": (*invariants).vote, "contribution": (*invariants).contribution, "sealed": (*invariants).sealed, "snapshot": (*invariants).snapshot,
 	"ticket": (*invariants).ticket, "release": (*invariants).release, "model": (*invariants).model, "proposal": (*invariants).proposal,
 	"proposal-slot": (*invariants).approval, "claim": (*invariants).claim, "claim-slot": (*invariants).attestation, "erasure-slot": (*invariants).acknowledgement,
+	"replica-consent": (*invariants).consent,
 }
 
 // change is one key that a transaction changed.
@@ -484,6 +485,19 @@ func (i *invariants) acknowledgement(c change) error {
 		return err
 	}
 	_, err = i.slot(c, c.parts[len(c.parts)-1], of.Slots)
+	return err
+}
+
+// consent: of the keeper that the agreement names, in its own slot.
+func (i *invariants) consent(c change) error {
+	of, found, err := load[struct {
+		Keeper string
+		Slots  []string
+	}](i, "replica", c.parts...)
+	if err != nil || !found {
+		return err
+	}
+	_, err = i.slot(c, of.Keeper, of.Slots)
 	return err
 }
 

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -30,14 +32,18 @@ type Client struct {
 
 	mu       sync.Mutex
 	fetching map[string]chan struct{} // by commitment; closed when the fetch ends
+	away     map[string]time.Time     // gateways that did not answer, by MSP ID, and until when they are asked last
 }
+
+// awayFor is how long a gateway that did not answer is asked after the others: connecting to one in vain may take long.
+const awayFor = 30 * time.Second
 
 // NewClient returns a client that reaches gateways at the base URLs of their organisations, by MSP ID. transport speaks
 // TLS 1.3 with the client certificate of this gateway and verifies each gateway's by its organisation's authority; it
 // should bound how long headers take.
 func NewClient(transport http.RoundTripper, addresses map[string]string) *Client {
 	never := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{http: &http.Client{Transport: transport, CheckRedirect: never}, addresses: addresses, fetching: map[string]chan struct{}{}}
+	return &Client{http: &http.Client{Transport: transport, CheckRedirect: never}, addresses: addresses, fetching: map[string]chan struct{}{}, away: map[string]time.Time{}}
 }
 
 // Holders are the organisations that may hand on a contribution, in the order in which to ask them: the contributor's,
@@ -67,7 +73,7 @@ func (c *Client) Fetch(ctx context.Context, store *content.Store, of contributio
 		return info, err
 	}
 	failures := []error{errors.New("no holder's gateway handed it over")}
-	for _, msp := range holders {
+	for _, msp := range c.order(holders) {
 		if info, err = c.fetchFrom(ctx, store, of, h, msp); err == nil {
 			return info, nil
 		}
@@ -77,6 +83,36 @@ func (c *Client) Fetch(ctx context.Context, store *content.Store, of contributio
 		failures = append(failures, fmt.Errorf("%s: %w", msp, err))
 	}
 	return content.Info{}, fmt.Errorf("fetch contribution %s of %s: %w", of.ID, of.Datanet, errors.Join(failures...))
+}
+
+// order puts those last that did not answer a moment ago.
+func (c *Client) order(holders []string) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	ordered := slices.Clone(holders)
+	slices.SortStableFunc(ordered, func(a, b string) int {
+		return cmp.Compare(rank(now, c.away[a]), rank(now, c.away[b]))
+	})
+	return ordered
+}
+
+func rank(now, until time.Time) int {
+	if now.Before(until) {
+		return 1
+	}
+	return 0
+}
+
+// answered notes whether a gateway could be reached.
+func (c *Client) answered(msp string, reached bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if reached {
+		delete(c.away, msp)
+	} else {
+		c.away[msp] = time.Now().Add(awayFor)
+	}
 }
 
 // begin waits until nobody else fetches the same content.
@@ -231,6 +267,9 @@ func (c *Client) do(ctx context.Context, msp, method, path string, query url.Val
 		request.Header.Set("Content-Type", "application/json")
 	}
 	response, err := c.http.Do(request)
+	if ctx.Err() == nil {
+		c.answered(msp, err == nil)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ask its gateway: %w", err)
 	}

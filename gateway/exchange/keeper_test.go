@@ -1,6 +1,7 @@
 package exchange_test
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -117,6 +118,31 @@ func TestAKeeperHandsOnWhatItHasWhileTheOriginIsAway(t *testing.T) {
 	}
 	n.Must(t, curator, "erasure:Complete", second.Name())
 	require.Empty(t, n.look(t, keeper), "what is erased is not missing")
+}
+
+func TestAGatewayThatDoesNotAnswerIsAskedLastForAWhile(t *testing.T) {
+	n := start(t)
+	a, b, c := n.gateways[rulestest.A], n.gateways[rulestest.B], n.gateways[rulestest.C]
+	var list []contribution.Contribution
+	for i := range 3 {
+		list = append(list, n.submit(t, fmt.Sprintf("%sLine %d that nobody has written before this one\n", poem, i)))
+		n.seal(t, list[i], i+1)
+	}
+	n.agree(t, rulestest.C)
+	require.Empty(t, n.look(t, c.keeper()))
+	asked := 0
+	b.serve = func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			asked++
+			panic(http.ErrAbortHandler)
+		})
+	}
+	for _, each := range list {
+		hold := access.Handover{Named: access.Named{Datanet: n.pool, ID: newID()}, Contributions: []string{each.ID}, To: service(rulestest.A).Account(), Reason: access.Holding}
+		_, err := a.client.Fetch(t.Context(), a.Store, each, hold, rulestest.B, rulestest.C)
+		require.NoError(t, err)
+	}
+	require.Equal(t, 1, asked, "only for the first")
 }
 
 func TestNothingIsKeptByAnAgreementThatHasEnded(t *testing.T) {

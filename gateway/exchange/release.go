@@ -19,7 +19,7 @@ func ReleaseID(id, msp string) string { return releaseID(id, msp) }
 // The holders are asked one after another until one does.
 func (c *Client) Release(ctx context.Context, h access.Handover, holders ...string) error {
 	failures := []error{errors.New("no holder's gateway released it")}
-	for _, msp := range holders {
+	for _, msp := range c.order(holders) {
 		asked := h
 		asked.ID = releaseID(h.ID, msp)
 		err := c.release(ctx, msp, asked)

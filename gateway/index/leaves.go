@@ -214,6 +214,7 @@ func (v *View) Held(ctx context.Context, datanet string, snapshots []Extent) (h 
 	within := []any{datanet}
 	for _, s := range snapshots {
 		count = max(count, s.Count)
+		// What is retired later is gone only from snapshots that were not taken then, so this holds at every height.
 		in = append(in, "l.position < ? AND (l.gone = 0 OR l.gone > ?)")
 		within = append(within, s.Count, s.Number)
 	}

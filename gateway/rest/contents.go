@@ -553,14 +553,20 @@ func giveTicket(c *call) error {
 		ids = ids[slices.Index(ids, last):]
 	}
 	h := access.Handover{Named: access.Named{Datanet: datanet}, Snapshot: number, Reason: access.Training, Ticket: opened.ID}
+	whole := true // until the owner's gateway is found to be away
 	var out *bufio.Writer
 	for i, id := range ids {
 		of, err := ask[contribution.Contribution](c, "contribution:Get", contribution.Named{Datanet: datanet, ID: id})
 		if err != nil {
 			return err
 		}
-		found, err := c.obtainSoon(of, h)
-		if err != nil && !errors.Is(err, content.ErrErased) {
+		var found *content.Content
+		if whole {
+			var problem *Problem
+			found, err = c.obtainSoon(of, h)
+			whole = !errors.As(err, &problem) || problem.Code != codeUnavailable
+		}
+		if found == nil && !errors.Is(err, content.ErrErased) {
 			// The datanet's owner releases the snapshot with one transaction; where that fails, each contributor's
 			// organisation releases its own.
 			alone := h

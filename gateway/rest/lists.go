@@ -172,7 +172,12 @@ func (c *call) entries(read func(ledger.PageRequest) (ledger.Page[index.Entry], 
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, pageAs(found, entryOf))
+	// Encoding checks the values too, so they are looked at one by one only when one of them is no JSON.
+	data, err := ledger.Encode(pageAs(found, entryAsItIs))
+	if err != nil {
+		return c.answer(http.StatusOK, pageAs(found, entryOf))
+	}
+	return c.send(http.StatusOK, data)
 }
 
 // entryKey reads the name of an entry.

@@ -38,9 +38,18 @@ type Entry struct {
 }
 
 func entryOf(e index.Entry) Entry {
+	shown := entryAsItIs(e)
+	if !shown.Value.IsValid() { // only a colluding majority can write such a value
+		shown.Value = nil
+	}
+	return shown
+}
+
+// entryAsItIs is entryOf of an entry whose value may not be JSON.
+func entryAsItIs(e index.Entry) Entry {
 	shown := Entry{Key: keyParts(e.Key), Value: jsontext.Value(e.Value), Deleted: e.Deleted, Block: e.Block, Position: e.Position,
 		Transaction: e.Tx, Time: timeOrNone(e.Time), By: e.By, Function: e.Function}
-	if !shown.Value.IsValid() || shown.Value.Kind() != '{' { // only a colluding majority can write such a value
+	if shown.Value.Kind() != '{' {
 		shown.Value = nil
 	}
 	return shown
