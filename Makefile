@@ -46,7 +46,7 @@ GATEWAY_FUZZED = $(addprefix gateway/,artifact:FuzzCheckSafetensors artifact:Fuz
 	content:FuzzParseWrapped content:FuzzParseKeyFile content:FuzzReadArchive database:FuzzRebind evidence:FuzzDecode exchange:FuzzReadHead \
 	fabric:FuzzFaultIn fabric:FuzzRead identity:FuzzSplitKeyReadsOnlyWhatIsWritten identity:FuzzSplitCodeNeverPanics \
 	identity:FuzzPublicKeyAcceptsOnlyUsableKeys identity:FuzzAuthorizationNeverAdmitsAnybody index:FuzzParseCursor \
-	index:FuzzPageCursor keystore:FuzzEnrolment paying:FuzzReadKey paying:FuzzStored openai:FuzzParse openai:FuzzReadAnswer openai:FuzzReader openai:FuzzDecodeAsk \
+	index:FuzzPageCursor keystore:FuzzEnrolment paying:FuzzReadKey paying:FuzzRepeats paying:FuzzStored openai:FuzzParse openai:FuzzReadAnswer openai:FuzzReader openai:FuzzDecodeAsk \
 	openai:FuzzReadError server:FuzzConfig)
 # How long each of the gateway's: as FUZZ says, if it is given.
 GATEWAY_FUZZ ?= $(if $(filter file,$(origin FUZZ)),60s,$(FUZZ))

@@ -169,11 +169,7 @@ func (a *Auditor) sources(ctx context.Context, r *receipt.Receipt, m model.Model
 	spans := r.Spans[:min(len(r.Spans), maxSpans)]
 	var keys []ledger.Key
 	for _, span := range spans {
-		if ledger.ValidID("", span.Home.Contribution) == nil {
-			for _, d := range datanets {
-				keys = append(keys, contribution.Key(d, span.Home.Contribution))
-			}
-		}
+		keys = append(keys, homes(span.Home.Contribution, datanets)...)
 	}
 	slices.Sort(keys)
 	contributions, err := loadAll[contribution.Contribution](ctx, a, slices.Compact(keys))
@@ -186,12 +182,9 @@ func (a *Auditor) sources(ctx context.Context, r *receipt.Receipt, m model.Model
 		for _, p := range span.Payees {
 			one.Payees = append(one.Payees, p.Account)
 		}
-		for _, d := range datanets {
-			if ledger.ValidID("", one.Contribution) != nil {
-				continue
-			}
-			if c, there := contributions[contribution.Key(d, one.Contribution)]; there {
-				one.Datanet, one.Evidence = d, append(one.Evidence, c.evidence)
+		for _, key := range homes(one.Contribution, datanets) {
+			if c, there := contributions[key]; there {
+				one.Datanet, one.Evidence = c.value.Datanet, append(one.Evidence, c.evidence)
 				paid = paid && (span.Occurrences > 1 || len(one.Payees) > 1 || slices.Contains(one.Payees, string(c.value.Contributor)))
 			}
 		}
@@ -203,6 +196,24 @@ func (a *Auditor) sources(ctx context.Context, r *receipt.Receipt, m model.Model
 		answer.check("A span that stands in one place pays that contribution's contributor.", paid)
 	}
 	return nil
+}
+
+// homes are the keys of contributions that an id in a receipt may be of: one of the lineage's datanets, or the one that
+// stands before a slash, where several datanets have contributions of that id.
+func homes(id string, datanets []string) (keys []ledger.Key) {
+	if i := strings.LastIndexByte(id, '/'); i >= 0 {
+		if !slices.Contains(datanets, id[:i]) {
+			return nil
+		}
+		datanets, id = []string{id[:i]}, id[i+1:]
+	}
+	if ledger.ValidID("", id) != nil {
+		return nil
+	}
+	for _, d := range datanets {
+		keys = append(keys, contribution.Key(d, id))
+	}
+	return keys
 }
 
 // Report is the answer to read.

@@ -211,7 +211,7 @@ func train(command *cobra.Command, c *client.Client, t ticket.Ticket, folder str
 	}
 	contributions := 0
 	source := func(yield func(index.Contribution, error) bool) {
-		for one, err := range released(ctx, files, accounts) {
+		for one, err := range released(ctx, files, t, accounts) {
 			contributions++
 			if !yield(one, err) {
 				return
@@ -261,24 +261,29 @@ func digestRecords(ctx context.Context, files []string) (model.Corpus, error) {
 	return digester.Corpus(), nil
 }
 
-// accountsOf are the contributors of what stands in a ticket's datanets.
-func accountsOf(ctx context.Context, c *client.Client, t ticket.Ticket) (map[string]ledger.Account, error) {
-	accounts := map[string]ledger.Account{}
+// accountsOf are the contributors of what stands in a ticket's datanets, by id and datanet.
+func accountsOf(ctx context.Context, c *client.Client, t ticket.Ticket) (map[string]map[string]ledger.Account, error) {
+	accounts := map[string]map[string]ledger.Account{}
 	for _, source := range t.Sources {
 		for one, err := range client.Listed[contribution.Contribution](ctx, c, "contributions", url.Values{"datanet": {source.Datanet}}) {
 			if err != nil {
 				return nil, fmt.Errorf("look up the contributors of %s: %w", source.Datanet, err)
 			}
-			accounts[one.ID] = one.Contributor
+			if accounts[one.ID] == nil {
+				accounts[one.ID] = map[string]ledger.Account{}
+			}
+			accounts[one.ID][one.Datanet] = one.Contributor
 		}
 	}
 	return accounts, nil
 }
 
-// released yields what was downloaded, contribution by contribution.
-func released(ctx context.Context, files []string, accounts map[string]ledger.Account) index.Source {
+// released yields what was downloaded, contribution by contribution. Of one that has the same id in several datanets, the id
+// is that which it has in the corpus (docs/attribution.md, section 2).
+func released(ctx context.Context, files []string, t ticket.Ticket, accounts map[string]map[string]ledger.Account) index.Source {
 	return func(yield func(index.Contribution, error) bool) {
-		for _, name := range files {
+		for i, name := range files {
+			datanet := t.Sources[i].Datanet
 			next, stop := iter.Pull2(client.ReadRecords(name))
 			r, err, more := next()
 			for more {
@@ -298,7 +303,11 @@ func released(ctx context.Context, files []string, accounts map[string]ledger.Ac
 						yield(nil, err)
 					}
 				}
-				if !yield(index.Contribution{ID: id, Account: string(accounts[id]), Records: records}, nil) {
+				one := index.Contribution{ID: id, Account: string(accounts[id][datanet]), Records: records}
+				if len(accounts[id]) > 1 {
+					one.ID = datanet + "/" + id
+				}
+				if !yield(one, nil) {
 					stop()
 					return
 				}

@@ -17,7 +17,7 @@ import (
 )
 
 // followEvery is how often attest --follow looks for claims.
-const followEvery = 5 * time.Second
+const followEvery = 2 * time.Second
 
 // examined is what the gateway has found of a settlement.
 type examined struct {

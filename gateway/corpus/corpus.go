@@ -9,13 +9,15 @@
 // its holders, who record the release first; what is there for another reason is released for this one too. The leaves
 // must give the roots on the ledger, the contents open the leaves' commitments. Then the corpus is built in a folder of
 // its own, as an index or as a token stream, and opened by all who ask for the same snapshots. An erasure takes its
-// contribution out of every folder before it is acknowledged.
+// contribution out of every folder before it is acknowledged. When the right to hold a datanet ends, as when a grant is
+// revoked, the folders with its contributions are removed.
 //
 // The folders hold the texts as tokens, unencrypted and for the gateway's owner alone (0700, files 0600).
 package corpus
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/datanet-consortium/datanet/attribution/index"
@@ -31,8 +33,11 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/query"
 )
 
+// ErrNoRight says that there is no right, or that it has ended.
+var ErrNoRight = errors.New("there is no right to hold the data")
+
 // Right says by what right the gateway has a datanet's contributions: recipient and reason, with what goes with it. The
-// rest of the handover is filled in.
+// rest of the handover is filled in. It fails with [ErrNoRight] where there is none; a corpus is destroyed then.
 type Right func(ctx context.Context, datanet string) (access.Handover, error)
 
 // Exchange gets contents, and releases of what is here, from other members' gateways.
@@ -65,6 +70,16 @@ type Contribution struct {
 	Account    ledger.Account `json:"account"`
 	Commitment string         `json:"commitment"`
 	Tokens     uint64         `json:"tokens"` // counted in its content
+	// As is its id in the corpus where another datanet has one of the same id: datanet/id.
+	As string `json:"as,omitzero"`
+}
+
+// inCorpus is the contribution's id in the corpus.
+func (c Contribution) inCorpus() string {
+	if c.As != "" {
+		return c.As
+	}
+	return c.ID
 }
 
 func (c Contribution) name() contribution.Named {

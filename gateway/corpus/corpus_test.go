@@ -2,6 +2,7 @@ package corpus_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -16,16 +17,19 @@ import (
 	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/attribution/indexed"
 	"github.com/datanet-consortium/datanet/attribution/payout"
+	"github.com/datanet-consortium/datanet/attribution/receipt"
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/erasure"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
+	"github.com/datanet-consortium/datanet/chaincode/replica"
 	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
 	"github.com/datanet-consortium/datanet/chaincode/seal"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/gateway/corpus"
 	"github.com/datanet-consortium/datanet/gateway/corpus/corpustest"
+	"github.com/datanet-consortium/datanet/gateway/exchange"
 )
 
 const (
@@ -153,6 +157,27 @@ func TestAnOrganisationThatDoesNotAttestGetsNoCorpus(t *testing.T) {
 	require.ErrorContains(t, err, "none of the attestors", "the host does not confirm its own bill")
 }
 
+func TestACorpusIsBuiltFromReplicasWhileTheOriginIsAway(t *testing.T) {
+	n := corpustest.Start(t)
+	one := n.Upload(corpustest.Ann, rose)
+	card := n.Publish(n.Approve(one), rulestest.Hash, one.Tokens)
+	a, b, c := n.Gateways[rulestest.A], n.Gateways[rulestest.B], n.Gateways[rulestest.C]
+	agreed := replica.Named{Datanet: n.Pool, ID: corpustest.ID()}
+	n.Must(corpustest.Curator, "replica:Offer", replica.Offer{Named: agreed, Keeper: c.MSP})
+	n.Must(rulestest.User(c.MSP, "operator1", ledger.Operator), "replica:Accept", agreed)
+	keeper := exchange.Keeper{MSP: c.MSP, Account: c.Account(), Ledger: c, Store: c.Store, Client: c.Client, Log: slog.New(slog.DiscardHandler)}
+	missing, err := keeper.Look(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, missing)
+
+	b.Away.Store(true)
+	l := library(t, n, a, t.TempDir())
+	built, err := l.Open(t.Context(), card.Snapshots, attesting(a, nameOf(card)))
+	require.NoError(t, err)
+	require.Len(t, built.Contributions, 1)
+	require.NoError(t, built.Close())
+}
+
 func TestAnErasedContributionLeavesEveryCorpusBeforeItIsAcknowledged(t *testing.T) {
 	n := corpustest.Start(t)
 	one, two := n.Upload(corpustest.Ann, rose), n.Upload(corpustest.Bob, desert)
@@ -220,4 +245,89 @@ func TestAnErasedContributionLeavesEveryCorpusBeforeItIsAcknowledged(t *testing.
 	require.Equal(t, opened.N, streamed.N)
 	require.NoError(t, opened.Close())
 	require.NoError(t, streamed.Close())
+}
+
+func TestACorpusIsRemovedWhenTheRightToItEnds(t *testing.T) {
+	n := corpustest.Start(t)
+	one, two := n.Upload(corpustest.Ann, rose), n.Upload(corpustest.Bob, desert)
+	card := n.Publish(n.Approve(one, two), rulestest.Hash, one.Tokens+two.Tokens)
+	b := n.Gateways[rulestest.B]
+	folder := filepath.Join(t.TempDir(), "corpora")
+	l := library(t, n, b, folder)
+	ended := false
+	right := func(ctx context.Context, datanet string) (access.Handover, error) {
+		if ended {
+			return access.Handover{}, fmt.Errorf("%w: the grant was revoked", corpus.ErrNoRight)
+		}
+		return attesting(b, nameOf(card))(ctx, datanet)
+	}
+	opened, err := l.Open(t.Context(), card.Snapshots, right)
+	require.NoError(t, err)
+	require.NoError(t, l.Check(t.Context()))
+	select {
+	case <-opened.Stale():
+		t.Fatal("it is as good as it was")
+	default:
+	}
+	ended = true
+	require.NoError(t, l.Check(t.Context()))
+	<-opened.Stale()
+	require.NoError(t, opened.Close())
+	left, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Empty(t, left)
+	_, err = l.Open(t.Context(), card.Snapshots, right)
+	require.ErrorIs(t, err, corpus.ErrNoRight)
+
+	ended = false
+	opened, err = l.Open(t.Context(), card.Snapshots, right)
+	require.NoError(t, err)
+	require.NoError(t, errors.Join(opened.Close(), l.Close()))
+	ended = true
+	l = library(t, n, b, folder)
+	_, err = l.Open(t.Context(), card.Snapshots, right)
+	require.ErrorIs(t, err, corpus.ErrNoRight, "also when it was built before a restart")
+	left, err = os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+func TestContributionsToTwoDatanetsMayHaveTheSameID(t *testing.T) {
+	n := corpustest.Start(t)
+	one, other := n.Upload(corpustest.Ann, rose), n.Upload(corpustest.Ann, mirror)
+	first := n.Approve(one, other)
+	n.Begin(rulestest.A + "/prose")
+	two := n.UploadAs(corpustest.Ann, one.ID, desert)
+	snapshots := []snapshot.Named{first, n.Approve(two)}
+	b := n.Gateways[corpustest.Ann.MSP]
+	l := library(t, n, b, filepath.Join(t.TempDir(), "corpora"))
+	none := func(context.Context, string) (access.Handover, error) { return access.Handover{}, nil } // they are its own
+	receipts := func() (fast, slow *receipt.Receipt) {
+		opened, err := l.Open(t.Context(), snapshots, none)
+		require.NoError(t, err)
+		streamed, err := l.Stream(t.Context(), snapshots, none)
+		require.NoError(t, err)
+		answer := attribution.Answer{Roots: opened.Roots(), Model: "AMSP/verse@1", Output: []byte(desert + rose + mirror), Tau: 4}
+		fast, err = indexed.New(opened.View).Receipt(answer)
+		require.NoError(t, err)
+		slow, err = streamed.Engine.Receipt(t.Context(), answer)
+		require.NoError(t, err)
+		require.NoError(t, errors.Join(opened.Close(), streamed.Close()))
+		return fast, slow
+	}
+	homes := func(r *receipt.Receipt) (list []string) {
+		for _, s := range r.Spans {
+			list = append(list, s.Home.Contribution)
+		}
+		return list
+	}
+	fast, slow := receipts()
+	require.Equal(t, slow, fast)
+	require.Equal(t, []string{two.Datanet + "/" + one.ID, one.Datanet + "/" + one.ID, other.ID}, homes(fast))
+
+	require.NoError(t, b.Store.Erase(t.Context(), two.Name()))
+	require.NoError(t, l.Erase(t.Context(), two.Name()))
+	fast, slow = receipts()
+	require.Equal(t, slow, fast)
+	require.Equal(t, []string{one.ID, other.ID}, homes(fast), "as a corpus of the one that is left has it")
 }

@@ -72,6 +72,7 @@ type shelf struct {
 	index  *index.Index
 	engine *streaming.Engine
 	open   *generation // while it is loaded
+	right  Right       // by which it was asked for last
 }
 
 // generation is a corpus between two changes: what its users are told when it ends, and what is waited for then.
@@ -188,6 +189,10 @@ func (l *Library) give(ctx context.Context, k kind, snapshots []snapshot.Named, 
 	for attempt := 1; ; attempt++ {
 		found, err := l.survey(ctx, snapshots)
 		if err == nil {
+			err = l.allowed(ctx, s, right, contributors(found.registered))
+		}
+		if err == nil {
+			s.right = right
 			err = l.ensure(ctx, s, found, right)
 		}
 		if err == nil {
@@ -198,6 +203,32 @@ func (l *Library) give(ctx context.Context, k kind, snapshots []snapshot.Named, 
 			return nil, fmt.Errorf("open the corpus of %d snapshots: %w", len(snapshots), err)
 		}
 	}
+}
+
+// contributors are the organisations that contributed to datanets.
+func contributors(list registered) (of map[string][]string) {
+	of = map[string][]string{}
+	for _, c := range list {
+		of[c.Datanet] = append(of[c.Datanet], c.Contributor.MSP())
+	}
+	return of
+}
+
+// allowed looks whether there is still a right to what others have contributed, and removes the folder where there is none.
+func (l *Library) allowed(ctx context.Context, s *shelf, right Right, contributors map[string][]string) error {
+	for datanet, msps := range contributors {
+		if !slices.ContainsFunc(msps, func(msp string) bool { return msp != l.Organisation }) {
+			continue
+		}
+		_, err := right(ctx, datanet)
+		if errors.Is(err, ErrNoRight) {
+			return errors.Join(fmt.Errorf("contributions of %s: %w", datanet, err), s.shut(), os.RemoveAll(s.dir))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // shelf is the folder of snapshots in a form.
@@ -391,7 +422,7 @@ func (s *shelf) complete() bool {
 	same := view.Contributions() == len(s.Contributions)
 	for i := 0; same && i < len(s.Contributions); i++ {
 		id, account := view.Contribution(i)
-		same = id == s.Contributions[i].ID && account == string(s.Contributions[i].Account)
+		same = id == s.Contributions[i].inCorpus() && account == string(s.Contributions[i].Account)
 	}
 	return view.Close() == nil && same
 }
@@ -531,7 +562,8 @@ func (s *shelf) erase(ctx context.Context, n contribution.Named) (before *genera
 	}
 	before = s.open
 	left := about{Kind: s.Kind, Snapshots: s.Snapshots, Contributions: slices.Delete(slices.Clone(s.Contributions), i, i+1)}
-	if s.Kind == streamed || len(left.Contributions) == 0 {
+	// Of two with the same id, the one that is left has another id in the corpus then.
+	if s.Kind == streamed || len(left.Contributions) == 0 || s.Contributions[i].As != "" {
 		s.Contributions = nil
 		return before, errors.Join(s.shut(), os.RemoveAll(s.dir))
 	}
@@ -561,8 +593,8 @@ func (s *shelf) describe(a about) error {
 	return os.Rename(path+building, path)
 }
 
-// Check looks which snapshots have been revised, and tells those who have a corpus of them open. It is to be called when
-// the index tells of a change of snapshots.
+// Check looks which snapshots have been revised, and which rights have ended, and tells those who have a corpus of them
+// open. It is to be called when the index tells of a change of snapshots or grants, and now and then, as grants expire.
 func (l *Library) Check(ctx context.Context) error {
 	l.mu.Lock()
 	shelves := slices.Collect(maps.Values(l.shelves))
@@ -589,5 +621,17 @@ func (l *Library) check(ctx context.Context, s *shelf) error {
 			return s.shut()
 		}
 	}
-	return nil
+	if s.right == nil {
+		return nil // nobody has asked for it yet
+	}
+	of := map[string][]string{}
+	for _, c := range s.Contributions {
+		of[c.Datanet] = append(of[c.Datanet], c.Account.MSP())
+	}
+	err := l.allowed(ctx, s, s.right, of)
+	if errors.Is(err, ErrNoRight) {
+		l.Log.WarnContext(ctx, "a corpus is removed", "folder", s.dir, "reason", err)
+		return nil
+	}
+	return err
 }

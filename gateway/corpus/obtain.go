@@ -75,17 +75,40 @@ func (l *Library) open(ctx context.Context, c contribution.Contribution) (*conte
 // errStop ends the reading of records that nobody wants any more.
 var errStop = errors.New("enough was read")
 
+// counted is a contribution with its tokens, and with another id in the corpus if its own stands twice.
+func counted(c contribution.Contribution, found *content.Content, twice map[string]bool) Contribution {
+	one := Contribution{Datanet: c.Datanet, ID: c.ID, Account: c.Contributor, Commitment: c.Commitment, Tokens: uint64(found.Manifest().Tokens)}
+	if twice[c.ID] {
+		one.As = c.Datanet + "/" + c.ID
+	}
+	return one
+}
+
+// twice are the ids that contributions to several datanets have.
+func (list registered) twice() map[string]bool {
+	seen, twice := make(map[string]bool, len(list)), map[string]bool{}
+	for _, c := range list {
+		if seen[c.ID] {
+			twice[c.ID] = true
+		}
+		seen[c.ID] = true
+	}
+	return twice
+}
+
 // source yields the contributions and notes their tokens.
 func (l *Library) source(ctx context.Context, list registered, built *[]Contribution) index.Source {
 	return func(yield func(index.Contribution, error) bool) {
+		twice := list.twice()
 		for _, c := range list {
 			found, err := l.open(ctx, c)
 			if err != nil {
 				yield(index.Contribution{}, err)
 				return
 			}
-			*built = append(*built, counted(c, found))
-			if !yield(index.Contribution{ID: c.ID, Account: string(c.Contributor), Records: records(ctx, found)}, nil) {
+			one := counted(c, found, twice)
+			*built = append(*built, one)
+			if !yield(index.Contribution{ID: one.inCorpus(), Account: string(c.Contributor), Records: records(ctx, found)}, nil) {
 				return
 			}
 		}
@@ -108,12 +131,14 @@ func records(ctx context.Context, found *content.Content) iter.Seq2[[]byte, erro
 
 // stream writes the contributions as a token stream and notes their tokens.
 func (l *Library) stream(ctx context.Context, list registered, built *[]Contribution, out *streaming.Writer) error {
+	twice := list.twice()
 	for _, c := range list {
 		found, err := l.open(ctx, c)
 		if err != nil {
 			return err
 		}
-		if err := out.Contribution(c.ID, string(c.Contributor)); err != nil {
+		one := counted(c, found, twice)
+		if err := out.Contribution(one.inCorpus(), string(c.Contributor)); err != nil {
 			return err
 		}
 		err = found.Records(ctx, func(_ int, record []byte) error {
@@ -122,11 +147,7 @@ func (l *Library) stream(ctx context.Context, list registered, built *[]Contribu
 		if err != nil {
 			return fmt.Errorf("content of contribution %s of %s: %w", c.ID, c.Datanet, err)
 		}
-		*built = append(*built, counted(c, found))
+		*built = append(*built, one)
 	}
 	return out.Close()
-}
-
-func counted(c contribution.Contribution, found *content.Content) Contribution {
-	return Contribution{Datanet: c.Datanet, ID: c.ID, Account: c.Contributor, Commitment: c.Commitment, Tokens: uint64(found.Manifest().Tokens)}
 }

@@ -40,12 +40,22 @@ type flight struct {
 	number  uint64
 	vouched uint64      // answers that the header has a voucher for
 	leaf    merkle.Hash // hash of the accepted leaf, zeros before
+	// former is a flight that began before the gateway restarted: whether it was accepted then, and which leaf it had, is
+	// not known any more. refused tells that its number was given up, or that nothing more is signed in its session.
+	former, refused bool
 }
 
 func (f *flight) accept(leaf merkle.Hash) {
 	f.p.mutex.Lock()
 	defer f.p.mutex.Unlock()
 	f.leaf = leaf
+}
+
+// giveUp notes that the flight's answer will never be paid for, unless it was accepted, as one of a former run may be.
+func (f *flight) giveUp() {
+	f.p.mutex.Lock()
+	defer f.p.mutex.Unlock()
+	f.refused = !f.former && f.leaf == merkle.Hash{}
 }
 
 // accepted is the hash of the leaf that was accepted for the flight, by itself or by a fetch, which notes it after.
@@ -85,19 +95,28 @@ func (c *Consumer) fly(ctx context.Context, f *flight, out sink) error {
 		switch {
 		case err == nil:
 			return nil
-		case errors.As(err, &refusal) && refusal.Code == openai.CodeHost, errors.Is(err, errGone):
+		case errors.As(err, &refusal) && refusal.Code == openai.CodeHost:
+			f.giveUp()
+			return err
+		case errors.Is(err, errGone):
 			return err
 		case ctx.Err() != nil:
 			return fmt.Errorf("%w: %w", errGone, err)
 		case errors.Is(err, wallet.ErrStopped):
+			f.giveUp()
 			return openai.Refuse(openai.CodeHost, "", "%v", err)
 		case errors.Is(err, wallet.ErrEnded), errors.Is(err, wallet.ErrUnknown):
+			f.giveUp()
 			return openai.Refuse(openai.CodeSessionExpired, "", "the session %s has ended", f.p.Name)
 		case errors.As(err, &refusal) && !worthwhile(refusal.Code):
 			if refusal.Code == openai.CodeConflict || refusal.Code == openai.CodeVoucher {
 				c.options.Log.Error("a host contradicts what was signed in a session", "session", f.p.sid, "host", f.p.Host, "code", refusal.Code, "error", refusal.Message)
 			}
 			c.drop(f)
+			if refusal.Code == openai.CodeConflict {
+				return openai.Refuse(openai.CodeConflict, "", "the host knows another request under this number of session %s: the gateway's folder was restored from an earlier state, "+
+					"or a copy of it uses the session too. This request costs nothing; it may be sent again, or open another session with datanet session open, and let one gateway alone use a folder", f.p.Name)
+			}
 			return refusal
 		}
 		if failed.IsZero() {
@@ -152,6 +171,9 @@ func (c *Consumer) drop(f *flight) {
 	if err := c.options.Wallet.Drop(f.p.sid, f.number); err != nil && !errors.Is(err, wallet.ErrWaiting) && !errors.Is(err, wallet.ErrUnknown) {
 		c.options.Log.Error("give up a request", "session", f.p.sid, "error", err)
 	}
+	f.p.mutex.Lock()
+	f.refused = true
+	f.p.mutex.Unlock()
 	f.p.line.room()
 }
 
@@ -338,13 +360,14 @@ func (c *Consumer) settle(ctx context.Context, f *flight, answer *openai.Answer)
 			f.accept(hash)
 			return nil
 		case errors.Is(err, wallet.ErrSigned):
-			if f.accepted() != hash {
+			if known := f.accepted(); known != hash && (!f.former || known != merkle.Hash{}) {
 				return c.wrong(f.p, answer.Datanet.Place, "it has another leaf than was accepted for the request")
 			}
 			// It was accepted as it lies in the host's log; now it is held against what the client has seen.
 			if err := e.Check(leaf, f.p.offer.subject); err != nil {
 				return c.wrong(f.p, answer.Datanet.Place, "%v", err)
 			}
+			f.accept(hash)
 			return nil
 		case !errors.Is(err, wallet.ErrEarlier):
 			return err

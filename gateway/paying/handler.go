@@ -130,31 +130,73 @@ func (c *Consumer) complete(out *client, r *http.Request, caller Caller) error {
 	}
 	key := r.Header.Get(RepeatHeader)
 	if key == "" {
-		f, err := c.begin(r.Context(), l, r.Header.Get(SessionHeader), caller, request, body)
+		f, _, err := c.begin(r.Context(), l, r.Header.Get(SessionHeader), caller, request, body)
 		if err != nil {
 			return err
 		}
 		_, err = c.run(r.Context(), f, out)
 		return err
 	}
-	again, err := c.repeats.begin(repeatKey{caller.Account, key}, r.URL.Path, body)
+	again, err := c.repeats.begin(caller.Account, key, r.URL.Path, body)
 	if err != nil {
 		return err
 	}
-	if again.flight == nil {
-		if again.flight, err = c.begin(r.Context(), l, r.Header.Get(SessionHeader), caller, request, body); err != nil {
-			c.repeats.end(again, false)
-			return err
+	if again.flight == nil && again.numbered() {
+		if err := c.resume(r.Context(), again); err != nil {
+			return errors.Join(err, c.repeats.end(again, true))
 		}
-	} else {
-		again.flight.request, again.flight.body = request, body
 	}
+	if again.flight == nil {
+		f, asked, err := c.begin(r.Context(), l, r.Header.Get(SessionHeader), caller, request, body)
+		if err != nil {
+			return errors.Join(err, c.repeats.end(again, false))
+		}
+		if err := errors.Join(c.options.Wallet.Flush(), c.repeats.number(again, f, asked)); err != nil {
+			c.drop(f)
+			return errors.Join(err, c.repeats.end(again, false))
+		}
+	}
+	again.flight.request, again.flight.body = request, body
 	ended, err := c.run(r.Context(), again.flight, out)
 	select {
 	case kept := <-ended:
-		c.repeats.end(again, kept)
+		return errors.Join(err, c.repeats.end(again, kept))
 	default:
-		c.behind(func(context.Context) { c.repeats.end(again, <-ended) })
+		c.behind(func(context.Context) {
+			if err := c.repeats.end(again, <-ended); err != nil {
+				c.options.Log.Error("end a request with an idempotency key", "error", err)
+			}
+		})
+		return err
+	}
+}
+
+// resume makes the flight of a request that was sent before the gateway restarted: its host gives the stored answer, or
+// answers.
+func (c *Consumer) resume(ctx context.Context, again *repeat) error {
+	p := c.session(again.session)
+	if p == nil {
+		limited, cancel := context.WithTimeout(ctx, c.options.Patience)
+		defer cancel()
+		if err := c.current(limited); err != nil {
+			return fmt.Errorf("look for the session: %w", err)
+		}
+		p = c.session(again.session)
+	}
+	if p == nil {
+		return openai.Refuse(openai.CodeSettled, "", "the session that the request with this Idempotency-Key was sent in has ended, and its answer is not kept; another key asks anew")
+	}
+	f := &flight{p: p, number: again.request.Number, former: true}
+	ask, err := c.options.Wallet.Again(p.sid, f.number, p.key)
+	if errors.Is(err, wallet.ErrWaiting) {
+		ask, err = c.options.Wallet.Repeat(p.sid, again.request, p.key)
+	}
+	if err != nil {
+		return err
+	}
+	f.vouched = ask.Voucher.N
+	if f.header, err = (openai.Ask(ask)).Encode(); err == nil {
+		again.flight = f
 	}
 	return err
 }
@@ -175,9 +217,9 @@ func readBody(out *client, r *http.Request) ([]byte, error) {
 }
 
 // begin numbers and signs a request in a session of the line that has room.
-func (c *Consumer) begin(ctx context.Context, l *line, name string, caller Caller, request *openai.Request, body []byte) (*flight, error) {
+func (c *Consumer) begin(ctx context.Context, l *line, name string, caller Caller, request *openai.Request, body []byte) (*flight, use.Request, error) {
 	if err := c.options.Wallet.SetBudget(caller.purse(), caller.budget()); err != nil {
-		return nil, err
+		return nil, use.Request{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.options.Patience)
 	defer cancel()
@@ -194,11 +236,11 @@ func (c *Consumer) begin(ctx context.Context, l *line, name string, caller Calle
 		return c.options.Wallet.Ask(time.Now(), p.sid, caller.purse(), limit, digest, p.key)
 	})
 	if err != nil {
-		return nil, err
+		return nil, use.Request{}, err
 	}
 	f := &flight{p: p, request: request, body: body, number: ask.Request.Number, vouched: ask.Voucher.N}
 	f.header, err = (openai.Ask(ask)).Encode()
-	return f, err
+	return f, ask.Request, err
 }
 
 // run answers a client by a flight. When the client goes away, or the host does not answer in time, the flight goes on
@@ -233,13 +275,13 @@ func (c *Consumer) waits(f *flight) bool {
 	return err == nil
 }
 
-// land ends a flight and tells whether it was accepted.
+// land ends a flight and tells whether its number stands for an answer, or may.
 func (c *Consumer) land(f *flight) bool {
 	f.p.mutex.Lock()
 	defer f.p.mutex.Unlock()
 	delete(f.p.flights, f.number)
 	f.request, f.body = nil, nil
-	return f.leaf != merkle.Hash{}
+	return !f.refused
 }
 
 // free answers a request to a model that costs nothing.

@@ -1,12 +1,15 @@
 package paying
 
 import (
+	"container/list"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/datanet-consortium/datanet/attribution/merkle"
+	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
 
@@ -86,5 +89,17 @@ func FuzzStored(f *testing.F) {
 				}
 			}
 		}
+	})
+}
+
+// FuzzRepeats replays arbitrary records of idempotency keys: what is read is written the same.
+func FuzzRepeats(f *testing.F) {
+	f.Add((&repeat{key: merkle.Hash{1}, session: merkle.Hash{2}, request: use.Request{Number: 3}}).record())
+	f.Fuzz(func(t *testing.T, record []byte) {
+		r := &repeats{known: map[merkle.Hash]*list.Element{}}
+		if r.replay(record) != nil || r.order.Len() == 0 {
+			return
+		}
+		require.Equal(t, record, r.order.Front().Value.(*repeat).record())
 	})
 }

@@ -34,6 +34,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	ledgersession "github.com/datanet-consortium/datanet/chaincode/session"
 	"github.com/datanet-consortium/datanet/gateway/index"
+	"github.com/datanet-consortium/datanet/gateway/meter/journal"
 	"github.com/datanet-consortium/datanet/gateway/wallet"
 )
 
@@ -44,6 +45,8 @@ type Options struct {
 	Index        *index.Index
 	Wallet       *wallet.Wallet
 	Keys         *Keys
+	// Repeats is the journal of idempotency keys. It is closed with the role.
+	Repeats journal.Medium
 	// Host sends requests to the gateway of an organisation, as this gateway; the URL's host is the MSP ID.
 	Host http.RoundTripper
 	// DefaultTokens is how many tokens an answer may have whose request does not say.
@@ -97,23 +100,27 @@ type prepaid struct {
 
 // New makes the role. It does nothing before Run.
 func New(o Options) (*Consumer, error) {
-	if o.Index == nil || o.Wallet == nil || o.Keys == nil || o.Host == nil || o.Log == nil || o.Metrics == nil || o.DefaultTokens == 0 || o.Patience <= 0 {
+	if o.Index == nil || o.Wallet == nil || o.Keys == nil || o.Repeats == nil || o.Host == nil || o.Log == nil || o.Metrics == nil || o.DefaultTokens == 0 || o.Patience <= 0 {
 		return nil, errors.New("make the consumer's role: something that it works on is missing")
 	}
 	m, err := newMetrics(o.Metrics, o.Wallet)
 	if err != nil {
 		return nil, err
 	}
-	c := &Consumer{options: o, metrics: m, repeats: newRepeats(), offers: map[string]*offer{}, byName: map[ledgersession.Named]*prepaid{},
+	c := &Consumer{options: o, metrics: m, offers: map[string]*offer{}, byName: map[ledgersession.Named]*prepaid{},
 		lines: map[lineKey]*line{}, moved: make(chan struct{})}
+	if c.repeats, err = openRepeats(o.Repeats); err != nil {
+		return nil, err
+	}
 	c.background, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }
 
 // Close ends what goes on without a client, and waits for it. The wallet stays open.
-func (c *Consumer) Close() {
+func (c *Consumer) Close() error {
 	c.cancel()
 	c.work.Wait()
+	return c.repeats.close()
 }
 
 // sessions are those that are paid from here, in no order.
@@ -125,6 +132,16 @@ func (c *Consumer) sessions() []*prepaid {
 		list = append(list, p)
 	}
 	return list
+}
+
+// session is one that is paid from here, by its id; nil for any other.
+func (c *Consumer) session(id merkle.Hash) *prepaid {
+	for _, p := range c.sessions() {
+		if p.sid == id {
+			return p
+		}
+	}
+	return nil
 }
 
 // Holding is a session of an account as the wallet has it.

@@ -44,6 +44,7 @@ type world struct {
 	host   *host
 
 	medium   *journaltest.Memory
+	repeats  *journaltest.Memory
 	keys     string // folder
 	wallet   *wallet.Wallet
 	consumer *paying.Consumer
@@ -76,7 +77,7 @@ const modelName = "AMSP/verse@1"
 func newWorld(t *testing.T) *world { return newWorldOf(t, time.Minute) }
 
 func newWorldOf(t *testing.T, patience time.Duration, asks ...func(*datanet.Content)) *world {
-	w := &world{t: t, patience: patience, medium: &journaltest.Memory{}, keys: filepath.Join(t.TempDir(), "spending"), logs: &safeBuffer{}}
+	w := &world{t: t, patience: patience, medium: &journaltest.Memory{}, repeats: &journaltest.Memory{}, keys: filepath.Join(t.TempDir(), "spending"), logs: &safeBuffer{}}
 	db, err := database.Open(t.Context(), database.SQLiteURL(filepath.Join(t.TempDir(), "index.db"))+"?synchronous=normal")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
@@ -107,7 +108,7 @@ func (w *world) start() {
 	require.NoError(w.t, err)
 	keys, err := paying.OpenKeys(w.keys)
 	require.NoError(w.t, err)
-	w.consumer, err = paying.New(paying.Options{Organisation: rulestest.B, Channel: "datanet", Index: w.index, Wallet: w.wallet, Keys: keys, Host: w.host,
+	w.consumer, err = paying.New(paying.Options{Organisation: rulestest.B, Channel: "datanet", Index: w.index, Wallet: w.wallet, Keys: keys, Repeats: w.repeats, Host: w.host,
 		DefaultTokens: 64, Patience: w.patience, Log: slog.New(slog.NewTextHandler(w.logs, nil)), Metrics: prometheus.NewRegistry()})
 	require.NoError(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -125,7 +126,7 @@ func (w *world) start() {
 		w.server.Close()
 		cancel()
 		<-done
-		w.consumer.Close()
+		require.NoError(w.t, w.consumer.Close())
 	})
 	w.soon(func() bool { return len(w.consumer.Models()) == 1 })
 }
@@ -133,7 +134,7 @@ func (w *world) start() {
 // crash loses what the wallet has not synced, and opens the gateway again.
 func (w *world) crash() {
 	w.stop()
-	w.medium = w.medium.Restart(0)
+	w.medium, w.repeats = w.medium.Restart(w.medium.Unsynced()), w.repeats.Restart(w.repeats.Unsynced())
 	w.start()
 }
 
@@ -429,6 +430,68 @@ func TestTheSameIdempotencyKeyIsTheSameUse(t *testing.T) {
 	require.EqualValues(t, 2, w.standing(s).N)
 }
 
+func TestAnIdempotencyKeyOutlivesARestart(t *testing.T) {
+	w := newWorld(t)
+	s := w.open(1_000_000, 4)
+	body := ask("Who are we few?", 5, false)
+	first := w.must(body, paying.RepeatHeader, "a")
+	w.crash()
+	again := w.must(body, paying.RepeatHeader, "a")
+	require.Equal(t, first.answer.Datanet, again.answer.Datanet)
+	require.EqualValues(t, 1, w.standing(s).N)
+	got, err := w.send(t.Context(), ask("another", 5, false), paying.RepeatHeader, "a")
+	require.NoError(t, err)
+	require.Equal(t, openai.CodeConflict, got.fault.Code)
+
+	// What the host refuses costs nothing, and the key stands for nothing then.
+	w.host.refuse(openai.Refuse(openai.CodeUpstream, "", "the server behind the model is down"), 1)
+	got, err = w.send(t.Context(), body, paying.RepeatHeader, "b")
+	require.NoError(t, err)
+	require.Equal(t, openai.CodeUpstream, got.fault.Code)
+	w.crash()
+	w.must(body, paying.RepeatHeader, "b")
+	require.EqualValues(t, 2, w.standing(s).N)
+	require.NotContains(t, w.logs.String(), "wrong")
+}
+
+func TestAnIdempotencyKeyOfAWrongAnswerIsFree(t *testing.T) {
+	w := newWorld(t)
+	w.open(1_000_000, 4)
+	body := ask("Who are we few?", 5, false)
+	w.host.cheats(rewrites)
+	got, err := w.send(t.Context(), body, paying.RepeatHeader, "a")
+	require.NoError(t, err)
+	require.Equal(t, openai.CodeHost, got.fault.Code)
+	w.host.cheats(honest)
+	s := w.open(1_000_000, 4)
+	w.must(body, paying.RepeatHeader, "a")
+	require.EqualValues(t, 1, w.standing(s).N)
+}
+
+// TestAClientThatRepeatsItselfAfterACrashPaysOnce loses the consumer's gateway between the host's answer and its client.
+func TestAClientThatRepeatsItselfAfterACrashPaysOnce(t *testing.T) {
+	w := newWorld(t)
+	s := w.open(1_000_000, 4)
+	for i, stream := range []bool{false, true} {
+		body := ask("Who are we few?", 5, stream)
+		key := fmt.Sprint("key ", i)
+		w.host.cheats(withholds)
+		ctx, leave := context.WithCancel(t.Context())
+		go func() {
+			w.soon(func() bool { return w.host.meterOf(s).Uses == uint64(i+1) })
+			leave()
+		}()
+		_, _ = w.send(ctx, body, paying.RepeatHeader, key) // the client may have got a part
+		w.crash()
+		w.host.releases()
+		got := w.must(body, paying.RepeatHeader, key)
+		require.EqualValues(t, i, got.answer.Datanet.Place)
+		require.EqualValues(t, i+1, w.host.meterOf(s).Uses)
+		w.soon(func() bool { at := w.standing(s); return at.N == uint64(i+1) && len(at.Waiting) == 0 })
+	}
+	require.NotContains(t, w.logs.String(), "wrong")
+}
+
 func TestWhatAHostRefusesCostsNothing(t *testing.T) {
 	w := newWorld(t)
 	s := w.open(1_000_000, 4)
@@ -476,7 +539,7 @@ func TestASessionUsedFromTwoGatewaysPaysForWhatItUsed(t *testing.T) {
 	s := w.open(1_000_000, 4)
 	// Another gateway begins where this one stands, as from a copy of its folder.
 	copied := *w
-	copied.medium = journaltest.Holding(w.medium.Bytes())
+	copied.medium, copied.repeats = journaltest.Holding(w.medium.Bytes()), &journaltest.Memory{}
 	copied.start()
 	defer copied.stop()
 	copied.soon(func() bool { list, err := copied.consumer.Holdings(s.Account); return err == nil && len(list) == 1 })
@@ -484,6 +547,8 @@ func TestASessionUsedFromTwoGatewaysPaysForWhatItUsed(t *testing.T) {
 	got, err := copied.send(t.Context(), ask("two", 5, false))
 	require.NoError(t, err)
 	require.Equal(t, openai.CodeConflict, got.fault.Code, "its number was used for another request")
+	require.Contains(t, got.fault.Message, "restored from an earlier state")
+	require.Contains(t, got.fault.Message, "datanet session open")
 	copied.must(ask("three", 5, false))
 	got, err = w.send(t.Context(), ask("four", 5, false))
 	require.NoError(t, err)

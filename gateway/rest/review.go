@@ -25,7 +25,7 @@ func (a *API) addReview() {
 	a.add(&operation{id: "get-report", method: get, path: ofContribution + "/report", tag: "contents", scope: identity.Content, limit: finishTime,
 		summary: "Checks a contribution's figures and reports on its content",
 		doc: "The automatic report that a vote cites: duplicates, derived parts, languages, personal data, odd characters, compared with the contributions of the datanet " +
-			"that this gateway holds and that were registered before. The content is fetched as for a download, which records its release.",
+			"that this gateway holds and that were registered before. The content is fetched as for a download, which records its release. While the vote runs, what stands behind it in the queue is released to the caller too, fetched and reported on, up to 50 contributions at a time.",
 		params:   []*huma.Param{a.heightParam()},
 		answers:  good[review.Review](http.StatusOK),
 		problems: append([]string{string(ledger.CodeLicence), codeBehind, codeTooLarge, codeDisagreement}, contentProblems...),

@@ -38,13 +38,8 @@ func (s *Server) openArtifacts() error {
 	if err != nil {
 		return err
 	}
-	transport, addresses, err := s.otherGateways()
-	if err != nil {
-		return err
-	}
-	never := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	s.artifacts = &artifacts{Store: store, server: s, ledger: query.New(s.index, s.config.Channel, s.config.Organisation),
-		client: &http.Client{Transport: transport, CheckRedirect: never}, addresses: addresses, told: map[model.Named]string{}}
+		client: s.others.client(), addresses: s.others.addresses, told: map[model.Named]string{}}
 	return nil
 }
 

@@ -53,10 +53,6 @@ func (a Attestation) check(fault func(name, format string, args ...any)) {
 
 // openAttesting opens what recomputes settlements.
 func (s *Server) openAttesting(ctx context.Context) error {
-	transport, addresses, err := s.otherGateways()
-	if err != nil {
-		return err
-	}
 	own, err := pki.LoadIdentity(s.config.Identity.Folder, s.config.Organisation)
 	if err != nil {
 		return fmt.Errorf("load the gateway's own identity: %w", err)
@@ -67,7 +63,7 @@ func (s *Server) openAttesting(ctx context.Context) error {
 	}
 	config := s.config.Attestation
 	o := attesting.Options{Organisation: s.config.Organisation, Recipient: caller.Account(), Rate: config.Rate, Engine: attesting.Engine(config.Engine),
-		Patience: config.Patience, Every: config.Every, Host: archive.NewClient(transport, addresses), Corpora: s.corpora,
+		Patience: config.Patience, Every: config.Every, Host: archive.NewClient(s.others, s.others.addresses), Corpora: s.corpora,
 		Ledger: query.New(s.index, s.config.Channel, s.config.Organisation), Index: s.index, Secrets: s.content.store, DB: s.state, Log: s.log}
 	if config.Account != "" {
 		if _, err := s.keys.Get(config.Account); err != nil {

@@ -37,14 +37,10 @@ func (s *Server) block(ctx context.Context, number uint64) (*common.Block, error
 }
 
 // receipts asks the gateways of hosts for receipts, for audits.
-func (s *Server) receipts() (func(ctx context.Context, msp string, id merkle.Hash) ([]byte, error), error) {
-	transport, addresses, err := s.otherGateways()
-	if err != nil {
-		return nil, err
-	}
-	client := &http.Client{Transport: transport}
+func (s *Server) receipts() func(ctx context.Context, msp string, id merkle.Hash) ([]byte, error) {
+	client := s.others.client()
 	return func(ctx context.Context, msp string, id merkle.Hash) ([]byte, error) {
-		address, known := addresses[msp]
+		address, known := s.others.addresses[msp]
 		if !known {
 			return nil, ledger.Refuse(ledger.CodeNotFound, "this gateway knows no other gateway of %s", ledger.Clip(msp)).At("organisation")
 		}
@@ -70,20 +66,12 @@ func (s *Server) receipts() (func(ctx context.Context, msp string, id merkle.Has
 			return nil, fmt.Errorf("read the receipt from the gateway of %s: %w", msp, err)
 		}
 		return data, nil
-	}, nil
+	}
 }
 
 // settled shows the uses of settlements: of hosts here out of the own archive, of others by their gateways.
-func (s *Server) settled() (func(ctx context.Context, c claim.Claim, out io.Writer) error, error) {
-	transport, addresses, err := s.otherGateways()
-	if err != nil {
-		return nil, err
-	}
-	elsewhere := archive.NewClient(transport, addresses)
-	ask, err := s.receipts()
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) settled() func(ctx context.Context, c claim.Claim, out io.Writer) error {
+	elsewhere, ask := archive.NewClient(s.others, s.others.addresses), s.receipts()
 	return func(ctx context.Context, c claim.Claim, out io.Writer) error {
 		show, get := elsewhere.Settled, func(ctx context.Context, id merkle.Hash) ([]byte, error) { return ask(ctx, c.Host.MSP(), id) }
 		if c.Host.MSP() == s.config.Organisation {
@@ -99,5 +87,5 @@ func (s *Server) settled() (func(ctx context.Context, c claim.Claim, out io.Writ
 			}
 			return encoded, err
 		}, out)
-	}, nil
+	}
 }

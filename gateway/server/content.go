@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -86,9 +83,7 @@ func (s *Server) openContent(ctx context.Context) (err error) {
 	if l.reviews, err = review.New(l.store); err != nil {
 		return err
 	}
-	if l.client, err = s.exchangeClient(); err != nil {
-		return err
-	}
+	l.client = exchange.NewClient(s.others, s.others.addresses)
 	if l.handover, err = exchange.Handler(ctx, s.state, l.store, l.service, s.otherGateway, s.log); err != nil {
 		return err
 	}
@@ -100,64 +95,6 @@ func (s *Server) openContent(ctx context.Context) (err error) {
 func (s *Server) otherGateway(r *http.Request) (string, bool) {
 	principal, err := s.authenticate(r)
 	return principal.Gateway, err == nil && principal.Gateway != ""
-}
-
-// hosts sends each request over the transport of its host: each organisation's TLS authority vouches for its own gateway
-// and for no other.
-type hosts map[string]http.RoundTripper
-
-func (h hosts) RoundTrip(r *http.Request) (*http.Response, error) {
-	transport, known := h[r.URL.Host]
-	if !known {
-		return nil, fmt.Errorf("%s is the gateway of no organisation", r.URL.Host)
-	}
-	return transport.RoundTrip(r)
-}
-
-// exchangeClient fetches from other gateways.
-func (s *Server) exchangeClient() (*exchange.Client, error) {
-	transport, addresses, err := s.otherGateways()
-	if err != nil {
-		return nil, err
-	}
-	return exchange.NewClient(transport, addresses), nil
-}
-
-// otherGateways are the base URLs of other gateways, and a transport that shows them the gateway's own identity.
-func (s *Server) otherGateways() (http.RoundTripper, map[string]string, error) {
-	transports, addresses := hosts{}, map[string]string{}
-	for _, o := range s.config.Organisations {
-		if o.Gateway == "" || o.MSPID == s.config.Organisation {
-			continue
-		}
-		shown, err := s.toGateway(o)
-		if err != nil {
-			return nil, nil, err
-		}
-		transports[o.Gateway] = &http.Transport{
-			TLSClientConfig: shown, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: headersTimeout, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute,
-		}
-		addresses[o.MSPID] = "https://" + o.Gateway
-	}
-	return transports, addresses, nil
-}
-
-// toGateway is how this gateway speaks to that of another organisation: under its TLS authority, with the own identity.
-func (s *Server) toGateway(o Organisation) (*tls.Config, error) {
-	folder := s.config.Identity.Folder
-	own, err := tls.LoadX509KeyPair(filepath.Join(folder, "signcerts", "cert.pem"), filepath.Join(folder, "keystore", "key.pem"))
-	if err != nil {
-		return nil, fmt.Errorf("load the gateway's own identity: %w", err)
-	}
-	authority, err := os.ReadFile(o.TLSAuthority)
-	if err != nil {
-		return nil, fmt.Errorf("read the TLS authority of the gateway of %s: %w", o.MSPID, err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(authority) {
-		return nil, fmt.Errorf("the TLS authority of the gateway of %s is no certificate", o.MSPID)
-	}
-	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots, Certificates: []tls.Certificate{own}}, nil
 }
 
 // keepUp destroys what is to be erased, at once when the index tells of it, and removes what nobody goes on with, until the

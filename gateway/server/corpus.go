@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"path/filepath"
+	"sync"
+	"time"
 
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/gateway/corpus"
@@ -35,18 +37,29 @@ func (e erasures) Acknowledge(ctx context.Context, n contribution.Named) error {
 	return e.Service.Acknowledge(ctx, n)
 }
 
-// checkCorpora ends corpora of snapshots that have been revised, until the context ends.
+// rightsEvery is how often is looked for grants that have expired, of which the ledger tells nothing.
+const rightsEvery = time.Minute
+
+// checkCorpora ends corpora of snapshots that have been revised, and of data that the organisation may no longer hold, until
+// the context ends.
 func (s *Server) checkCorpora(ctx context.Context) {
 	changed := make(chan struct{}, 1)
-	go watch(ctx, s.index, "snapshot", changed)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	for _, kind := range []string{"snapshot", "grant"} {
+		watching.Go(func() { watch(ctx, s.index, kind, changed) })
+	}
+	ticker := time.NewTicker(rightsEvery)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-changed:
-			if err := s.corpora.Check(ctx); err != nil && ctx.Err() == nil {
-				s.log.Error("look for revised snapshots", "error", err)
-			}
+		case <-ticker.C:
 		case <-ctx.Done():
 			return
+		}
+		if err := s.corpora.Check(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("look for revised snapshots and rights that have ended", "error", err)
 		}
 	}
 }

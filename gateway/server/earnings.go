@@ -27,16 +27,8 @@ const (
 
 // behind finds the uses and receipts behind an earning: here, when the settlement is of an own host, else at the host's
 // gateway.
-func (s *Server) behind() (func(context.Context, earnings.Earning) (earnings.Behind, error), error) {
-	transport, addresses, err := s.otherGateways()
-	if err != nil {
-		return nil, err
-	}
-	elsewhere := archive.NewClient(transport, addresses)
-	ask, err := s.receipts()
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) behind() func(context.Context, earnings.Earning) (earnings.Behind, error) {
+	elsewhere, ask := archive.NewClient(s.others, s.others.addresses), s.receipts()
 	return func(ctx context.Context, e earnings.Earning) (earnings.Behind, error) {
 		n := claim.Named{Host: ledger.Account(e.Host), ID: e.Settlement}
 		added, get := elsewhere.Added, func(ctx context.Context, id merkle.Hash) ([]byte, error) { return ask(ctx, n.Host.MSP(), id) }
@@ -47,7 +39,7 @@ func (s *Server) behind() (func(context.Context, earnings.Earning) (earnings.Beh
 			added, get = s.archive.Added, s.serving.Receipt
 		}
 		return behind(ctx, n, added, get)
-	}, nil
+	}
 }
 
 func behind(ctx context.Context, n claim.Named, added func(context.Context, claim.Named, func(uint64, use.Leaf) error) error, get func(context.Context, merkle.Hash) ([]byte, error)) (earnings.Behind, error) {

@@ -42,12 +42,16 @@ func (s *Server) openPaying() error {
 	if err != nil {
 		return err
 	}
-	s.paying, err = paying.New(paying.Options{Organisation: s.config.Organisation, Channel: s.config.Channel, Index: s.index, Wallet: purse, Keys: keys,
-		Host: hosts, DefaultTokens: s.config.Paying.Tokens, Patience: s.config.Paying.Patience, Log: s.log, Metrics: s.registry})
+	repeats, err := journal.OpenFile(filepath.Join(s.config.Folder, "repeats.journal"))
 	if err != nil {
 		return err
 	}
-	s.closeLater(func() error { s.paying.Close(); hosts.CloseIdleConnections(); return nil })
+	s.paying, err = paying.New(paying.Options{Organisation: s.config.Organisation, Channel: s.config.Channel, Index: s.index, Wallet: purse, Keys: keys, Repeats: repeats,
+		Host: hosts, DefaultTokens: s.config.Paying.Tokens, Patience: s.config.Paying.Patience, Log: s.log, Metrics: s.registry})
+	if err != nil {
+		return errors.Join(err, repeats.Close())
+	}
+	s.closeLater(func() error { hosts.CloseIdleConnections(); return s.paying.Close() })
 	return nil
 }
 

@@ -27,6 +27,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/corpus"
 	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/evidence/archive"
+	"github.com/datanet-consortium/datanet/gateway/exchange"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
@@ -62,6 +63,7 @@ type Server struct {
 
 	conn       *grpc.ClientConn
 	self       *fabric.Client
+	others     others
 	state      *database.DB
 	indexed    *database.DB
 	index      *index.Index
@@ -100,6 +102,9 @@ func New(ctx context.Context, config *Config, version string, log *slog.Logger) 
 		return nil, err
 	}
 	if err := s.connect(); err != nil {
+		return nil, err
+	}
+	if err := s.openOthers(); err != nil {
 		return nil, err
 	}
 	if s.index, err = index.Open(ctx, s.indexed, config.Chaincode, index.WithLog(log)); err != nil {
@@ -265,19 +270,11 @@ func (s *Server) openAPI(version string) (err error) {
 		return s.self.Evaluate(ctx, fabric.Call{Function: function, Request: document, Endorsers: []string{organisation}})
 	}
 	options.Block, options.Chaincode = s.block, s.config.Chaincode
-	if options.Settled, err = s.settled(); err != nil {
-		return err
-	}
+	options.Settled = s.settled()
 	if s.content == nil {
-		handedOver, err := s.exchangeClient()
-		if err != nil {
-			return err
-		}
-		options.Opening = handedOver.Opening
+		options.Opening = exchange.NewClient(s.others, s.others.addresses).Opening
 	}
-	if options.HostReceipt, err = s.receipts(); err != nil {
-		return err
-	}
+	options.HostReceipt = s.receipts()
 	for _, o := range s.config.Organisations {
 		options.Organisations = append(options.Organisations, o.MSPID)
 	}
@@ -292,9 +289,7 @@ func (s *Server) openAPI(version string) (err error) {
 		options.Pages = settling.PagesHandler(s.attesting, s.otherGateway)
 	}
 	if s.content != nil {
-		if options.Behind, err = s.behind(); err != nil {
-			return err
-		}
+		options.Behind = s.behind()
 	}
 	if s.meter != nil {
 		options.Settle = s.settling.SettleNow

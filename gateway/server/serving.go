@@ -14,6 +14,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/gateway/artifact"
+	"github.com/datanet-consortium/datanet/gateway/corpus"
 	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
@@ -213,8 +214,8 @@ func (s *Server) holdingRight(ctx context.Context, datanet string) (access.Hando
 			}
 		}
 		if page.Cursor = found.Next; page.Cursor == "" {
-			return access.Handover{}, fmt.Errorf("%s has no grant of %s: a host holds the data that its receipts are made from, so its organisation needs a grant of each datanet in the model's lineage",
-				s.config.Organisation, datanet)
+			return access.Handover{}, fmt.Errorf("%w: %s has no grant of %s: a host holds the data that its receipts are made from, so its organisation needs a grant of each datanet in the model's lineage",
+				corpus.ErrNoRight, s.config.Organisation, datanet)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"net/http"
 	"sync"
 	"time"
 
@@ -47,12 +46,7 @@ func (s *Server) settle(ctx context.Context) {
 }
 
 func (s *Server) openSettling() error {
-	transport, addresses, err := s.otherGateways()
-	if err != nil {
-		return err
-	}
-	never := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	pages := settling.Attestors{Own: s.attesting, Client: &http.Client{Transport: transport, CheckRedirect: never}, Addresses: addresses}
+	pages := settling.Attestors{Own: s.attesting, Client: s.others.client(), Addresses: s.others.addresses}
 	c := s.config.Settlement
 	o := settling.Options{Organisation: s.config.Organisation, Functions: functions{s}, Index: s.index, Outbox: s.outbox,
 		Pages: pages, Amount: c.Amount, Age: c.Age, Every: c.Every, Refund: c.Refund, Courtesy: c.Courtesy, Log: s.log}

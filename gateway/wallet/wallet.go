@@ -285,6 +285,9 @@ func (w *Wallet) Sessions() []merkle.Hash {
 	return slices.Collect(maps.Keys(w.sessions))
 }
 
+// Flush returns once everything so far is durable, numbers that were given too.
+func (w *Wallet) Flush() error { return w.log.Flush() }
+
 // Size is the length of the journal in bytes.
 func (w *Wallet) Size() int64 { return w.log.Size() }
 
@@ -410,6 +413,27 @@ func (w *Wallet) Again(sid merkle.Hash, number uint64, signer crypto.Signer) (As
 			return 0, ErrWaiting
 		}
 		r = waiting.Request
+		v, err = s.voucher(r)
+		return s.ticket, err
+	})
+	if err != nil {
+		return Ask{}, fmt.Errorf("ask again: %w", err)
+	}
+	return sign(r, v, signer)
+}
+
+// Repeat signs a request once more that does not wait: its host gives the stored answer if it was accepted, and may answer
+// if it was given up. It fails with [ErrWaiting] when the number was never given.
+func (w *Wallet) Repeat(sid merkle.Hash, r use.Request, signer crypto.Signer) (Ask, error) {
+	var v use.Voucher
+	err := w.durably(func() (ticket uint64, err error) {
+		s := w.sessions[sid]
+		if err := s.usable(); err != nil {
+			return 0, err
+		}
+		if r.Number >= s.next {
+			return 0, ErrWaiting
+		}
 		v, err = s.voucher(r)
 		return s.ticket, err
 	})

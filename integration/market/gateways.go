@@ -78,6 +78,10 @@ func (m *Market) configure(msp string) (path string, err error) {
 	for _, version := range versions {
 		models = append(models, map[string]any{"model": Name + "@" + version, "urls": []string{m.Upstream}, "name": "upstream"})
 	}
+	attestor := ValidatorName
+	if msp == m.ByHand {
+		attestor = ""
+	}
 	text, err := yaml.Marshal(map[string]any{
 		"organisation": msp, "channel": m.Network.State().Topology().Channel, "chaincode": m.Network.State().Topology().Chaincode.Name,
 		"folder": filepath.Join(m.Dir, "gateways", msp), "listen": org.GatewayAddress(),
@@ -87,7 +91,7 @@ func (m *Market) configure(msp string) (path string, err error) {
 		"organisations": organisations,
 		"sequencer":     map[string]any{"quiet": "100ms"},
 		"serving":       map[string]any{"models": models},
-		"attestation":   map[string]any{"account": validatorName},
+		"attestation":   map[string]any{"account": attestor},
 		"settlement":    map[string]any{"courtesy": "0s"},
 		"limits":        map[string]any{"rate": 0, "burst": 0},
 	})

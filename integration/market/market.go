@@ -67,10 +67,11 @@ const platformPpm = 50_000
 // The people.
 const (
 	contributorName = "contributor1"
-	validatorName   = "validator1"
 	curatorName     = "curator1"
 	trainerName     = "trainer1"
 	hostName        = "host1"
+	// ValidatorName is who attests.
+	ValidatorName = "validator1"
 	// ConsumerName is who pays, of [Consumer] and of [Third].
 	ConsumerName = "consumer1"
 )
@@ -88,6 +89,8 @@ type Options struct {
 	Credits money.Amount
 	// Processes has gateways run as processes of the program datanet; else they run in this one.
 	Processes bool
+	// ByHand is a member whose gateway attests nothing by itself: its validators have it do so.
+	ByHand string
 	// Settings are added to the configuration of all gateways.
 	Settings []string
 	Log      *slog.Logger
@@ -370,7 +373,7 @@ func (m *Market) contribute(ctx context.Context, name, text string, asks datanet
 	report := sha256.Sum256([]byte("a report"))
 	for _, msp := range []string{Consumer, Third} {
 		verdict := approval.Verdict{Choice: approval.Approve, Score: 90, Reason: approval.Sound, Report: hex.EncodeToString(report[:])}
-		if _, err := m.Submit(ctx, msp, validatorName, "approval:Vote", approval.Vote{Named: n, Revision: 1, Verdict: verdict}); err != nil {
+		if _, err := m.Submit(ctx, msp, ValidatorName, "approval:Vote", approval.Vote{Named: n, Revision: 1, Verdict: verdict}); err != nil {
 			return err
 		}
 	}

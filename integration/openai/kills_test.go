@@ -24,6 +24,7 @@ import (
 
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/attribution/use"
+	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
@@ -81,6 +82,9 @@ type answered struct {
 // given is what clients were given in this test, for those that account for it.
 var given = &tallied{uses: map[merkle.Hash]uint64{}, fees: map[merkle.Hash]money.Amount{}, last: map[merkle.Hash]uint64{}, seen: map[[2]string]bool{}}
 
+// abroadPayer uses the model that the organisation of its account hosts.
+var abroadPayer payer
+
 // deaths counts how often each gateway was killed.
 var deaths = map[string]int{}
 
@@ -111,6 +115,7 @@ func payWhileGatewaysDie(t *testing.T, m *market.Market) {
 			all = append(all, openPayers(t, m, msp, card, *payers/6)...)
 		}
 	}
+	abroadPayer = *all[*payers/6]
 	var made, done, again atomic.Int64
 	var killed atomic.Bool // as often as it is to be
 	begun := time.Now()
@@ -190,6 +195,9 @@ func openPayers(t *testing.T, m *market.Market, msp string, card model.Card, cou
 	return list
 }
 
+// errSettled is an answer that is no longer kept, since it is settled.
+var errSettled = errors.New("the answer is settled and no longer kept")
+
 // errTransient is a failure that a client repeats a request after.
 var errTransient = errors.New("the request failed and may be sent again")
 
@@ -205,6 +213,9 @@ func (p *payer) pay(ctx context.Context, key string) (tries int, err error) {
 				return tries, fmt.Errorf("a fee of %d, not %d", a.Fee, p.fee)
 			}
 			return tries, given.add(a)
+		}
+		if errors.Is(err, errSettled) {
+			return tries, nil // it was paid for and reached no client, which accountForAll counts
 		}
 		if !errors.Is(err, errTransient) {
 			return tries, err
@@ -262,8 +273,11 @@ func faultOf(status int, text []byte) error {
 		} `json:"error"`
 	}
 	err := fmt.Errorf("%d: %.300s", status, text)
-	if json.Unmarshal(text, &read) == nil && slices.Contains(transient, read.Error.Code) {
+	switch failure := json.Unmarshal(text, &read); {
+	case failure == nil && slices.Contains(transient, read.Error.Code):
 		return errors.Join(errTransient, err)
+	case failure == nil && read.Error.Code == "settled":
+		return errors.Join(errSettled, err)
 	}
 	return err
 }
@@ -290,6 +304,31 @@ func readStream(text []byte) (a answered, err error) {
 		}
 	}
 	return a, errTransient
+}
+
+// revoke ends the grant by which another organisation's host holds the data, and asks for its model until it is not answered
+// any more: then its corpus is gone. What was answered before is accounted for as all other uses.
+func revoke(t *testing.T, m *market.Market) {
+	curator, err := m.Person(market.Owner, "curator1")
+	require.NoError(t, err)
+	defer curator.Close()
+	grants, _, err := client.Get[ledger.Page[access.Grant]](t.Context(), curator, client.Path("datanets", market.Datanet, "grants"), nil)
+	require.NoError(t, err)
+	require.Len(t, grants.Items, 1)
+	require.Equal(t, market.Consumer, grants.Items[0].Grantee)
+	_, err = m.Submit(t.Context(), market.Owner, "curator1", "access:Revoke", grants.Items[0].Named)
+	require.NoError(t, err)
+	p := abroadPayer
+	p.streaming, p.repeating = false, false
+	require.Eventually(t, func() bool {
+		a, err := p.ask(t.Context(), "")
+		if err == nil {
+			require.NoError(t, given.add(a))
+			return false
+		}
+		require.ErrorContains(t, err, "upstream_unavailable")
+		return true
+	}, 30*time.Second, 50*time.Millisecond)
 }
 
 // standing is a session as its consumer's gateway and as the ledger has it.

@@ -126,7 +126,7 @@ func TestModelsAreUsedOverGateways(t *testing.T) {
 		t.Skip("starts a real network")
 	}
 	m, err := market.Open(t.Context(), market.Options{Dir: t.TempDir(), Text: verse + "\n\nonce more unto the breach dear friends once more\n", Upstream: upstream(t),
-		PriceIn: 100_000, PriceOut: 500_000, Credits: credits, Processes: true, Settings: []string{"settlement.amount=150000", "settlement.every=1s", "attestation.every=1s"},
+		PriceIn: 100_000, PriceOut: 500_000, Credits: credits, Processes: true, ByHand: market.Third, Settings: []string{"settlement.amount=150000", "settlement.every=1s", "attestation.every=1s"},
 		Progress: func(text string) { t.Log(text) }})
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -138,12 +138,40 @@ func TestModelsAreUsedOverGateways(t *testing.T) {
 	t.Run("datanet chat opens a session and shows what was answered and what it cost", func(t *testing.T) { talk(t, m) })
 	t.Run("the official client", func(t *testing.T) { useOfficial(t, m) })
 	t.Run("a client of one's own pays by itself", func(t *testing.T) { payByOneself(t, m) })
+	attestByHand(t, m)
 	t.Run("many clients pay while gateways are killed", func(t *testing.T) { payWhileGatewaysDie(t, m) })
+	t.Run("a host whose grant is revoked serves no more", func(t *testing.T) { revoke(t, m) })
 	t.Run("all of it is settled, attested and paid", func(t *testing.T) { accountForAll(t, m) })
 }
 
 // credits are what each consumer has, in micro-credits.
 const credits = 2_000_000_000
+
+// attestByHand has a validator of the third organisation run datanet validate attest --follow until the test ends, also while
+// its gateway is killed.
+func attestByHand(t *testing.T, m *market.Market) {
+	folder, _, err := m.Folder(market.Third, market.ValidatorName)
+	require.NoError(t, err)
+	authority, err := m.Authority(market.Third)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	command := exec.CommandContext(ctx, m.Program(), "validate", "attest", "--follow", "--identity", folder, "--gateway", m.URL(market.Third), "--ca", authority)
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.Env = append(os.Environ(), "XDG_CONFIG_HOME="+t.TempDir(), "HOME="+t.TempDir())
+	var out, errs bytes.Buffer
+	command.Stdout, command.Stderr = &out, &errs
+	require.NoError(t, command.Start())
+	t.Cleanup(func() {
+		cancel()
+		_ = command.Wait() // it was interrupted
+		voted := strings.Count(out.String(), ": voted; ")
+		t.Logf("by hand %d votes", voted)
+		require.Positive(t, voted, "%s%s", out.String(), errs.String())
+		if t.Failed() {
+			t.Log(out.String(), errs.String())
+		}
+	})
+}
 
 // showLogs shows what gateways warn of.
 func showLogs(t *testing.T, m *market.Market) {

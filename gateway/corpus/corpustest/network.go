@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,8 +73,18 @@ type Gateway struct {
 	Client *exchange.Client
 	*query.Functions
 
+	// Away makes the gateway answer to nobody.
+	Away atomic.Bool
+
 	network *Network
 	mux     *http.ServeMux
+}
+
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if g.Away.Load() {
+		panic(http.ErrAbortHandler)
+	}
+	g.mux.ServeHTTP(w, r)
 }
 
 // mspHeader stands for the client certificate.
@@ -109,7 +120,7 @@ func Start(t *testing.T) *Network {
 	for _, msp := range []string{rulestest.A, rulestest.B, rulestest.C} {
 		g := n.gateway(msp)
 		n.Gateways[msp] = g
-		server := httptest.NewServer(g.mux)
+		server := httptest.NewServer(g)
 		t.Cleanup(server.Close)
 		n.addresses[msp] = server.URL
 	}
@@ -199,6 +210,19 @@ func ID() string {
 
 // Upload has a contributor's gateway take a text, which is one record, and registers it.
 func (n *Network) Upload(by ledger.Caller, text string) contribution.Contribution {
+	n.t.Helper()
+	return n.UploadAs(by, ID(), text)
+}
+
+// Begin makes another datanet that is uploaded to from now on.
+func (n *Network) Begin(datanetName string) {
+	n.t.Helper()
+	n.Must(Curator, "datanet:Create", datanet.Create{Name: datanetName, Content: rulestest.Verse(n.Consortium.Members()...)})
+	n.Pool, n.sealed, n.taken = datanetName, 0, 0
+}
+
+// UploadAs is Upload under a contribution's id.
+func (n *Network) UploadAs(by ledger.Caller, contributionID, text string) contribution.Contribution {
 	t := n.t
 	t.Helper()
 	g := n.Gateways[by.MSP]
@@ -210,7 +234,7 @@ func (n *Network) Upload(by ledger.Caller, text string) contribution.Contributio
 	require.NoError(t, err)
 	p, err := g.Store.Finish(t.Context(), by.Account(), id, content.Descriptor{Author: "somebody"}, n.Epoch)
 	require.NoError(t, err)
-	name := contribution.Named{Datanet: n.Pool, ID: ID()}
+	name := contribution.Named{Datanet: n.Pool, ID: contributionID}
 	require.NoError(t, g.Store.Assign(t.Context(), by.Account(), id, name))
 	var c contribution.Contribution
 	answer := n.Must(by, "contribution:Submit", contribution.Submit{Datanet: name.Datanet, ID: name.ID,
