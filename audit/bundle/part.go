@@ -79,9 +79,22 @@ func (w *Writer) Receipts(r *Receipts) { w.manifest.Receipts = r }
 // HasPart tells whether a part is there.
 func (w *Writer) HasPart(kind Kind, name ...string) bool { return w.held[partFile(kind, name)] }
 
-// Part stores a part, in place of one of the same name. It belongs to the bundle after the next [Writer.Flush].
+// Part stores a part, in place of one of the same name, which stays when the new one cannot be written. It belongs to the
+// bundle after the next [Writer.Flush].
 func (w *Writer) Part(kind Kind, name []string, write func(io.Writer) error) error {
 	file := partFile(kind, name)
+	if !w.held[file] && len(w.manifest.Parts) >= MaxParts {
+		return fmt.Errorf("the bundle would have more than %d parts: export the receipts of fewer models", MaxParts)
+	}
+	s, err := w.begin(file+".new", 0)
+	if err != nil {
+		return err
+	}
+	counted := &counter{out: s.buffer}
+	path := filepath.Join(w.dir, file)
+	if err := errors.Join(write(counted), s.close()); err != nil {
+		return errors.Join(err, os.Remove(path+".new"))
+	}
 	if w.held[file] {
 		// The manifest must not name a file while it changes.
 		delete(w.held, file)
@@ -90,16 +103,8 @@ func (w *Writer) Part(kind Kind, name []string, write func(io.Writer) error) err
 			return err
 		}
 	}
-	if len(w.manifest.Parts) >= MaxParts {
-		return fmt.Errorf("the bundle would have more than %d parts: export the receipts of fewer models", MaxParts)
-	}
-	s, err := w.begin(file, 0)
-	if err != nil {
-		return err
-	}
-	counted := &counter{out: s.buffer}
-	if err := errors.Join(write(counted), s.close()); err != nil {
-		return errors.Join(err, os.Remove(filepath.Join(w.dir, file)))
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("store a part: %w", err)
 	}
 	after := len(w.manifest.Parts)
 	for after > 0 && slices.Index(kinds, w.manifest.Parts[after-1].Kind) > slices.Index(kinds, kind) {

@@ -103,10 +103,13 @@ func TestAPartThatCannotBeWrittenIsNoPart(t *testing.T) {
 	require.NoError(t, w.Append(blockOf(0)))
 	refused := errors.New("refused")
 	require.ErrorIs(t, w.Part(Content, []string{"d", "1"}, func(io.Writer) error { return refused }), refused)
+	put(t, w, Content, "whole", "d", "2")
+	require.ErrorIs(t, w.Part(Content, []string{"d", "2"}, func(io.Writer) error { return refused }), refused)
+	require.True(t, w.HasPart(Content, "d", "2"), "what was there stays")
 	require.NoError(t, w.Close())
 	files, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	require.Len(t, files, 2, "the manifest and the blocks")
+	require.Len(t, files, 3, "the manifest, the blocks and a part")
 }
 
 func TestAManifestNamesNoOtherFile(t *testing.T) {

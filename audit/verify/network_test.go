@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,10 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hyperledger/fabric-config/configtx"
 	"github.com/hyperledger/fabric-lib-go/common/flogging"
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
+	"github.com/hyperledger/fabric-protos-go-apiv2/orderer"
+	"github.com/hyperledger/fabric-protos-go-apiv2/orderer/etcdraft"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/money"
@@ -176,7 +181,8 @@ func (r *recording) act(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// reconfigure makes a fourth organisation a member of the channel.
+// reconfigure changes the channel in every way that the network's operators would: a fourth organisation becomes a member and
+// leaves again, blocks get other sizes, an orderer is taken out.
 func (r *recording) reconfigure(ctx context.Context) error {
 	newcomer := network.Organization{Name: "academy", MSPID: "AcademyMSP"}
 	newcomer.ApplyDefaults(network.MemberUsers)
@@ -186,6 +192,110 @@ func (r *recording) reconfigure(ctx context.Context) error {
 		return err
 	}
 	r.state.Material().Add(material)
+	name, operators := r.topology.Channel, r.topology.Ordering.Operators
+	policies := map[string]*common.ConfigPolicy{}
+	err = r.change(ctx, []string{lab, library}, func(config *common.Config) (channel.Update, error) {
+		policies = proto.Clone(config.ChannelGroup).(*common.ConfigGroup).Groups["Application"].Policies
+		return channel.AddMember(config, name, &newcomer, r.state.Material())
+	})
+	if err != nil {
+		return fmt.Errorf("add a member: %w", err)
+	}
+	err = r.edit(ctx, []string{lab, library, poets}, func(group *common.ConfigGroup) error {
+		application := group.Groups["Application"]
+		delete(application.Groups, newcomer.Name)
+		for name, policy := range policies {
+			application.Policies[name].Policy = policy.Policy
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("remove a member: %w", err)
+	}
+	consenting := []string{operators[0].MSPID, operators[1].MSPID, operators[2].MSPID}
+	err = r.edit(ctx, consenting, func(group *common.ConfigGroup) error {
+		values := group.Groups["Orderer"].Values
+		size := &orderer.BatchSize{}
+		if err := proto.Unmarshal(values["BatchSize"].Value, size); err != nil {
+			return err
+		}
+		size.MaxMessageCount++
+		size.PreferredMaxBytes /= 2
+		return errors.Join(put(values["BatchSize"], size), put(values["BatchTimeout"], &orderer.BatchTimeout{Timeout: "100ms"}))
+	})
+	if err != nil {
+		return fmt.Errorf("change the size of blocks: %w", err)
+	}
+	last := operators[len(operators)-1]
+	err = r.edit(ctx, consenting, func(group *common.ConfigGroup) error { return withoutOrderer(group.Groups["Orderer"], last) })
+	if err != nil {
+		return fmt.Errorf("take an orderer out: %w", err)
+	}
+	return nil
+}
+
+func put(value *common.ConfigValue, message proto.Message) (err error) {
+	value.Value, err = proto.Marshal(message)
+	return err
+}
+
+// withoutOrderer takes the last orderer out of the consenters, its organisation out of the ordering service, and both out of
+// the policy for blocks.
+func withoutOrderer(group *common.ConfigGroup, last network.Operator) error {
+	delete(group.Groups, last.Name)
+	consensus := &orderer.ConsensusType{}
+	if err := proto.Unmarshal(group.Values["ConsensusType"].Value, consensus); err != nil {
+		return err
+	}
+	validation, policy := &common.SignaturePolicyEnvelope{}, group.Policies["BlockValidation"].Policy
+	if err := proto.Unmarshal(policy.Value, validation); err != nil {
+		return err
+	}
+	left := len(validation.Identities) - 1
+	rules := validation.Rule.GetNOutOf()
+	validation.Identities, rules.Rules = validation.Identities[:left], rules.Rules[:left]
+	if consensus.Type == "BFT" {
+		mapping := &common.Orderers{}
+		if err := proto.Unmarshal(group.Values["Orderers"].Value, mapping); err != nil {
+			return err
+		}
+		mapping.ConsenterMapping = mapping.ConsenterMapping[:left]
+		rules.N = int32((left + (left-1)/3 + 2) / 2)
+		if err := put(group.Values["Orderers"], mapping); err != nil {
+			return err
+		}
+	} else {
+		metadata := &etcdraft.ConfigMetadata{}
+		if err := proto.Unmarshal(consensus.Metadata, metadata); err != nil {
+			return err
+		}
+		metadata.Consenters = metadata.Consenters[:left]
+		var err error
+		if consensus.Metadata, err = proto.Marshal(metadata); err != nil {
+			return err
+		}
+		if err := put(group.Values["ConsensusType"], consensus); err != nil {
+			return err
+		}
+	}
+	value, err := proto.Marshal(validation)
+	policy.Value = value
+	return err
+}
+
+// edit changes the channel's configuration with the consent of administrators.
+func (r *recording) edit(ctx context.Context, consenting []string, change func(group *common.ConfigGroup) error) error {
+	return r.change(ctx, consenting, func(config *common.Config) (channel.Update, error) {
+		edited := configtx.New(config)
+		if err := change(edited.UpdatedConfig().ChannelGroup); err != nil {
+			return nil, err
+		}
+		return edited.ComputeMarshaledUpdate(r.topology.Channel)
+	})
+}
+
+// change has an update of the configuration ordered, and waits until it is in force.
+func (r *recording) change(ctx context.Context, consenting []string, compute func(config *common.Config) (channel.Update, error)) error {
 	org, own, err := r.state.Organization(lab)
 	if err != nil {
 		return err
@@ -199,18 +309,19 @@ func (r *recording) reconfigure(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	name := r.state.Topology().Channel
+	name := r.topology.Channel
 	config, err := lifecyclenet.NewPeer(conn, admin).Config(ctx, name)
 	if err != nil {
 		return err
 	}
-	update, err := channel.AddMember(config, name, &newcomer, r.state.Material())
+	sequence := config.Sequence
+	update, err := compute(config)
 	if err != nil {
 		return err
 	}
 	var consents []*common.ConfigSignature
-	for _, msp := range []string{lab, library} {
-		signer, err := r.state.Admin(msp)
+	for _, msp := range consenting {
+		signer, err := r.admin(msp)
 		if err != nil {
 			return err
 		}
@@ -224,23 +335,20 @@ func (r *recording) reconfigure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	operator := r.state.Topology().Ordering.Operators[0]
-	orderer, err := r.state.Material().Organization(operator.MSPID)
+	operator := r.topology.Ordering.Operators[0]
+	ordering, err := r.state.Material().Organization(operator.MSPID)
 	if err != nil {
 		return err
 	}
-	ordering, err := lifecyclenet.Dial(operator.OrdererAddress(), orderer.TLSCA.PEM)
+	to, err := lifecyclenet.Dial(operator.OrdererAddress(), ordering.TLSCA.PEM)
 	if err != nil {
 		return err
 	}
-	defer ordering.Close()
-	if err := lifecyclenet.Broadcast(ctx, []grpc.ClientConnInterface{ordering}, envelope); err != nil {
+	defer to.Close()
+	if err := lifecyclenet.Broadcast(ctx, []grpc.ClientConnInterface{to}, envelope); err != nil {
 		return err
 	}
-	_, err = lifecyclenet.NewPeer(conn, admin).AwaitConfig(ctx, name, func(config *common.Config) bool {
-		members, err := channel.Members(config)
-		return err == nil && len(members) == 4
-	})
+	_, err = lifecyclenet.NewPeer(conn, admin).AwaitConfig(ctx, name, func(config *common.Config) bool { return config.Sequence > sequence })
 	return errors.Join(err, r.state.AwaitLevel(ctx))
 }
 

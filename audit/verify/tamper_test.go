@@ -38,6 +38,13 @@ func TestAnUntouchedBundleGivesNoFinding(t *testing.T) {
 func untouched(t *testing.T, f *forger) {
 	report := f.verify()
 	require.Empty(t, report.Findings)
+	changed := 0
+	for _, b := range f.blocks[1:] {
+		if isConfiguration(b) {
+			changed++
+		}
+	}
+	require.Equal(t, 4, changed, "a member came and left, blocks got another size, an orderer was taken out")
 	require.Equal(t, uint64(len(f.blocks)), report.Height)
 	require.Positive(t, report.Verdicts[unpolicy.String()])
 	require.Positive(t, report.Verdicts[conflict.String()])

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -120,7 +121,9 @@ func auditVerify(command *cobra.Command, path string, options verification.Optio
 	shown := &workProgress{out: command.ErrOrStderr()}
 	options.Progress = func(done, all uint64) { shown.show("blocks verified", done, all) }
 	options.Parts = func(done, all int) { shown.show("parts verified", uint64(done), uint64(all)) }
-	debug.SetGCPercent(verification.GCPercent)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(verification.GCPercent)
+	}
 	report, err := verification.Run(command.Context(), reader, options)
 	shown.finish()
 	if err != nil {

@@ -33,7 +33,7 @@ func (o *output) write(part string) error {
 	before := len(o.text)
 	o.text = append(o.text, part...)
 	o.stop(before)
-	o.count()
+	o.count(o.withheld())
 	if err := o.pass(o.withheld()); err != nil {
 		return err
 	}
@@ -45,6 +45,9 @@ func (o *output) write(part string) error {
 
 // end says that nothing more comes, for a reason unless the text was cut before, and passes on what was withheld.
 func (o *output) end(finish string) error {
+	if o.finish == "" {
+		o.count(0)
+	}
 	if o.finish == "" {
 		o.finish = finish
 	}
@@ -75,14 +78,18 @@ func (o *output) stop(before int) {
 }
 
 // count counts on from the last white space, and cuts the text before the first token beyond the limit. What comes later
-// changes no token that is complete, and makes the last one at most longer.
-func (o *output) count() {
+// changes no token that is complete, and makes the last one at most longer. A token that begins in the withheld bytes at
+// the end is not judged yet: it may be a stop text's.
+func (o *output) count(withheld int) {
 	n, safe := o.counted, max(o.safe, bytes.LastIndexAny(o.text, " \n"))
 	before := n // tokens before safe
 	for s := text1.NewScanner(o.text[o.safe:]); s.Next(); {
 		start, _ := s.Range()
 		at := o.safe + start
 		if n == o.limit {
+			if at >= len(o.text)-withheld {
+				return
+			}
 			o.text, o.finish = o.text[:max(at, o.sent)], openai.FinishLength
 			return
 		}

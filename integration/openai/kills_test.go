@@ -24,6 +24,7 @@ import (
 
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/attribution/use"
+	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
@@ -81,6 +82,9 @@ type answered struct {
 // given is what clients were given in this test, for those that account for it.
 var given = &tallied{uses: map[merkle.Hash]uint64{}, fees: map[merkle.Hash]money.Amount{}, last: map[merkle.Hash]uint64{}, seen: map[[2]string]bool{}}
 
+// abroadPayer uses the model that the organisation of its account hosts.
+var abroadPayer payer
+
 // deaths counts how often each gateway was killed.
 var deaths = map[string]int{}
 
@@ -111,6 +115,7 @@ func payWhileGatewaysDie(t *testing.T, m *market.Market) {
 			all = append(all, openPayers(t, m, msp, card, *payers/6)...)
 		}
 	}
+	abroadPayer = *all[*payers/6]
 	var made, done, again atomic.Int64
 	var killed atomic.Bool // as often as it is to be
 	begun := time.Now()
@@ -299,6 +304,31 @@ func readStream(text []byte) (a answered, err error) {
 		}
 	}
 	return a, errTransient
+}
+
+// revoke ends the grant by which another organisation's host holds the data, and asks for its model until it is not answered
+// any more: then its corpus is gone. What was answered before is accounted for as all other uses.
+func revoke(t *testing.T, m *market.Market) {
+	curator, err := m.Person(market.Owner, "curator1")
+	require.NoError(t, err)
+	defer curator.Close()
+	grants, _, err := client.Get[ledger.Page[access.Grant]](t.Context(), curator, client.Path("datanets", market.Datanet, "grants"), nil)
+	require.NoError(t, err)
+	require.Len(t, grants.Items, 1)
+	require.Equal(t, market.Consumer, grants.Items[0].Grantee)
+	_, err = m.Submit(t.Context(), market.Owner, "curator1", "access:Revoke", grants.Items[0].Named)
+	require.NoError(t, err)
+	p := abroadPayer
+	p.streaming, p.repeating = false, false
+	require.Eventually(t, func() bool {
+		a, err := p.ask(t.Context(), "")
+		if err == nil {
+			require.NoError(t, given.add(a))
+			return false
+		}
+		require.ErrorContains(t, err, "upstream_unavailable")
+		return true
+	}, 30*time.Second, 50*time.Millisecond)
 }
 
 // standing is a session as its consumer's gateway and as the ledger has it.

@@ -140,6 +140,7 @@ func TestModelsAreUsedOverGateways(t *testing.T) {
 	t.Run("a client of one's own pays by itself", func(t *testing.T) { payByOneself(t, m) })
 	attestByHand(t, m)
 	t.Run("many clients pay while gateways are killed", func(t *testing.T) { payWhileGatewaysDie(t, m) })
+	t.Run("a host whose grant is revoked serves no more", func(t *testing.T) { revoke(t, m) })
 	t.Run("all of it is settled, attested and paid", func(t *testing.T) { accountForAll(t, m) })
 }
 
