@@ -22,6 +22,7 @@ const mostCorpora = 16
 type corpus struct {
 	snapshots []*leaves
 	live      map[ledger.Key]bool // contributions that are due, and not there yet
+	twice     map[string]bool     // ids that contributions to several datanets have
 	why       string              // it cannot be had, "" while it can
 	file      *os.File
 	out       *streaming.Writer
@@ -59,7 +60,8 @@ func (c *corpora) of(snapshots []named) (*corpus, error) {
 	if found := c.known[key]; found != nil {
 		return found, nil
 	}
-	made := &corpus{live: map[ledger.Key]bool{}}
+	made := &corpus{live: map[ledger.Key]bool{}, twice: map[string]bool{}}
+	datanets := map[string]string{} // by contribution
 	for _, n := range list {
 		s, err := c.snapshot(n)
 		if err != nil || s == nil {
@@ -68,6 +70,10 @@ func (c *corpora) of(snapshots []named) (*corpus, error) {
 		made.snapshots = append(made.snapshots, s)
 		for id := range s.live(s.revision()) {
 			made.live[composite("contribution", n.Datanet, id)] = true
+			if datanet, known := datanets[id]; known && datanet != n.Datanet {
+				made.twice[id] = true
+			}
+			datanets[id] = n.Datanet
 		}
 	}
 	c.known[key] = made
@@ -84,11 +90,16 @@ func (c *corpora) of(snapshots []named) (*corpus, error) {
 }
 
 // take begins a contribution in the corpora that have it, and returns what adds its records to them.
-func (c *corpora) take(key ledger.Key, id, account string) (record func([]byte) error, spoil func(why string), err error) {
+func (c *corpora) take(datanet, id, account string) (record func([]byte) error, spoil func(why string), err error) {
 	var into []*corpus
+	key := composite("contribution", datanet, id)
 	for _, one := range c.known {
 		if one.why == "" && one.live[key] {
-			if err := one.out.Contribution(id, account); err != nil {
+			name := id
+			if one.twice[id] {
+				name = datanet + "/" + id
+			}
+			if err := one.out.Contribution(name, account); err != nil {
 				return nil, nil, err
 			}
 			delete(one.live, key)

@@ -261,7 +261,7 @@ func (h *holder) content(p bundle.Part, in io.Reader) error {
 	record, spoil := func([]byte) error { return nil }, func(string) {}
 	if known {
 		h.last = &order
-		if record, spoil, err = h.corpora.take(key, p.Name[1], stands.Contributor); err != nil {
+		if record, spoil, err = h.corpora.take(p.Name[0], p.Name[1], stands.Contributor); err != nil {
 			h.about(at, Broken, RuleContent, "%v", err)
 			return nil
 		}

@@ -17,9 +17,11 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/attribution/payout"
 	"github.com/datanet-consortium/datanet/attribution/receipt"
+	"github.com/datanet-consortium/datanet/attribution/streaming"
 	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/audit/bundle"
 	"github.com/datanet-consortium/datanet/audit/parts"
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/gateway/evidence"
 )
 
@@ -424,6 +426,33 @@ func TestWhatHostAndAttestorsDoTogetherIsFound(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestContributionsToTwoDatanetsMayHaveTheSameID(t *testing.T) {
+	var out bytes.Buffer
+	one := &corpus{live: map[ledger.Key]bool{}, twice: map[string]bool{"x": true}, out: streaming.NewWriter(&out)}
+	c := &corpora{known: map[string]*corpus{"": one}}
+	want := attribution.Corpus{}
+	for _, datanet := range []string{"AMSP/verse", "BMSP/verse"} {
+		one.live[composite("contribution", datanet, "x")] = true
+		record, _, err := c.take(datanet, "x", "AMSP:ann")
+		require.NoError(t, err)
+		require.NoError(t, record([]byte(rose+datanet)))
+		want = append(want, attribution.Contribution{ID: datanet + "/x", Account: "AMSP:ann", Records: [][]byte{[]byte(rose + datanet)}})
+	}
+	require.NoError(t, one.out.Close())
+	require.Empty(t, one.live)
+	built, err := streaming.Open(bytes.NewReader(out.Bytes()), int64(out.Len()))
+	require.NoError(t, err)
+	expected, err := streaming.New(want)
+	require.NoError(t, err)
+	a := attribution.Answer{Model: "AMSP/verse@1", Output: []byte(rose + "BMSP/verse"), Tau: 2}
+	got, err := built.Receipt(t.Context(), a)
+	require.NoError(t, err)
+	same, err := expected.Receipt(t.Context(), a)
+	require.NoError(t, err)
+	require.NotEmpty(t, got.Spans)
+	require.Equal(t, same, got)
 }
 
 func TestAPlanIsWhatTheVerifierWantsToSee(t *testing.T) {

@@ -144,17 +144,20 @@ func (d *doctor) keptByGateway(c *client.Client) {
 		d.kept("kept certificate", k)
 	}
 	if soon == 0 && len(list) > 0 {
-		d.ok("kept certificates", "%d keys of people are kept, and their certificates are valid or renewed in time", len(list))
+		d.ok("kept certificates", "%d certificates by which the gateway signs are valid, or renewed in time", len(list))
 	}
 }
 
 // kept judges the certificate of a key that the gateway keeps.
 func (d *doctor) kept(check string, k identity.KeptCertificate) {
-	const remedy = "an operator has the organisation's authority issue the next one for the same key and names its folder in identity.keep, or restarts the gateway with identity.authority"
+	remedy := "an operator has the organisation's authority issue the next one for the same key and names its folder in identity.keep, or restarts the gateway with identity.authority"
+	if k.Account == ledger.NewAccount(k.Account.MSP(), identity.GatewayEnrolment) {
+		remedy = "its operator has the organisation's authority issue the gateway's next certificate, and restarts the gateway"
+	}
 	until := k.Expires.UTC().Format(time.DateOnly)
 	switch left := time.Until(k.Expires); {
 	case left <= 0:
-		d.fail(check, "ask an operator for an invitation", "that of %s, by which the gateway signs, expired on %s", k.Account, until)
+		d.fail(check, remedy, "that of %s, by which the gateway signs, expired on %s", k.Account, until)
 	case left < expiresSoon && !k.Renewable:
 		d.warn(check, remedy, "that of %s, by which the gateway signs, expires on %s, and the gateway cannot renew it", k.Account, until)
 	case left < expiresSoon:

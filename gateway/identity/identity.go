@@ -38,6 +38,8 @@ type Custody interface {
 type Config struct {
 	// MSPID is the gateway's own organisation.
 	MSPID string
+	// Own is the certificate by which the gateway itself signs; nil: it is not told of.
+	Own *x509.Certificate
 	// Authorities are the PEM of every organisation's identity authority, by MSP ID.
 	Authorities map[string][]byte
 	// Issuers are the OIDC providers; none: nobody comes with a token.

@@ -96,18 +96,22 @@ func (s *Identities) KeptOf(p Principal) (*KeptCertificate, error) {
 	return s.keptAs(p.Enrolment())
 }
 
-// Kept lists the certificates of all accounts whose keys the gateway keeps, the one that ends first first.
+// Kept lists the certificates of all accounts whose keys the gateway keeps, and its own, which it does not renew itself; the
+// one that ends first stands first.
 func (s *Identities) Kept(_ context.Context, p Principal) ([]KeptCertificate, error) {
 	if !p.May(Admin) || !p.Has(ledger.Operator) {
 		return nil, refuse(CodeForbidden, "only operators of %s see whose keys the gateway keeps", s.config.MSPID)
 	}
 	list := []KeptCertificate{}
-	if s.config.Custody == nil {
-		return list, nil
+	if own := s.config.Own; own != nil {
+		list = append(list, KeptCertificate{Account: ledger.NewAccount(s.config.MSPID, GatewayEnrolment), Expires: own.NotAfter.UTC()})
 	}
-	enrolments, err := s.config.Custody.List()
-	if err != nil {
-		return nil, err
+	var enrolments []string
+	if s.config.Custody != nil {
+		var err error
+		if enrolments, err = s.config.Custody.List(); err != nil {
+			return nil, err
+		}
 	}
 	for _, enrolment := range enrolments {
 		kept, err := s.keptAs(enrolment)

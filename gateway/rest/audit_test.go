@@ -2,6 +2,8 @@ package rest_test
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -11,7 +13,12 @@ import (
 
 	"github.com/datanet-consortium/datanet/audit/question"
 	"github.com/datanet-consortium/datanet/audit/question/questiontest"
+	"github.com/datanet-consortium/datanet/chaincode/access"
+	"github.com/datanet-consortium/datanet/chaincode/claim"
+	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/evidence/archive"
+	"github.com/datanet-consortium/datanet/gateway/exchange"
 	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/rest"
 )
@@ -28,16 +35,40 @@ func withStory(t *testing.T, s *questiontest.Story) func(*rest.Options) {
 	}
 }
 
+// otherGateways show settlements and contents, or refuse.
+type otherGateways struct {
+	refusal  error
+	silent   bool
+	handover access.Handover
+}
+
+func (g *otherGateways) asked(o *rest.Options) {
+	show := func(out io.Writer) error {
+		if g.refusal != nil || g.silent {
+			return g.refusal
+		}
+		_, err := io.WriteString(out, "as it was shown")
+		return err
+	}
+	o.Content, o.Reviews, o.Exchange, o.Release, o.Handover = nil, nil, nil, nil, nil // as the regulator's
+	o.Settled = func(_ context.Context, _ claim.Claim, out io.Writer) error { return show(out) }
+	o.Opening = func(_ context.Context, _ contribution.Contribution, h access.Handover, out io.Writer, _ ...string) error {
+		g.handover = h
+		return show(out)
+	}
+}
+
 func TestAuditsAreForRegulatorsAndOperators(t *testing.T) {
 	story := questiontest.Tell(t)
-	s := newSite(t, withStory(t, story))
-	claim := "/v1/audit/hosts/" + string(story.Settled.Host) + "/claims/" + story.Settled.ID
+	others := &otherGateways{}
+	s := newSite(t, withStory(t, story), others.asked)
+	settled := "/v1/audit/hosts/" + string(story.Settled.Host) + "/claims/" + story.Settled.ID
 	model := "/v1/audit/models/" + story.Small.Name + "/versions/" + story.Small.Version
 	paths := []string{model,
 		"/v1/audit/datanets/" + story.Pool + "/contributions/" + story.Erased.ID,
-		"/v1/audit/people/" + string(story.Ann.Account()), "/v1/audit/unused", claim, "/v1/audit/fees", "/v1/audit/supply", "/v1/audit/period", "/v1/audit/blocks",
+		"/v1/audit/people/" + string(story.Ann.Account()), "/v1/audit/unused", settled, "/v1/audit/fees", "/v1/audit/supply", "/v1/audit/period", "/v1/audit/blocks",
 		"/v1/audit/transactions/" + story.Copy, "/v1/audit/roles", "/v1/audit/datanets/" + story.Pool + "/snapshots/1", "/v1/audit/datanets/" + story.Pool + "/snapshots/1/croissant",
-		model + "/training-summary", model + "/mlbom", model + "/prov",
+		model + "/training-summary", model + "/mlbom", model + "/prov", settled + "/uses",
 	}
 	for _, path := range paths {
 		for _, role := range ledger.Roles {
@@ -50,6 +81,32 @@ func TestAuditsAreForRegulatorsAndOperators(t *testing.T) {
 		}
 		require.Equal(t, http.StatusUnauthorized, s.get("", path).status)
 	}
+	t.Run("what other gateways give is told apart from what they refuse", func(t *testing.T) {
+		opening := "/v1/datanets/" + story.Pool + "/contributions/" + story.Market.Contributions[1] + "/opening"
+		for _, path := range []string{settled + "/uses", opening} {
+			a := s.get("regulator1", path)
+			require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+			require.Equal(t, "as it was shown", string(a.body))
+			require.Equal(t, "application/octet-stream", a.header.Get("Content-Type"))
+		}
+		require.Equal(t, access.Audit, others.handover.Reason)
+		require.Contains(t, string(others.handover.To), ":regulator1")
+		require.Equal(t, http.StatusForbidden, s.get("consumer1", opening).status)
+		require.Equal(t, http.StatusGone, s.get("regulator1", "/v1/datanets/"+story.Pool+"/contributions/"+story.Erased.ID+"/opening").status)
+		for refusal, status := range map[error]int{
+			&exchange.Refusal{Status: http.StatusForbidden, Code: "forbidden", Detail: "no"}: http.StatusForbidden,
+			errors.New("it cannot be reached"):                                               http.StatusServiceUnavailable,
+		} {
+			others.refusal = refusal
+			for _, path := range []string{settled + "/uses", opening} {
+				require.Equal(t, status, s.get("regulator1", path).status, "%s: %v", path, refusal)
+			}
+		}
+		others.refusal = archive.ErrMalformed
+		require.Contains(t, string(s.get("regulator1", settled+"/uses").body), "shows what is not on the ledger")
+		others.refusal, others.silent = nil, true
+		require.Equal(t, http.StatusServiceUnavailable, s.get("regulator1", opening).status, "nothing is no answer")
+	})
 	t.Run("in any form", func(t *testing.T) {
 		for accept, media := range map[string]string{"": "application/json", "*/*": "application/json", "text/markdown": "text/markdown; charset=utf-8",
 			"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8": "text/html; charset=utf-8", "text/html;q=0.1, application/json": "application/json"} {

@@ -7,6 +7,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -63,6 +64,7 @@ type Server struct {
 
 	conn       *grpc.ClientConn
 	self       *fabric.Client
+	own        *x509.Certificate // by which the gateway itself signs
 	others     others
 	state      *database.DB
 	indexed    *database.DB
@@ -215,6 +217,7 @@ func (s *Server) connect() error {
 	if err != nil {
 		return fmt.Errorf("load the gateway's own identity: %w", err)
 	}
+	s.own = own.Certificate()
 	if s.self, err = fabric.Connect(s.conn, own, s.config.Channel, s.config.Chaincode); err != nil {
 		return err
 	}
@@ -223,7 +226,7 @@ func (s *Server) connect() error {
 }
 
 func (s *Server) openIdentities(ctx context.Context) (err error) {
-	config := identity.Config{MSPID: s.config.Organisation}
+	config := identity.Config{MSPID: s.config.Organisation, Own: s.own}
 	if config.Authorities, err = s.config.authorities(); err != nil {
 		return err
 	}

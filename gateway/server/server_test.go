@@ -146,6 +146,7 @@ func TestCertificatesOfKeptKeysAreRenewedBeforeTheyEnd(t *testing.T) {
 	list := s.send(s.client("operator1"), http.MethodGet, "/v1/kept-certificates", "")
 	require.Equal(t, http.StatusOK, list.status)
 	require.Contains(t, string(list.body), `"AMSP:consumer1"`)
+	require.Contains(t, string(list.body), `"AMSP:gateway"`)
 	require.Equal(t, http.StatusForbidden, s.send(s.client("consumer1"), http.MethodGet, "/v1/kept-certificates", "").status)
 }
 
