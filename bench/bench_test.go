@@ -11,6 +11,8 @@ import (
 
 	"github.com/hyperledger/fabric-lib-go/common/flogging"
 	"github.com/stretchr/testify/require"
+
+	"github.com/datanet-consortium/datanet/bench/figure"
 )
 
 // TestTableOfARealNetwork runs the whole benchmark, small, and checks what no slow machine can change.
@@ -29,7 +31,7 @@ func TestTableOfARealNetwork(t *testing.T) {
 
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
-	var figures []figure
+	var figures []figure.Row
 	require.NoError(t, json.Unmarshal(content, &figures))
 	value := func(name, metric string) float64 {
 		for _, f := range figures {

@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/datanet-consortium/datanet/bench/figure"
 	"github.com/datanet-consortium/datanet/bench/load"
 	"github.com/datanet-consortium/datanet/bench/yardstick"
 	"github.com/datanet-consortium/datanet/chaincode/approval"
@@ -152,15 +153,15 @@ func printGrowth(out io.Writer, stages []stage) error {
 	return nil
 }
 
-func (s stage) figures() []figure {
+func (s stage) figures() []figure.Row {
 	name := fmt.Sprintf("sealing at %d leaves", s.leaves)
-	var all []figure
+	var all []figure.Row
 	for _, m := range []struct {
 		metric string
 		took   time.Duration
 	}{{"no-op alone", s.noop}, {"append of a page", s.fill}, {"append of one", s.add}, {"snapshot", s.take}} {
-		all = append(all, figure{name, m.metric, float64(m.took) / float64(time.Millisecond), "ms"},
-			figure{name, m.metric + ", to no-op", s.times(m.took), "ratio"})
+		all = append(all, figure.Row{Case: name, Metric: m.metric, Value: float64(m.took) / float64(time.Millisecond), Unit: "ms"},
+			figure.Row{Case: name, Metric: m.metric + ", to no-op", Value: s.times(m.took), Unit: "ratio"})
 	}
 	return all
 }

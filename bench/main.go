@@ -12,14 +12,9 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"os"
-	"os/signal"
-	"syscall"
-
-	"github.com/hyperledger/fabric-lib-go/common/flogging"
 	"github.com/spf13/cobra"
+
+	"github.com/datanet-consortium/datanet/bench/process"
 )
 
 // settings are the command's flags, explained there.
@@ -41,15 +36,7 @@ type settings struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// Fabric's libraries would report every connection.
-	flogging.ActivateSpec("error")
-	if err := command().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		stop()
-		os.Exit(1)
-	}
+	process.Main(command())
 }
 
 func command() *cobra.Command {

@@ -1,15 +1,14 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/datanet-consortium/datanet/bench/figure"
 	"github.com/datanet-consortium/datanet/network"
 )
 
@@ -38,7 +37,7 @@ func summarise(rows []row, samples [][]sample) []line {
 			for turn, s := range samples[i] {
 				all = append(all, of(turn, s))
 			}
-			return median(all)
+			return figure.Median(all)
 		}
 		l.valid = figures(func(_ int, s sample) float64 { return s.rate() })
 		l.conflicts = figures(func(_ int, s sample) float64 { return 100 * float64(s.Conflicts) / float64(s.attempts()) })
@@ -73,13 +72,6 @@ func (s sample) quantile(share float64) time.Duration {
 
 func (s sample) String() string {
 	return fmt.Sprintf("%6.1f valid/s, %d conflicts, %d failed, CPU %.1f s (%s)", s.rate(), s.Conflicts, s.Failed, s.cpu.total().Seconds(), s.cpu)
-}
-
-// median of at least one figure; of two in the middle the mean.
-func median(all []float64) float64 {
-	slices.Sort(all)
-	n := len(all)
-	return (all[(n-1)/2] + all[n/2]) / 2
 }
 
 // heading says what was measured and how.
@@ -134,19 +126,11 @@ func seconds(s float64) string {
 	return fmt.Sprintf("%.2f", s)
 }
 
-// figure is a row of the JSON file.
-type figure struct {
-	Case   string  `json:"case"`
-	Metric string  `json:"metric"`
-	Value  float64 `json:"value"`
-	Unit   string  `json:"unit"`
-}
-
 func writeJSON(path string, lines []line, stages []stage) error {
-	var figures []figure
+	var figures []figure.Row
 	for _, l := range lines {
 		add := func(metric string, value float64, unit string) {
-			figures = append(figures, figure{Case: l.name, Metric: metric, Value: value, Unit: unit})
+			figures = append(figures, figure.Row{Case: l.name, Metric: metric, Value: value, Unit: unit})
 		}
 		add("valid", l.valid, "tx/s")
 		if l.items > 0 {
@@ -164,12 +148,5 @@ func writeJSON(path string, lines []line, stages []stage) error {
 	for _, s := range stages {
 		figures = append(figures, s.figures()...)
 	}
-	content, err := json.MarshalIndent(figures, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the figures: %w", err)
-	}
-	if err := os.WriteFile(path, append(content, '\n'), 0o644); err != nil {
-		return fmt.Errorf("write the figures: %w", err)
-	}
-	return nil
+	return figure.Write(path, figures)
 }

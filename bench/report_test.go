@@ -12,15 +12,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/datanet-consortium/datanet/bench/figure"
 	"github.com/datanet-consortium/datanet/bench/load"
 	testnetwork "github.com/datanet-consortium/datanet/test-network"
 )
-
-func TestMedian(t *testing.T) {
-	require.Equal(t, 2.0, median([]float64{9, 1, 2}), "it is the one in the middle")
-	require.Equal(t, 2.5, median([]float64{9, 1, 2, 3}), "of two in the middle it is the mean")
-	require.Equal(t, 7.0, median([]float64{7}))
-}
 
 func TestQuantilesAreThoseOfValidTransactions(t *testing.T) {
 	var s sample
@@ -71,12 +66,12 @@ func TestLinesCompareEachTurnWithItsOwnNoOp(t *testing.T) {
 	require.NoError(t, writeJSON(path, lines, []stage{{leaves: 7, noop: 2 * time.Millisecond, fill: 9 * time.Millisecond}}))
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
-	var figures []figure
+	var figures []figure.Row
 	require.NoError(t, json.Unmarshal(content, &figures))
-	require.Contains(t, figures, figure{Case: "transfer", Metric: "conflicts", Value: 10, Unit: "%"})
-	require.Contains(t, figures, figure{Case: "sealing at 7 leaves", Metric: "append of a page", Value: 9, Unit: "ms"})
-	require.Contains(t, figures, figure{Case: "sealing at 7 leaves", Metric: "append of a page, to no-op", Value: 4.5, Unit: "ratio"})
-	require.Contains(t, figures, figure{Case: noop, Metric: "ratio to no-op", Value: 100, Unit: "%"})
+	require.Contains(t, figures, figure.Row{Case: "transfer", Metric: "conflicts", Value: 10, Unit: "%"})
+	require.Contains(t, figures, figure.Row{Case: "sealing at 7 leaves", Metric: "append of a page", Value: 9, Unit: "ms"})
+	require.Contains(t, figures, figure.Row{Case: "sealing at 7 leaves", Metric: "append of a page, to no-op", Value: 4.5, Unit: "ratio"})
+	require.Contains(t, figures, figure.Row{Case: noop, Metric: "ratio to no-op", Value: 100, Unit: "%"})
 }
 
 func TestProcessorTimeGrowsWithWork(t *testing.T) {

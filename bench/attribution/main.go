@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/datanet-consortium/datanet/bench/figure"
 )
 
 func main() {
@@ -99,10 +101,8 @@ func run(ctx context.Context, arguments []string) error {
 		}
 	}
 	b.table.print(os.Stdout)
-	if *json != "" {
-		if err := b.table.writeJSON(*json); err != nil {
-			return err
-		}
+	if err := figure.Write(*json, b.table.figures()); err != nil {
+		return err
 	}
 	return b.table.verdict()
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/index"
 	"github.com/datanet-consortium/datanet/attribution/indexed"
 	"github.com/datanet-consortium/datanet/attribution/text1"
+	"github.com/datanet-consortium/datanet/bench/figure"
 	"github.com/datanet-consortium/datanet/bench/process"
 )
 
@@ -257,8 +258,8 @@ func (b *bench) look(ctx context.Context, dir string) error {
 		limit, receipt = atMost(.4), atMost(2)
 	}
 	at := fmt.Sprintf("at %d MB", b.megabytes)
-	b.table.add("spans, origins and shares "+at+", of tokens", limit, median(tracing)-median(tokenising), "µs of processor per token")
-	b.table.add("tokenising the output", target{}, median(tokenising), "µs of processor per token")
+	b.table.add("spans, origins and shares "+at+", of tokens", limit, figure.Median(tracing)-figure.Median(tokenising), "µs of processor per token")
+	b.table.add("tokenising the output", target{}, figure.Median(tokenising), "µs of processor per token")
 	b.table.add("receipt p95 "+at+", from text to bytes", receipt, receipts[len(receipts)*95/100].Seconds()*1e3, "ms")
 	b.table.add("opening and checking the index "+at, target{}, opened.Seconds()*1e3, "ms")
 	return b.generation(ctx, view, outputs)
@@ -286,9 +287,4 @@ func mixed(r *rand.Rand, records []string) []byte {
 		out = append(out, list[from:from+n]...)
 	}
 	return []byte(strings.Join(out, " "))
-}
-
-func median(list []float64) float64 {
-	sorted := slices.Sorted(slices.Values(list))
-	return sorted[len(sorted)/2]
 }

@@ -1,24 +1,24 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/datanet-consortium/datanet/bench/figure"
 )
 
 // A row is one measured figure.
 type row struct {
-	Gate   string  `json:"gate"`
-	Value  float64 `json:"value"`
-	Unit   string  `json:"unit"`
-	Target string  `json:"target,omitempty"`
-	// Reached is set for figures with a target.
-	Reached *bool `json:"reached,omitempty"`
-	// Others is what other methods reached in the same run.
-	Others string `json:"others,omitempty"`
+	gate   string
+	value  float64
+	unit   string
+	target string // "" for none
+	// missed says that there is a target and it was not reached.
+	missed bool
+	// others is what other methods reached in the same run.
+	others string
 }
 
 // A table is the result of a run.
@@ -50,11 +50,10 @@ func (t target) reached(v float64) bool {
 
 // add puts a figure into the table. Others are what other methods reached, if any was measured.
 func (t *table) add(gate string, want target, value float64, unit string, others ...string) {
-	r := row{Gate: gate, Value: value, Unit: unit, Others: strings.Join(others, ", ")}
+	r := row{gate: gate, value: value, unit: unit, others: strings.Join(others, ", ")}
 	if want.kind != "" {
-		reached := want.reached(value)
-		r.Reached = &reached
-		r.Target = fmt.Sprintf("%s %.4g", want.kind, want.value)
+		r.missed = !want.reached(value)
+		r.target = fmt.Sprintf("%s %.4g", want.kind, want.value)
 	}
 	t.rows = append(t.rows, r)
 }
@@ -69,10 +68,10 @@ func (t *table) print(out io.Writer) {
 	fmt.Fprintln(w, "gate\ttarget\there\t\tbeside it, same run")
 	for _, r := range t.rows {
 		verdict := ""
-		if r.Reached != nil && !*r.Reached {
+		if r.missed {
 			verdict = "missed"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%.4g %s\t%s\t%s\n", r.Gate, r.Target, r.Value, r.Unit, verdict, r.Others)
+		fmt.Fprintf(w, "%s\t%s\t%.4g %s\t%s\t%s\n", r.gate, r.target, r.value, r.unit, verdict, r.others)
 	}
 	w.Flush()
 	for _, l := range t.left {
@@ -80,23 +79,19 @@ func (t *table) print(out io.Writer) {
 	}
 }
 
-func (t *table) writeJSON(path string) error {
-	text, err := json.MarshalIndent(t.rows, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write the table: %w", err)
+func (t *table) figures() (all []figure.Row) {
+	for _, r := range t.rows {
+		all = append(all, figure.Row{Case: r.gate, Metric: "value", Value: r.value, Unit: r.unit})
 	}
-	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
-		return fmt.Errorf("write the table: %w", err)
-	}
-	return nil
+	return all
 }
 
 // verdict fails when a target was missed.
 func (t *table) verdict() error {
 	var missed []string
 	for _, r := range t.rows {
-		if r.Reached != nil && !*r.Reached {
-			missed = append(missed, r.Gate)
+		if r.missed {
+			missed = append(missed, r.gate)
 		}
 	}
 	if len(missed) > 0 {

@@ -9,23 +9,19 @@
 package main
 
 import (
-	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"runtime/pprof"
-	"syscall"
 
-	"github.com/hyperledger/fabric-lib-go/common/flogging"
 	"github.com/spf13/cobra"
 
 	"github.com/datanet-consortium/datanet/audit/bundle"
 	"github.com/datanet-consortium/datanet/audit/verify"
+	"github.com/datanet-consortium/datanet/bench/figure"
 	"github.com/datanet-consortium/datanet/bench/process"
 )
 
@@ -40,22 +36,15 @@ type settings struct {
 // figures are what is measured. Processor time says the same as time, but does not depend on what else the machine does.
 type figures struct {
 	verify.Stats
-	Transactions         int     `json:"transactions"`
-	ProcessorSeconds     float64 `json:"processorSeconds"`
-	BareProcessorSeconds float64 `json:"bareSignatureProcessorSeconds"`
-	ProcessorRatio       float64 `json:"processorRatio"`
-	PeakGB               float64 `json:"peakGB"`
+	Transactions         int
+	ProcessorSeconds     float64
+	BareProcessorSeconds float64
+	ProcessorRatio       float64
+	PeakGB               float64
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	flogging.ActivateSpec("fatal")
-	if err := command().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "bench/audit:", err)
-		stop()
-		os.Exit(1)
-	}
+	process.Main(command())
 }
 
 func command() *cobra.Command {
@@ -134,12 +123,13 @@ func run(c *cobra.Command, folder string, s settings) (err error) {
 		figures.Workers, figures.Signatures, figures.BareSeconds, 100*figures.Ratio)
 	fmt.Fprintf(out, "processor time %.2f s, of signatures alone %.2f s, a ratio of %.0f %%; peak memory %.2f GB\n", figures.ProcessorSeconds,
 		figures.BareProcessorSeconds, 100*figures.ProcessorRatio, figures.PeakGB)
-	if s.json == "" {
-		return nil
-	}
-	data, err := json.MarshalIndent(figures, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write figures: %w", err)
-	}
-	return os.WriteFile(s.json, append(data, '\n'), 0o600)
+	name := fmt.Sprintf("%d transactions", report.Transactions)
+	return figure.Write(s.json, []figure.Row{
+		{Case: name, Metric: "verified", Value: figures.PerSecond, Unit: "transactions/s"},
+		{Case: name, Metric: "ratio to bare signature checks", Value: 100 * figures.Ratio, Unit: "%"},
+		{Case: name, Metric: "processor time", Value: figures.ProcessorSeconds, Unit: "s"},
+		{Case: name, Metric: "processor time of bare signature checks", Value: figures.BareProcessorSeconds, Unit: "s"},
+		{Case: name, Metric: "ratio to bare signature checks, by processor time", Value: 100 * figures.ProcessorRatio, Unit: "%"},
+		{Case: name, Metric: "peak memory", Value: figures.PeakGB, Unit: "GB"},
+	})
 }

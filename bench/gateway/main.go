@@ -8,12 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime/pprof"
-	"syscall"
 
-	"github.com/hyperledger/fabric-lib-go/common/flogging"
 	"github.com/spf13/cobra"
+
+	"github.com/datanet-consortium/datanet/bench/process"
 )
 
 type settings struct {
@@ -28,15 +27,7 @@ type settings struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// Fabric's libraries would report every connection.
-	flogging.ActivateSpec("error")
-	if err := command().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		stop()
-		os.Exit(1)
-	}
+	process.Main(command())
 }
 
 func command() *cobra.Command {

@@ -1,14 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/datanet-consortium/datanet/bench/figure"
 )
 
 // line is a case with its figures, medians over its bursts.
@@ -26,28 +25,21 @@ type report struct{ lines []line }
 
 // add adds a case of several bursts, compared to those of a yardstick, if there is one.
 func (r *report) add(name string, bursts []burst, of string, yardstick []burst) {
-	figure := func(of func(int, burst) float64) float64 {
+	middle := func(of func(int, burst) float64) float64 {
 		var all []float64
 		for i, b := range bursts {
 			all = append(all, of(i, b))
 		}
-		return median(all)
+		return figure.Median(all)
 	}
 	l := line{name: name, unit: "1/s", of: of}
-	l.rate = figure(func(_ int, b burst) float64 { return b.rate() })
-	l.p50 = time.Duration(figure(func(_ int, b burst) float64 { return float64(b.quantile(0.50)) }))
-	l.p99 = time.Duration(figure(func(_ int, b burst) float64 { return float64(b.quantile(0.99)) }))
+	l.rate = middle(func(_ int, b burst) float64 { return b.rate() })
+	l.p50 = time.Duration(middle(func(_ int, b burst) float64 { return float64(b.quantile(0.50)) }))
+	l.p99 = time.Duration(middle(func(_ int, b burst) float64 { return float64(b.quantile(0.99)) }))
 	if of != "" {
-		l.ratio = figure(func(i int, b burst) float64 { return 100 * b.rate() / yardstick[i].rate() })
+		l.ratio = middle(func(i int, b burst) float64 { return 100 * b.rate() / yardstick[i].rate() })
 	}
 	r.lines = append(r.lines, l)
-}
-
-// median of at least one figure; of two in the middle the mean.
-func median(all []float64) float64 {
-	slices.Sort(all)
-	n := len(all)
-	return (all[(n-1)/2] + all[n/2]) / 2
 }
 
 const nameWidth = 44
@@ -76,22 +68,11 @@ func (r *report) print(out io.Writer, heading string) error {
 	return nil
 }
 
-// figure is a row of the JSON file.
-type figure struct {
-	Case   string  `json:"case"`
-	Metric string  `json:"metric"`
-	Value  float64 `json:"value"`
-	Unit   string  `json:"unit"`
-}
-
 func (r *report) writeJSON(path string) error {
-	if path == "" {
-		return nil
-	}
-	var figures []figure
+	var figures []figure.Row
 	for _, l := range r.lines {
 		add := func(metric string, value float64, unit string) {
-			figures = append(figures, figure{l.name, metric, value, unit})
+			figures = append(figures, figure.Row{Case: l.name, Metric: metric, Value: value, Unit: unit})
 		}
 		add("rate", l.rate, l.unit)
 		if l.p99 > 0 {
@@ -102,12 +83,5 @@ func (r *report) writeJSON(path string) error {
 			add("ratio to "+l.of, l.ratio, "%")
 		}
 	}
-	content, err := json.MarshalIndent(figures, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the figures: %w", err)
-	}
-	if err := os.WriteFile(path, append(content, '\n'), 0o644); err != nil {
-		return fmt.Errorf("write the figures: %w", err)
-	}
-	return nil
+	return figure.Write(path, figures)
 }

@@ -1,2 +1,2 @@
-// Package process tells what this process has used of the machine so far, for benchmarks.
+// Package process runs the program of a benchmark and tells what it has used of the machine so far.
 package process

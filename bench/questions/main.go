@@ -9,17 +9,16 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/datanet-consortium/datanet/audit/question"
 	"github.com/datanet-consortium/datanet/audit/question/questiontest"
+	"github.com/datanet-consortium/datanet/bench/figure"
 	"github.com/datanet-consortium/datanet/bench/process"
 	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/index"
@@ -31,13 +30,7 @@ type settings struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := command().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		stop()
-		os.Exit(1)
-	}
+	process.Main(command())
 }
 
 func command() *cobra.Command {
@@ -88,28 +81,15 @@ func run(ctx context.Context, s settings, out, progress io.Writer) (err error) {
 	fmt.Fprintf(out, "%d transactions in %d blocks, %d entries written, indexed in %.0f s (%.0f per second)\n",
 		year.done, year.blocks, year.written, time.Since(began).Seconds(), float64(year.done)/time.Since(began).Seconds())
 	rows, err := measure(ctx, x, year, s.repetitions, out)
-	if err != nil || s.json == "" {
-		return err
-	}
-	data, err := json.MarshalIndent(rows, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(s.json, append(data, '\n'), 0o644)
+	return figure.Write(s.json, rows)
 }
 
-// row is a question's figures, in milliseconds.
-type row struct {
-	Question string  `json:"question"`
-	P50      float64 `json:"p50"`
-	P99      float64 `json:"p99"`
-	Busy     float64 `json:"busy"`  // processor time of one, on average
-	Bytes    int     `json:"bytes"` // of the answer as JSON
-}
-
-func measure(ctx context.Context, x *index.Index, y *year, repetitions int, out io.Writer) ([]row, error) {
+func measure(ctx context.Context, x *index.Index, y *year, repetitions int, out io.Writer) ([]figure.Row, error) {
 	fmt.Fprintf(out, "\n| question | p50 | p99 | processor | answer |\n|---|---|---|---|---|\n")
-	var rows []row
+	var rows []figure.Row
 	for _, q := range y.questions() {
 		took := make([]time.Duration, repetitions)
 		size := 0
@@ -135,9 +115,14 @@ func measure(ctx context.Context, x *index.Index, y *year, repetitions int, out 
 		}
 		used := process.Time() - before
 		slices.Sort(took)
-		r := row{q.name, milliseconds(took[len(took)/2]), milliseconds(took[(len(took)*99+99)/100-1]), milliseconds(used) / float64(repetitions), size}
-		rows = append(rows, r)
-		fmt.Fprintf(out, "| %s | %.1f ms | %.1f ms | %.1f ms | %d kB |\n", r.Question, r.P50, r.P99, r.Busy, (size+999)/1000)
+		for _, one := range []struct {
+			metric string
+			took   time.Duration
+		}{{"p50", took[len(took)/2]}, {"p99", took[(len(took)*99+99)/100-1]}, {"processor", used / time.Duration(repetitions)}} {
+			rows = append(rows, figure.Row{Case: q.name, Metric: one.metric, Value: milliseconds(one.took), Unit: "ms"})
+		}
+		shown := rows[len(rows)-3:]
+		fmt.Fprintf(out, "| %s | %.1f ms | %.1f ms | %.1f ms | %d kB |\n", q.name, shown[0].Value, shown[1].Value, shown[2].Value, (size+999)/1000)
 	}
 	return rows, nil
 }

@@ -9,14 +9,14 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"runtime/pprof"
-	"syscall"
 
-	"github.com/hyperledger/fabric-lib-go/common/flogging"
 	"github.com/spf13/cobra"
+
+	"github.com/datanet-consortium/datanet/bench/figure"
+	"github.com/datanet-consortium/datanet/bench/process"
 )
 
 type settings struct {
@@ -31,18 +31,10 @@ type settings struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400) // as datanet gateway serve does
 	}
-	// Fabric's libraries would report every connection.
-	flogging.ActivateSpec("error")
-	if err := command().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		stop()
-		os.Exit(1)
-	}
+	process.Main(command())
 }
 
 func command() *cobra.Command {
@@ -91,7 +83,7 @@ func run(ctx context.Context, s settings, out, progress io.Writer) (err error) {
 	if err := r.print(out); err != nil {
 		return err
 	}
-	return r.writeJSON(s.json)
+	return figure.Write(s.json, r.rows)
 }
 
 // profiled runs something under a processor profile.

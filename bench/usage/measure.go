@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 
+	"github.com/datanet-consortium/datanet/bench/figure"
 	"github.com/datanet-consortium/datanet/bench/process"
 	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/gateway/client"
@@ -78,25 +78,13 @@ func (b *site) watched(ctx context.Context, to target, count int, suffix string,
 	return done, errors.Join(err, file.Close())
 }
 
-// row is a figure.
-type row struct {
-	Case  string  `json:"case"`
-	Value float64 `json:"value"`
-	Unit  string  `json:"unit"`
-}
-
 type report struct {
 	heading string
-	rows    []row
+	rows    []figure.Row
 }
 
-func (r *report) add(name string, value float64, unit string) {
-	r.rows = append(r.rows, row{name, value, unit})
-}
-
-func median(all []float64) float64 {
-	slices.Sort(all)
-	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
+func (r *report) add(name, metric string, value float64, unit string) {
+	r.rows = append(r.rows, figure.Row{Case: name, Metric: metric, Value: value, Unit: unit})
 }
 
 func (b *site) measure(ctx context.Context) (*report, error) {
@@ -147,12 +135,12 @@ func (b *site) measure(ctx context.Context) (*report, error) {
 			}
 		}
 	}
-	figure := func(bursts []burst, of func(burst) float64) float64 {
+	middle := func(bursts []burst, of func(burst) float64) float64 {
 		var all []float64
 		for _, one := range bursts {
 			all = append(all, of(one))
 		}
-		return median(all)
+		return figure.Median(all)
 	}
 	rate := func(one burst) float64 { return one.rate }
 	p50 := func(one burst) float64 { return one.quantile(0.50) }
@@ -160,29 +148,29 @@ func (b *site) measure(ctx context.Context) (*report, error) {
 	r := &report{heading: fmt.Sprintf("%d clients, %d sessions with a window of %d, bursts of %d requests, medians of %d; %d tokens an answer, stream %v; client, both gateways, "+
 		"the server behind the model and a Fabric network share the machine", b.clients, b.sessions, b.window, b.requests, b.repetitions, b.tokens, b.stream)}
 	uses := float64(b.requests * b.repetitions)
-	r.add("bare reverse proxies, the same hops", figure(bare, rate), "requests/s")
-	r.add("unpaid", figure(unpaid, rate), "requests/s")
-	r.add("paid", figure(paid, rate), "requests/s")
+	r.add("bare hops", "rate", middle(bare, rate), "requests/s")
+	r.add("unpaid", "rate", middle(unpaid, rate), "requests/s")
+	r.add("paid", "rate", middle(paid, rate), "requests/s")
 	var ratios []float64
 	for i := range paid {
 		ratios = append(ratios, 100*paid[i].rate/unpaid[i].rate)
 	}
-	r.add("paid of unpaid", median(ratios), "%")
-	r.add("unpaid p50", figure(unpaid, p50), "ms")
-	r.add("unpaid p99", figure(unpaid, p99), "ms")
-	r.add("paid p50", figure(paid, p50), "ms")
-	r.add("paid p99", figure(paid, p99), "ms")
-	r.add("added by paying, p50", figure(paid, p50)-figure(unpaid, p50), "ms")
-	r.add("added by paying, p99", figure(paid, p99)-figure(unpaid, p99), "ms")
+	r.add("paid", "rate, of unpaid", figure.Median(ratios), "%")
+	r.add("unpaid", "latency p50", middle(unpaid, p50), "ms")
+	r.add("unpaid", "latency p99", middle(unpaid, p99), "ms")
+	r.add("paid", "latency p50", middle(paid, p50), "ms")
+	r.add("paid", "latency p99", middle(paid, p99), "ms")
+	r.add("paid", "latency p50, more than unpaid", middle(paid, p50)-middle(unpaid, p50), "ms")
+	r.add("paid", "latency p99, more than unpaid", middle(paid, p99)-middle(unpaid, p99), "ms")
 	processor := func(one burst) float64 { return one.processor }
-	r.add("processor time of a request over bare proxies", figure(bare, processor), "ms")
-	r.add("processor time of an unpaid request", figure(unpaid, processor), "ms")
-	r.add("processor time of a paid request", figure(paid, processor), "ms")
-	r.add("unpaid of paid, by processor time", 100*figure(unpaid, processor)/figure(paid, processor), "%")
-	r.add("time of a receipt", 1e3*spent["1datanet_serving_receipt_seconds_sum"]/uses, "ms")
-	r.add("time of a commit", 1e3*spent["1datanet_serving_commit_seconds_sum"]/uses, "ms")
-	r.add("syncs of a use, consumer", spent["0datanet_paying_journal_syncs_total"]/uses, "")
-	r.add("syncs of a use, host", spent["1datanet_serving_journal_syncs_total"]/uses, "")
+	r.add("bare hops", "processor time of a request", middle(bare, processor), "ms")
+	r.add("unpaid", "processor time of a request", middle(unpaid, processor), "ms")
+	r.add("paid", "processor time of a request", middle(paid, processor), "ms")
+	r.add("paid", "processor time, unpaid of it", 100*middle(unpaid, processor)/middle(paid, processor), "%")
+	r.add("paid", "time of a receipt", 1e3*spent["1datanet_serving_receipt_seconds_sum"]/uses, "ms")
+	r.add("paid", "time of a commit", 1e3*spent["1datanet_serving_commit_seconds_sum"]/uses, "ms")
+	r.add("paid", "syncs of a use, consumer", spent["0datanet_paying_journal_syncs_total"]/uses, "")
+	r.add("paid", "syncs of a use, host", spent["1datanet_serving_journal_syncs_total"]/uses, "")
 	return r, b.settle(ctx, r)
 }
 
@@ -215,9 +203,9 @@ func (b *site) settle(ctx context.Context, r *report) error {
 		return errors.New("nothing was settled")
 	}
 	transactions := float64(len(settled.Items))
-	r.add("requests of a settlement transaction", uses/transactions, "")
-	r.add("settlement transactions for a million requests at this size", 1e6*transactions/uses, "")
-	r.add("bytes in the ledger's blocks for a million requests at this size", 1e6*bytes/uses, "bytes")
+	r.add("settlement", "requests of a transaction", uses/transactions, "")
+	r.add("settlement", "transactions for a million requests at this size", 1e6*transactions/uses, "")
+	r.add("settlement", "bytes in blocks for a million requests at this size", 1e6*bytes/uses, "bytes")
 	return nil
 }
 
@@ -252,7 +240,7 @@ func (r *report) print(out io.Writer) error {
 	fmt.Fprintf(out, "%s\n\n", r.heading)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, one := range r.rows {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", one.Case, shown(one.Value), one.Unit)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", one.Case, one.Metric, shown(one.Value), one.Unit)
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("print the table: %w", err)
@@ -266,18 +254,4 @@ func shown(value float64) string {
 		return fmt.Sprintf("%.0f", value)
 	}
 	return fmt.Sprintf("%.4g", value)
-}
-
-func (r *report) writeJSON(path string) error {
-	if path == "" {
-		return nil
-	}
-	content, err := json.MarshalIndent(r.rows, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the figures: %w", err)
-	}
-	if err := os.WriteFile(path, append(content, '\n'), 0o644); err != nil {
-		return fmt.Errorf("write the figures: %w", err)
-	}
-	return nil
 }
