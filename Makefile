@@ -40,21 +40,13 @@ soak: ## the large counts; takes long
 	GOARCH=386 $(GO) test -timeout 60m ./attribution/...
 	$(MAKE) fuzz
 
-FUZZED = $(addprefix attribution/,text1:FuzzTokens index:FuzzDecode index:FuzzManifest receipt:FuzzDecode ingest:FuzzRead \
-	streaming:FuzzOpen report:FuzzOf explain:FuzzPrintable golden:FuzzReadCase)
-GATEWAY_FUZZED = $(addprefix gateway/,artifact:FuzzCheckSafetensors artifact:FuzzDecodeManifest artifact:FuzzDecodeModel block:FuzzDecode client:FuzzEventsNeverPanicAndAlwaysEnd client:FuzzContentRangeIsWhatItSays \
-	content:FuzzParseWrapped content:FuzzParseKeyFile content:FuzzReadArchive database:FuzzRebind evidence:FuzzDecode exchange:FuzzReadHead \
-	fabric:FuzzFaultIn fabric:FuzzRead identity:FuzzSplitKeyReadsOnlyWhatIsWritten identity:FuzzSplitCodeNeverPanics \
-	identity:FuzzPublicKeyAcceptsOnlyUsableKeys identity:FuzzAuthorizationNeverAdmitsAnybody index:FuzzParseCursor \
-	index:FuzzPageCursor keystore:FuzzEnrolment paying:FuzzReadKey paying:FuzzRepeats paying:FuzzStored openai:FuzzParse openai:FuzzReadAnswer openai:FuzzReader openai:FuzzDecodeAsk \
-	openai:FuzzReadError server:FuzzConfig)
-# How long each of the gateway's: as FUZZ says, if it is given.
-GATEWAY_FUZZ ?= $(if $(filter file,$(origin FUZZ)),60s,$(FUZZ))
+# How long each decoder outside attribution: as FUZZ says, if it is given.
+OTHER_FUZZ ?= $(if $(filter file,$(origin FUZZ)),60s,$(FUZZ))
 
-fuzz: ## every reader of attribution and gateway; FUZZ=20s or 1000000x says how long each, by default ten million executions and a minute
-	for target in $(FUZZED:%=%:$(FUZZ)) $(GATEWAY_FUZZED:%=%:$(GATEWAY_FUZZ)); do \
-		package=$${target%%:*}; duration=$${target##*:}; name=$${target#*:}; name=$${name%:*}; \
-		$(GO) test ./$$package -run '^$$' -fuzz "^$$name\$$" -fuzztime $$duration -fuzzminimizetime 5x -timeout 0 || exit 1; \
+fuzz: ## every fuzz target there is; FUZZ=20s or 1000000x says how long each, by default ten million executions of attribution's and a minute of others
+	for target in $$(grep -rn '^func Fuzz' --include='*_test.go' . | sed 's|^\./\(.*\)/[^/]*_test\.go:.*func \(Fuzz[A-Za-z0-9]*\).*|\1:\2|'); do \
+		case $$target in attribution/*) duration=$(FUZZ);; *) duration=$(OTHER_FUZZ);; esac; \
+		$(GO) test ./$${target%:*} -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime $$duration -fuzzminimizetime 5x -timeout 0 || exit 1; \
 	done
 
 bench: build ## one table; JSON=FILE also writes its rows
