@@ -22,7 +22,7 @@ import (
 
 func newIdentity() *cobra.Command {
 	command := newGroup("identity", "Your certificate and key, invitations, API keys")
-	command.AddCommand(newIdentityEnroll(), newIdentityRenew(), newIdentityShow(), newIdentityUse(), newIdentityInvite(), newIdentityKey())
+	command.AddCommand(newIdentityEnroll(), newIdentityRenew(), newIdentityShow(), newIdentityUse(), newIdentityInvite(), newIdentityRetire(), newIdentityKey())
 	return command
 }
 
@@ -462,6 +462,36 @@ func newKeyList() *cobra.Command {
 				return err
 			}
 			return resource{columns: []string{"id", "label", "scopes", "expires", "revoked", "budget", "spent"}}.print(command, data, client.Meta{})
+		}),
+	}
+}
+
+func newIdentityRetire() *cobra.Command {
+	return &cobra.Command{
+		Use:   "retire ACCOUNT",
+		Short: "End what a person who has left can do through the gateway",
+		Long: `Ends what a person of your organisation can do through its gateway. Nobody is let in for the account
+any more, its API keys end, the key that the gateway keeps for it is destroyed, and its certificates
+are not renewed. A certificate that the person holds is good at peers until it ends. What the account
+has on the ledger stays; its credits can be paid out only by who still has its key. There is no way back.`,
+		Args: arguments(cobra.ExactArgs(1)),
+		RunE: calling(func(command *cobra.Command, args []string, c *client.Client) error {
+			account := ledger.Account(args[0])
+			if err := account.Validate("account"); err != nil {
+				return usageError{err}
+			}
+			me, err := c.WhoAmI(command.Context())
+			if err != nil {
+				return err
+			}
+			if account.MSP() != me.Organisation {
+				return usageError{fmt.Errorf("%s is of another organisation: only its own operators retire it", account)}
+			}
+			if err := c.Retire(command.Context(), identity.Principal{Account: account}.Enrolment()); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(command.ErrOrStderr(), "%s acts through the gateway no more\n", args[0])
+			return err
 		}),
 	}
 }

@@ -52,6 +52,12 @@ func (c *Client) KeptCertificates(ctx context.Context) ([]identity.KeptCertifica
 	return page.Items, err
 }
 
+// Retire ends what a person of the organisation can do through its gateway.
+func (c *Client) Retire(ctx context.Context, enrolment string) error {
+	_, err := Do[ledger.Nothing](ctx, c, http.MethodPost, Path("enrolments", enrolment, "retire"), nil)
+	return err
+}
+
 // Invited is an invitation with its code, which is shown this once.
 type Invited struct {
 	Code       string              `json:"code"`

@@ -30,6 +30,8 @@ type Custody interface {
 	Certificate(enrolment string) (certificate []byte, ok bool, err error)
 	// Renew replaces the certificate of a kept key by another one for the same key, durably before it returns.
 	Renew(enrolment string, certificate []byte) error
+	// Remove destroys the kept key of an enrolment; it is no error when there is none.
+	Remove(enrolment string) error
 	// List lists the enrolments whose keys are kept, sorted.
 	List() ([]string, error)
 }
@@ -61,6 +63,7 @@ type Identities struct {
 	trust   atomic.Pointer[trust]
 	issuers map[string]*issuer
 	recent  recent
+	retired retired
 }
 
 // Open prepares the tables and checks the configuration. It asks nobody over the network.
@@ -85,6 +88,9 @@ func Open(ctx context.Context, db *database.DB, config Config) (*Identities, err
 		}
 	}
 	if err := Prepare(ctx, db); err != nil {
+		return nil, fmt.Errorf("open identities: %w", err)
+	}
+	if err := s.recallRetired(ctx); err != nil {
 		return nil, fmt.Errorf("open identities: %w", err)
 	}
 	return s, nil
@@ -118,11 +124,11 @@ func (s *Identities) Authenticate(r *http.Request) (Principal, error) {
 	case certificate && bearer:
 		return Principal{}, refuse(CodeUnauthenticated, "the request has a client certificate and a token; show one of them")
 	case certificate:
-		return s.trust.Load().principal(r.TLS, s.config.Now())
+		return s.current(s.trust.Load().principal(r.TLS, s.config.Now()))
 	case bearer && strings.HasPrefix(token, keyPrefix):
-		return s.byKey(r.Context(), token)
+		return s.current(s.byKey(r.Context(), token))
 	case bearer:
-		return s.byToken(r.Context(), token)
+		return s.current(s.byToken(r.Context(), token))
 	default:
 		return Principal{}, refuse(CodeUnauthenticated, "show a client certificate, or a token or API key in the header Authorization: Bearer")
 	}

@@ -73,6 +73,14 @@ func (s *shelf) Renew(enrolment string, certificate []byte) error {
 	return nil
 }
 
+func (s *shelf) Remove(enrolment string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.certs, enrolment)
+	delete(s.keys, enrolment)
+	return nil
+}
+
 func (s *shelf) List() ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 )
 
 // Tables are those whose rows a backup of the gateway keeps.
-var Tables = []string{"identity_enrolments", "identity_invitations", keyTable}
+var Tables = []string{"identity_enrolments", "identity_invitations", "identity_retired", keyTable}
 
 const keyTable = "identity_keys"
 

@@ -23,6 +23,7 @@ type People interface {
 	Enrol(ctx context.Context, request identity.EnrolRequest) (identity.Enrolment, error)
 	Renew(ctx context.Context, p identity.Principal, request string) (identity.Enrolment, error)
 	Kept(ctx context.Context, p identity.Principal) ([]identity.KeptCertificate, error)
+	Retire(ctx context.Context, p identity.Principal, enrolment string) error
 	KeptOf(p identity.Principal) (certificate *identity.KeptCertificate, err error)
 }
 
@@ -180,6 +181,15 @@ func (a *API) addPeople() {
 				return err
 			}
 			return c.answer(http.StatusOK, itemsOf(list))
+		}})
+	a.add(&operation{id: "retire-enrolment", method: post, path: "/v1/enrolments/{id}/retire", tag: "people", summary: "Ends what a person of the organisation can do through this gateway",
+		doc: "For who has left: nobody is let in for the account any more, its API keys end, the key that the gateway keeps for it is destroyed, and its certificates are not renewed. " +
+			"A certificate that the person holds is good at peers until it ends. To repeat it changes nothing. Needs the role operator.",
+		scope: identity.Admin, answers: nothingMore, problems: state, handle: func(c *call) error {
+			if err := people.Retire(c.ctx(), c.principal, c.param("id")); err != nil {
+				return err
+			}
+			return c.nothing()
 		}})
 	a.add(&operation{id: "renew-enrolment", method: post, path: "/v1/enrolments/renew", tag: "people", summary: "Gets a new certificate for the present one's key",
 		doc: "Show the present certificate; who shows none has the one renewed whose key the gateway keeps.", scope: identity.Admin, request: reflect.TypeFor[Renewal](), answers: good[identity.Enrolment](http.StatusOK), problems: state,

@@ -67,6 +67,8 @@ func (c custody) Renew(enrolment string, certificate []byte) error {
 	return c.keys.Renew(enrolment, certificate)
 }
 
+func (c custody) Remove(enrolment string) error { return c.keys.Remove(enrolment) }
+
 func (c custody) List() ([]string, error) { return c.keys.List() }
 
 // renewEvery is how often is looked for certificates of kept keys that end soon.
