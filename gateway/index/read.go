@@ -330,7 +330,11 @@ func (f Filter) choose(q *query) {
 			q.and("coalesce(e."+column+", '') = ?", value)
 		}
 	}
-	if lookup != "key" {
+	switch lookup {
+	case "key":
+	case "parent": // hidden too: the planner would look through all of the kind, which are in the list's order
+		and("kind", f.Kind)
+	default:
 		q.and("e.kind = ?", f.Kind)
 	}
 	if f.Parent != "" {
