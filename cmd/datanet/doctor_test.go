@@ -1,0 +1,39 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/identity"
+)
+
+func TestTheDoctorSaysWhatBecomesOfAKeptCertificate(t *testing.T) {
+	person, gateway := ledger.NewAccount("PoetrySocietyMSP", "ann"), ledger.NewAccount("PoetrySocietyMSP", identity.GatewayEnrolment)
+	for claim, test := range map[string]struct {
+		account        ledger.Account
+		left           time.Duration
+		renewable      bool
+		result, detail string
+		remedy         string
+	}{
+		"it has ended":                       {person, -time.Hour, false, resultProblem, "expired on", "identity.authority"},
+		"it has ended before it was renewed": {person, -time.Hour, true, resultProblem, "expired on", "identity.authority"},
+		"it ends and nobody renews it":       {person, 24 * time.Hour, false, resultWarning, "cannot renew it", "identity.authority"},
+		"it is the gateway's own":            {gateway, 24 * time.Hour, false, resultWarning, "cannot renew it", "the gateway's next certificate"},
+		"it ends and is renewed":             {person, 24 * time.Hour, true, resultOK, "the gateway renews it", ""},
+		"it lasts":                           {person, 2 * expiresSoon, false, resultOK, "is valid until", ""},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			d := &doctor{ctx: t.Context()}
+			d.kept("kept certificate", identity.KeptCertificate{Account: test.account, Expires: time.Now().Add(test.left), Renewable: test.renewable})
+			require.Len(t, d.findings, 1)
+			require.Equal(t, test.result, d.findings[0].Result)
+			require.Contains(t, d.findings[0].Detail, test.detail)
+			require.Contains(t, d.findings[0].Remedy, test.remedy)
+			require.Equal(t, test.remedy == "", d.findings[0].Remedy == "")
+		})
+	}
+}
