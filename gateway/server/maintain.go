@@ -50,7 +50,7 @@ const (
 	receiptKind  = "receipts" // JSON of a database.Piece, of the database of receipts
 	evidenceKind = "evidence" // JSON of an archive.Part
 	secretKind   = "secret"   // JSON of a keptSecret
-	meterKind    = "meter"    // JSON of a meterPart
+	meterKind    = "meter"    // JSON of a content.FilePiece
 )
 
 // keptSecret is a sampling secret, or the key of a session's evidence in the meter, in a backup.
@@ -149,8 +149,9 @@ func (m *Maintenance) Backup(ctx context.Context, out io.Writer, blobs bool) (co
 				return err
 			}
 		}
-		if err := backupMeter(m.server.journal(), func(p meterPart) error { return piece(meterKind, p) }); err != nil {
-			return err
+		// A record that is being written is cut off when the journal is opened again.
+		if err := content.ReadPieces(m.server.journal(), func(p content.FilePiece) error { return piece(meterKind, p) }); err != nil {
+			return fmt.Errorf("back up the meter: %w", err)
 		}
 		enrolments, err := m.keys.List()
 		if err != nil {

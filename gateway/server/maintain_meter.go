@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -21,49 +20,9 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/query"
 )
 
-// meterPartBytes is how much of the meter's journal a part of a backup holds at most.
-const meterPartBytes = 4 << 20
-
-// meterPart is a part of the meter's journal on its way into a backup and back.
-type meterPart struct {
-	Offset int64  `json:"offset"`
-	Last   bool   `json:"last"`
-	Data   []byte `json:"data"`
-}
-
-// backupMeter hands out the journal as far as it is written now. A record that is being written is cut off when the
-// journal is opened again.
-func backupMeter(path string, each func(meterPart) error) error {
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("back up the meter: %w", err)
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return fmt.Errorf("back up the meter: %w", err)
-	}
-	data := make([]byte, meterPartBytes)
-	for p := (meterPart{}); !p.Last; {
-		n, err := file.ReadAt(data[:min(int64(len(data)), info.Size()-p.Offset)], p.Offset)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("back up the meter: %w", err)
-		}
-		p.Data, p.Last = data[:n], p.Offset+int64(n) == info.Size() || n == 0
-		if err := each(p); err != nil {
-			return err
-		}
-		p.Offset += int64(n)
-	}
-	return nil
-}
-
 // takeMeter takes a part of the journal back, if there is no journal here.
 func (m *Maintenance) takeMeter(data []byte, r *Restored) error {
-	var p meterPart
+	var p content.FilePiece
 	if err := json.Unmarshal(data, &p, json.RejectUnknownMembers(true)); err != nil {
 		return errors.New("the meter of the backup cannot be read")
 	}
@@ -71,16 +30,7 @@ func (m *Maintenance) takeMeter(data []byte, r *Restored) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	flags := os.O_WRONLY
-	if p.Offset == 0 {
-		flags |= os.O_CREATE | os.O_TRUNC
-	}
-	file, err := os.OpenFile(m.restoredJournal(), flags, 0o600)
-	if err != nil {
-		return fmt.Errorf("restore the meter: %w", err)
-	}
-	_, err = file.WriteAt(p.Data, p.Offset)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+	if err := p.Write(m.restoredJournal()); err != nil {
 		return fmt.Errorf("restore the meter: %w", err)
 	}
 	r.meter = p.Last

@@ -177,7 +177,7 @@ func TestEvidenceOfABackupIsTakenBack(t *testing.T) {
 	require.NoError(t, again.Added(t.Context(), c.Named, func(uint64, use.Leaf) error { leaves++; return nil }))
 	require.Equal(t, 2, leaves)
 	require.Error(t, archive.Restore(t.Context(), folder, lost.Store, archive.Part{ID: "../../etc/passwd"}))
-	require.Error(t, archive.Restore(t.Context(), folder, lost.Store, archive.Part{ID: corpustest.ID(), Last: true}), "without its key")
+	require.Error(t, archive.Restore(t.Context(), folder, lost.Store, archive.Part{ID: corpustest.ID(), FilePiece: content.FilePiece{Last: true}}), "without its key")
 }
 
 func TestNoPathLeadsOutOfTheArchive(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,16 +21,11 @@ func Prepare(ctx context.Context, db *database.DB) error {
 	return db.Migrate(ctx, migrations, "archive")
 }
 
-// partBytes is how much of a file a part of a backup holds at most.
-const partBytes = 4 << 20
-
 // Part is a part of a settlement's sealed evidence on its way into a backup and back. The first one has the key.
 type Part struct {
-	ID     string    `json:"id"`
-	Offset int64     `json:"offset"`
-	Last   bool      `json:"last"`
-	Key    *[32]byte `json:"key,omitzero"`
-	Data   []byte    `json:"data"`
+	ID  string    `json:"id"`
+	Key *[32]byte `json:"key,omitzero"`
+	content.FilePiece
 }
 
 // Backup hands out the evidence that is not forgotten, part by part. What is forgotten meanwhile may end in the middle.
@@ -53,37 +47,19 @@ func Backup(ctx context.Context, folder string, keys Keys, each func(Part) error
 			continue
 		}
 		if err == nil {
-			err = backup(filepath.Join(folder, e.Name()), Part{ID: id, Key: &key}, each)
+			err = content.ReadPieces(filepath.Join(folder, e.Name()), func(p content.FilePiece) error {
+				part := Part{ID: id, FilePiece: p}
+				if p.Offset == 0 {
+					part.Key = &key
+				}
+				return each(part)
+			})
 		}
 		if err != nil {
 			return fmt.Errorf("back up the evidence of settlement %s: %w", id, err)
 		}
 	}
 	return nil
-}
-
-func backup(path string, p Part, each func(Part) error) error {
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	data := make([]byte, partBytes)
-	for {
-		n, err := io.ReadFull(file, data)
-		p.Last = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-		if err != nil && !p.Last {
-			return err
-		}
-		p.Data = data[:n]
-		if err := each(p); err != nil || p.Last {
-			return err
-		}
-		p.Offset, p.Key = p.Offset+int64(n), nil
-	}
 }
 
 // Restorer keeps keys of a backup; [*content.Store] is one.
@@ -107,7 +83,6 @@ func restore(ctx context.Context, folder string, keys Restorer, p Part) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	flags := os.O_WRONLY
 	if p.Offset == 0 {
 		if p.Key == nil {
 			return errors.New("its key is missing")
@@ -118,14 +93,8 @@ func restore(ctx context.Context, folder string, keys Restorer, p Part) error {
 		if err := keys.RestoreKey(ctx, content.EvidenceKeys, keyName(p.ID), *p.Key); err != nil {
 			return err
 		}
-		flags |= os.O_CREATE | os.O_TRUNC
 	}
-	file, err := os.OpenFile(path+unfinished, flags, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteAt(p.Data, p.Offset)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil || !p.Last {
+	if err := p.Write(path + unfinished); err != nil || !p.Last {
 		return err
 	}
 	return rename(path)
