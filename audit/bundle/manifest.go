@@ -41,6 +41,8 @@ type Manifest struct {
 	Parts []Part `json:"parts,omitempty"`
 	// Receipts says which settlements are to be among the parts; nil: none.
 	Receipts *Receipts `json:"receipts,omitempty"`
+	// Holder is the MSP ID of the organisation to which the contents among the parts were given; "" when there are none.
+	Holder string `json:"holder,omitempty"`
 	// Unproved says what this bundle cannot show, whatever it holds.
 	Unproved []string `json:"unproved"`
 }

@@ -76,6 +76,16 @@ func checkParts(list []Part) error {
 // Receipts says which settlements the bundle is to hold, nil for none.
 func (w *Writer) Receipts(r *Receipts) { w.manifest.Receipts = r }
 
+// Holder says to which organisation, by its MSP ID, the contents are given that follow. All contents of a bundle are one's.
+func (w *Writer) Holder(msp string) error {
+	before := w.manifest.Holder
+	if before != msp && slices.ContainsFunc(w.manifest.Parts, func(p Part) bool { return p.Kind == Content }) {
+		return fmt.Errorf("the bundle has contents that %q got, and none that %s gets may join them: choose another folder", before, msp)
+	}
+	w.manifest.Holder = msp
+	return nil
+}
+
 // HasPart tells whether a part is there.
 func (w *Writer) HasPart(kind Kind, name ...string) bool { return w.held[partFile(kind, name)] }
 

@@ -47,7 +47,7 @@ func Create(dir string, want Manifest) (*Writer, error) {
 	data, err := readBounded(filepath.Join(dir, manifestName))
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		want.Format, want.Height, want.Segments, want.Base, want.State, want.Parts = Format, want.First, []Segment{}, nil, nil, nil
+		want.Format, want.Height, want.Segments, want.Base, want.State, want.Parts, want.Holder = Format, want.First, []Segment{}, nil, nil, nil, ""
 		w.manifest = want
 		return w, nil
 	case err != nil:

@@ -56,6 +56,7 @@ const (
 	// What a bundle holds beside blocks.
 	RuleSnapshot Rule = "snapshot" // the leaves of a snapshot give its root
 	RuleContent  Rule = "content"  // a content opens the commitment of its contribution, and is counted as the ledger says
+	RuleReleased Rule = "released" // a content came to who has the bundle as the ledger says
 	RuleLeaves   Rule = "leaves"   // the uses of a settlement give the roots and sums that the ledger has settled
 	RuleFee      Rule = "fee"      // a fee is the one of its tokens
 	RuleReceipt  Rule = "receipt"  // a receipt is the leaf's, of the model and its corpus, and the same when it is recomputed

@@ -22,6 +22,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/audit/parts"
 	"github.com/datanet-consortium/datanet/audit/verify/verifytest"
+	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/approval"
 	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
@@ -47,6 +48,9 @@ const (
 	desert = "the caravan went by at night and nobody has counted the camels "
 	mirror = "she polished the mirror until the mountain came into the house "
 )
+
+// auditor is an organisation that is no member.
+const auditor = "AuditorMSP"
 
 // paidStory is a ledger on which a model's answers were paid, with the texts of everything.
 type paidStory struct {
@@ -160,6 +164,7 @@ func tellPaid(dir, topology string, c cheats) (*paidStory, error) {
 	s.use(open[1], "what of the mirror", mirror)
 	s.use(open[1], "and nobody else", "nothing of this was ever written by anybody in there")
 	s.attest(s.settle(open...))
+	s.handOver()
 	return s, nil
 }
 
@@ -176,6 +181,16 @@ func (s *paidStory) register(by ledger.Caller, records ...string) attribution.Co
 	content.Commitment = attribution.Commit(salt, made.Records).String()
 	s.Must(failing{}, by, "contribution:Submit", contribution.Submit{Datanet: s.pool, ID: made.ID, Content: content})
 	return made
+}
+
+// handOver records what an audit gets: each content from its contributor's organisation, and to another auditor the snapshot.
+func (s *paidStory) handOver() {
+	for _, c := range s.texts {
+		s.Must(failing{}, rulestest.User(ledger.Account(c.Account).MSP(), "operator1", ledger.Operator), "access:Release", access.Handover{
+			Named: access.Named{Datanet: s.pool, ID: s.ID()}, Contributions: []string{c.ID}, To: rulestest.Regulator + ":regulator1", Reason: access.Audit})
+	}
+	s.Must(failing{}, rulestest.User(rulestest.A, "operator1", ledger.Operator), "access:Release", access.Handover{
+		Named: access.Named{Datanet: s.pool, ID: s.ID()}, Snapshot: s.first.Number, To: auditor + ":auditor1", Reason: access.Audit})
 }
 
 func (s *paidStory) seal(list ...attribution.Contribution) {

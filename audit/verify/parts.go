@@ -37,6 +37,7 @@ type holder struct {
 	v       *verifier
 	facts   *facts
 	corpora *corpora
+	of      string // MSP ID of the organisation that got the contents, as the manifest says
 	held    *Held
 	found   []Finding // of the part that is read
 	last    *registration
@@ -50,7 +51,7 @@ func (v *verifier) parts(ctx context.Context, r *bundle.Reader) (err error) {
 	if len(r.Manifest.Parts) == 0 && r.Manifest.Receipts == nil {
 		return nil
 	}
-	h := &holder{v: v, facts: v.facts, held: &Held{NotRecomputed: map[string]int{}}, places: map[string]settlement{}, due: map[string]settlement{}}
+	h := &holder{v: v, facts: v.facts, of: r.Manifest.Holder, held: &Held{NotRecomputed: map[string]int{}}, places: map[string]settlement{}, due: map[string]settlement{}}
 	v.report.Held = h.held
 	if v.state == nil {
 		v.report.Unproved = append(v.report.Unproved, "snapshots, contents and receipts in the bundle: without the state of the ledger there is nothing to hold them against")
@@ -253,6 +254,7 @@ func (h *holder) content(p bundle.Part, in io.Reader) error {
 	case stands.State == "erased":
 		h.about(h.at("erasure", p.Name...), Broken, RuleErasure, "the content of %s of %s is here, and its erasure is complete", p.Name[1], p.Name[0])
 	}
+	h.released(at, p, stands.Contributor)
 	order, known := h.facts.registered[key]
 	if known && h.last != nil && order.compare(*h.last) <= 0 {
 		h.about(at, Forged, RuleContent, "contents come in the order in which they were registered, this one does not")

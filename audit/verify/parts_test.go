@@ -22,6 +22,7 @@ import (
 	"github.com/datanet-consortium/datanet/audit/bundle"
 	"github.com/datanet-consortium/datanet/audit/parts"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
 	"github.com/datanet-consortium/datanet/gateway/evidence"
 )
 
@@ -33,11 +34,12 @@ type holding struct {
 	contents    []heldContent
 	settlements []heldSettlement
 	receipts    *bundle.Receipts
+	holder      string
 	damage      func(dir string)
 }
 
 func hold(t *testing.T, s *paidStory) *holding {
-	h := &holding{T: t, paidStory: s, receipts: &bundle.Receipts{Before: uint64(len(s.blocks))}}
+	h := &holding{T: t, paidStory: s, receipts: &bundle.Receipts{Before: uint64(len(s.blocks))}, holder: rulestest.Regulator}
 	for _, c := range s.texts {
 		h.contents = append(h.contents, s.content(c))
 	}
@@ -114,6 +116,7 @@ func (h *holding) write(dir string) {
 	for _, one := range h.snapshots {
 		require.NoError(h, w.Part(bundle.Snapshot, one.name, one.write))
 	}
+	require.NoError(h, w.Holder(h.holder))
 	for _, one := range h.contents {
 		require.NoError(h, w.Part(bundle.Content, one.name, one.write))
 	}
@@ -173,6 +176,19 @@ func TestWhatIsNotThereIsSaidAndNoFinding(t *testing.T) {
 	h = paid(t, "raft")
 	h.receipts, h.settlements = nil, h.settlements[1:]
 	require.Empty(t, h.verify().Findings, "a bundle that does not say it has all settlements need not")
+}
+
+// What a member of the network or an auditor got by a release of the whole snapshot, or has of its own people, is no finding.
+func TestWhoHasContentsByRightGivesNoFinding(t *testing.T) {
+	h := paid(t, "raft")
+	h.holder = auditor
+	require.Empty(t, h.verify().Findings)
+	h = paid(t, "raft")
+	h.holder, h.contents = rulestest.B, h.contents[:1]
+	require.Empty(t, h.verify().Findings)
+	h = paid(t, "raft")
+	h.holder, h.contents = "", nil
+	require.Empty(t, h.verify().Findings, "a bundle without contents names nobody")
 }
 
 // partForgery is a change to what a bundle holds beside blocks, with digests renewed, and where the rule must find it.
@@ -307,6 +323,14 @@ var partForgeries = []partForgery{
 	{"contents in another order", RuleContent, Forged, func(h *holding) (string, string) {
 		slices.Reverse(h.contents)
 		return h.contentKey(1), "come in the order in which they were registered"
+	}},
+	{"a content that was released to another organisation", RuleReleased, Unclear, func(h *holding) (string, string) {
+		h.holder = rulestest.B // that of the other content's contributor
+		return h.contentKey(1), `no release of it to "BMSP"`
+	}},
+	{"contents that nobody is said to have got", RuleReleased, Unclear, func(h *holding) (string, string) {
+		h.holder = ""
+		return h.contentKey(0), "names no organisation"
 	}},
 	{"a content whose erasure is complete", RuleErasure, Broken, func(h *holding) (string, string) {
 		h.contents = append(h.contents, h.content(h.gone))
@@ -463,7 +487,7 @@ func TestAPlanIsWhatTheVerifierWantsToSee(t *testing.T) {
 	r, err := bundle.Open(dir)
 	require.NoError(t, err)
 	defer r.Close()
-	p, err := NewPlan(t.Context(), r, nil, nil)
+	p, err := NewPlan(t.Context(), r, rulestest.B, nil, nil)
 	require.NoError(t, err)
 	want := paid(t, "raft")
 	require.Len(t, p.Settlements, 2)
@@ -476,11 +500,12 @@ func TestAPlanIsWhatTheVerifierWantsToSee(t *testing.T) {
 	require.Len(t, p.Contents, 2)
 	for i, c := range p.Contents {
 		require.Equal(t, want.contents[i].name, []string{c.Datanet, c.ID})
+		require.Equal(t, ledger.Account(c.Contributor).MSP() == rulestest.B, c.Had, "its own, and no other was released to it")
 	}
 	r, err = bundle.Open(dir)
 	require.NoError(t, err)
 	defer r.Close()
-	p, err = NewPlan(t.Context(), r, []string{"AMSP/other@1"}, nil)
+	p, err = NewPlan(t.Context(), r, rulestest.B, []string{"AMSP/other@1"}, nil)
 	require.NoError(t, err)
 	require.Empty(t, p.Settlements)
 	require.Empty(t, p.Contents)

@@ -46,10 +46,12 @@ type PlannedContent struct {
 	Commitment               merkle.Hash
 	Records                  int64
 	Erasing                  bool // its erasure was asked for: no gateway gives it any more
+	Had                      bool // the blocks show that the one who asks may have it already
 }
 
-// NewPlan replays a bundle's blocks and finds what belongs to the settlements of models, as NAME@VERSION; none means all.
-func NewPlan(ctx context.Context, r *bundle.Reader, models []string, progress func(done, all uint64)) (*Plan, error) {
+// NewPlan replays a bundle's blocks and finds what belongs to the settlements of models, as NAME@VERSION; none means all. The
+// organisation that asks is named by its MSP ID.
+func NewPlan(ctx context.Context, r *bundle.Reader, msp string, models []string, progress func(done, all uint64)) (*Plan, error) {
 	f, err := replayed(ctx, r, progress)
 	if err != nil {
 		return nil, fmt.Errorf("replay the bundle's blocks: %w", err)
@@ -72,7 +74,7 @@ func NewPlan(ctx context.Context, r *bundle.Reader, models []string, progress fu
 		sources = lineage(append(sources, card.Snapshots...))
 	}
 	for _, n := range sources {
-		if err := p.snapshot(f, n); err != nil {
+		if err := p.snapshot(f, n, msp); err != nil {
 			return nil, fmt.Errorf("snapshot %d of %s: %w", n.Number, n.Datanet, err)
 		}
 	}
@@ -145,7 +147,7 @@ func (f *facts) events(block *common.Block) {
 	}
 }
 
-func (p *Plan) snapshot(f *facts, n named) error {
+func (p *Plan) snapshot(f *facts, n named, msp string) error {
 	stands, err := f.leaves(n)
 	if err != nil || stands == nil {
 		return either(err, errors.New("the ledger does not have it"))
@@ -160,9 +162,13 @@ func (p *Plan) snapshot(f *facts, n named) error {
 		if err != nil {
 			return err
 		}
+		had, err := f.had(msp, n.Datanet, l.id, c.Contributor)
+		if err != nil {
+			return err
+		}
 		one.Leaves = append(one.Leaves, parts.Leaf{ID: l.id, Account: c.Contributor, Commitment: c.Commitment})
 		p.Contents = append(p.Contents, PlannedContent{Datanet: n.Datanet, ID: l.id, Contributor: c.Contributor, Commitment: c.Commitment, Records: c.Records,
-			Erasing: c.State == "erasing" || c.State == "erased"})
+			Erasing: c.State == "erasing" || c.State == "erased", Had: had})
 	}
 	p.Snapshots = append(p.Snapshots, one)
 	return nil

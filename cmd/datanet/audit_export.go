@@ -36,8 +36,10 @@ With --receipts the bundle also has the leaves and receipts of every settlement,
 of hosts show to members and to the regulator, and the leaves of the snapshots behind them. With
 --contents it has the contents of these snapshots too, in clear: the gateway asks a holder for each,
 the holder's gateway records the release on the ledger, and what the rules do not allow, or what is
-erased, stays out. Verify rebuilds the corpora and computes receipts again wherever a text is there:
-those that --texts names, which a party to the use kept (datanet chat --keep) and handed over.
+erased, stays out; with --to also what was not released by then. Verify looks for these releases, to
+the organisation of the gateway, which the manifest names; it rebuilds the corpora and computes
+receipts again wherever a text is there: those that --texts names, which a party to the use kept
+(datanet chat --keep) and handed over.
 Without --gateway and --identity the gateway and first user of --org in the local network are taken.`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(command *cobra.Command, args []string) error {

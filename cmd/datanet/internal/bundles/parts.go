@@ -55,6 +55,7 @@ type collector struct {
 	all      uint64
 	unsaved  int
 	inBundle uint64 // height of the blocks that were replayed
+	msp      string // of the organisation that asks
 }
 
 func (s *Source) parts(ctx context.Context, folder string, w *bundle.Writer, wish Wish) (*Parts, error) {
@@ -62,11 +63,12 @@ func (s *Source) parts(ctx context.Context, folder string, w *bundle.Writer, wis
 		return nil, errors.New("receipts and contents come from a gateway, and none is chosen")
 	}
 	c := &collector{Source: s, w: w, wish: wish, got: &Parts{Refused: []Refusal{}}, inBundle: w.Next()}
-	plan, err := c.plan(ctx, folder)
+	who, err := s.Gateway.WhoAmI(ctx)
 	if err != nil {
 		return nil, err
 	}
-	who, err := s.Gateway.WhoAmI(ctx)
+	c.msp = who.Organisation
+	plan, err := c.plan(ctx, folder)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +105,7 @@ func (c *collector) plan(ctx context.Context, folder string) (_ *verify.Plan, er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	return verify.NewPlan(ctx, r, c.wish.Models, func(done, all uint64) { c.progress("blocks replayed", done, all) })
+	return verify.NewPlan(ctx, r, c.msp, c.wish.Models, func(done, all uint64) { c.progress("blocks replayed", done, all) })
 }
 
 func (c *collector) snapshots(plan *verify.Plan) error {
@@ -129,12 +131,22 @@ func (c *collector) snapshots(plan *verify.Plan) error {
 }
 
 func (c *collector) contents(ctx context.Context, plan *verify.Plan) error {
+	if c.wish.Contents {
+		if err := c.w.Holder(c.msp); err != nil {
+			return err
+		}
+	}
 	var names [][]string
 	for _, p := range plan.Contents {
 		if !c.wish.Contents || p.Erasing { // one that was exported before leaves the bundle
 			continue
 		}
 		name := []string{p.Datanet, p.ID}
+		if c.wish.To > 0 && !p.Had {
+			c.refused(bundle.Content, name, errLater)
+			c.tell()
+			continue
+		}
 		names = append(names, name)
 		if !c.w.HasPart(bundle.Content, name...) {
 			path := client.Path("datanets", p.Datanet, "contributions", p.ID, "opening")
@@ -201,7 +213,7 @@ func (c *collector) store(ctx context.Context, kind bundle.Kind, name []string, 
 			}
 			return nil
 		case errors.As(err, &problem), errors.Is(err, errOther), errors.Is(err, parts.ErrForm):
-			c.got.Refused = append(c.got.Refused, Refusal{fmt.Sprintf("%s %s of %s", kind, name[1], name[0]), err.Error()})
+			c.refused(kind, name, err)
 			return nil
 		case ctx.Err() == nil && errors.As(err, &broken) && attempt < attempts:
 			continue
@@ -209,6 +221,13 @@ func (c *collector) store(ctx context.Context, kind bundle.Kind, name []string, 
 		return fmt.Errorf("%s %s of %s: %w", kind, name[1], name[0], err)
 	}
 }
+
+func (c *collector) refused(kind bundle.Kind, name []string, why error) {
+	c.got.Refused = append(c.got.Refused, Refusal{fmt.Sprintf("%s %s of %s", kind, name[1], name[0]), why.Error()})
+}
+
+// errLater is a content whose release would be recorded in a block that the bundle is not to have.
+var errLater = errors.New("its release would be recorded after the block with which the bundle is to end")
 
 // errOther is a part that is not what the blocks say.
 var errOther = errors.New("what the gateway gives is not what the ledger says")

@@ -50,7 +50,7 @@ func collect(t *testing.T, g *gateway, folder string) *collector {
 	if w.Next() == 0 {
 		require.NoError(t, w.Append(&common.Block{Header: &common.BlockHeader{}, Data: &common.BlockData{}}))
 	}
-	return &collector{Source: &Source{Gateway: c}, w: w, wish: Wish{Receipts: true, Contents: true}, reason: access.Audit, got: &Parts{}}
+	return &collector{Source: &Source{Gateway: c}, w: w, wish: Wish{Receipts: true, Contents: true}, reason: access.Audit, got: &Parts{}, msp: "RegulatorMSP"}
 }
 
 func refuse(status int, code string) func(http.ResponseWriter) {
@@ -133,6 +133,33 @@ func TestContentsAreAskedForOnceAndLeaveTheBundleWhenTheyAreErased(t *testing.T)
 	files, err := filepath.Glob(filepath.Join(folder, "content-*"))
 	require.NoError(t, err)
 	require.Len(t, files, 3, "its file is gone too")
+}
+
+// Blocks that end before today have no release of today.
+func TestAnExportThatEndsEarlierHasOnlyContentsThatWereReleasedByThen(t *testing.T) {
+	g := &gateway{answers: map[string]func(http.ResponseWriter){}, asked: map[string]int{}}
+	plan := &verify.Plan{}
+	for _, id := range []string{"a", "b"} {
+		p, body := opening(t, id, id)
+		p.Had = id == "b"
+		plan.Contents = append(plan.Contents, p)
+		g.answers[path(id)] = text(body)
+	}
+	folder := t.TempDir()
+	c := collect(t, g, folder)
+	c.wish.To = 1
+	require.NoError(t, c.contents(t.Context(), plan))
+	require.Equal(t, []string{"b"}, names(t, folder))
+	require.Zero(t, g.asked[path("a")], "nobody records a release for it")
+	require.Equal(t, []Refusal{{"content a of AMSP/verse", errLater.Error()}}, c.got.Refused)
+	require.NoError(t, c.w.Close())
+
+	c = collect(t, g, folder)
+	c.msp = "AuditorMSP"
+	require.ErrorContains(t, c.contents(t.Context(), plan), "choose another folder")
+	c.wish.Contents = false
+	require.NoError(t, c.contents(t.Context(), plan), "it takes those of the other out")
+	require.Empty(t, names(t, folder))
 }
 
 func TestAnExportThatCannotGoOnGoesOnLater(t *testing.T) {
