@@ -9,13 +9,14 @@
 // against the authorities that the verifier trusts, at the time when they began, since a signature outlives them.
 //
 // Identities with ECDSA keys are verified by every tool of the format; Ed25519, the members' usual key, by those that
-// take it.
+// take it. The subject's name is the model's on the ledger, not that of a folder; tools take it for information.
 package modelsigning
 
 import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
@@ -55,7 +56,22 @@ type Bundle struct {
 
 // Material is what a bundle is verified with.
 type Material struct {
-	Chain Chain `json:"x509CertificateChain"`
+	Chain *Chain `json:"x509CertificateChain,omitempty"`
+	// Certificate stands for a chain of one, in bundles of tools that know no authorities.
+	Certificate *Certificate `json:"certificate,omitempty"`
+	// Entries are those of a transparency log. None is ever written or looked at; some tools want the empty list.
+	Entries []json.RawMessage `json:"tlogEntries"`
+}
+
+// certificates are the signer's and those of its authorities.
+func (m Material) certificates() []Certificate {
+	switch {
+	case m.Chain != nil:
+		return m.Chain.Certificates
+	case m.Certificate != nil:
+		return []Certificate{*m.Certificate}
+	}
+	return nil
 }
 
 // Chain is the signer's certificate and those of its authorities, in DER.
@@ -116,7 +132,7 @@ type Resource struct {
 	Digest    string `json:"digest"` // hex
 }
 
-// Signer signs as a person: Ed25519 over the message, ECDSA over its SHA-256.
+// Signer signs as a person: Ed25519 over the message, ECDSA over its digest, which is SHA-256 for P-256.
 type Signer interface {
 	Certificate() *x509.Certificate
 	Sign(message []byte) ([]byte, error)
@@ -194,14 +210,20 @@ func Sign(s Statement, signer Signer, authorities ...*x509.Certificate) ([]byte,
 	if err != nil {
 		return nil, fmt.Errorf("sign the model: %w", err)
 	}
-	sig, err := signer.Sign(preAuthentication(PayloadType, payload))
+	message := preAuthentication(PayloadType, payload)
+	sig, err := signer.Sign(message)
+	if err == nil {
+		err = check(signer.Certificate(), message, sig) // a kind of key that nobody verifies is found out here
+	}
 	if err != nil {
 		return nil, fmt.Errorf("sign the model: %w", err)
 	}
-	b := Bundle{MediaType: BundleType, Envelope: Envelope{Payload: payload, PayloadType: PayloadType, Signatures: []Signature{{Sig: sig}}}}
+	chain := &Chain{}
 	for _, c := range append([]*x509.Certificate{signer.Certificate()}, authorities...) {
-		b.Verification.Chain.Certificates = append(b.Verification.Chain.Certificates, Certificate{c.Raw})
+		chain.Certificates = append(chain.Certificates, Certificate{c.Raw})
 	}
+	b := Bundle{MediaType: BundleType, Verification: Material{Chain: chain, Entries: []json.RawMessage{}},
+		Envelope: Envelope{Payload: payload, PayloadType: PayloadType, Signatures: []Signature{{Sig: sig}}}}
 	data, err := json.Marshal(b)
 	if err != nil {
 		return nil, fmt.Errorf("sign the model: %w", err)
@@ -239,11 +261,11 @@ func Verify(bundle []byte, authorities *x509.CertPool) (Verified, error) {
 		return fail("media type %q is not %s", b.MediaType, BundleType)
 	case b.Envelope.PayloadType != PayloadType || len(b.Envelope.Signatures) != 1:
 		return fail("the envelope is not one signed statement of in-toto")
-	case len(b.Verification.Chain.Certificates) == 0:
+	case len(b.Verification.certificates()) == 0:
 		return fail("it has no certificate: only signatures with certificates are verified here")
 	}
 	var err error
-	if v.Signer, err = trusted(b.Verification.Chain.Certificates, authorities); err != nil {
+	if v.Signer, err = trusted(b.Verification.certificates(), authorities); err != nil {
 		return fail("%w", err)
 	}
 	if err := check(v.Signer, preAuthentication(PayloadType, b.Envelope.Payload), b.Envelope.Signatures[0].Sig); err != nil {
@@ -275,7 +297,7 @@ func trusted(chain []Certificate, authorities *x509.CertPool) (*x509.Certificate
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("the signer's certificate: %w", err)
-	case leaf.IsCA || leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0:
+	case leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0:
 		return nil, errors.New("the signer's certificate is not for signatures")
 	case len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) > 0 && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageCodeSigning):
 		return nil, errors.New("the signer's certificate is for other uses, as TLS")
@@ -289,11 +311,21 @@ func check(signer *x509.Certificate, message, sig []byte) error {
 	case ed25519.PublicKey:
 		good = ed25519.Verify(key, message, sig)
 	case *ecdsa.PublicKey:
-		if key.Curve.Params().BitSize != 256 {
-			return errors.New("ECDSA keys other than P-256 are not verified here")
+		var digest []byte
+		switch size := key.Curve.Params().BitSize; size {
+		case 256:
+			sum := sha256.Sum256(message)
+			digest = sum[:]
+		case 384:
+			sum := sha512.Sum384(message)
+			digest = sum[:]
+		case 521:
+			sum := sha512.Sum512(message)
+			digest = sum[:]
+		default:
+			return fmt.Errorf("an ECDSA key of %d bits is not verified here", size)
 		}
-		digest := sha256.Sum256(message)
-		good = ecdsa.VerifyASN1(key, digest[:], sig)
+		good = ecdsa.VerifyASN1(key, digest, sig)
 	default:
 		return fmt.Errorf("a key of type %T is not verified here", key)
 	}
