@@ -87,6 +87,8 @@ func (t *Training) add(number, title, value, gap string, evidence ...report.Evid
 // general is section 1.
 func (t *Training) general(m Model, abouts []item[datanet.Datanet]) {
 	cited := m.Registered
+	t.add("1", "Version of the Summary", "", "The provider numbers the summaries that it publishes, and links to the earlier ones.")
+	t.add("1", "Last update", fmt.Sprintf("The ledger after %d blocks.", t.Height), "The day on which the provider publishes it.")
 	t.add("1.1", "Provider name and contact details", ledger.Owner(m.Model.Name)+", by account "+string(m.Model.Developer), "Legal name and contact details: the ledger knows organisations by their MSP IDs.", cited)
 	t.add("1.1", "Authorised representative name and contact details", "", "The ledger does not know representatives.")
 	t.add("1.2", "Versioned model name(s)", m.Model.Named.String(), "", cited)
@@ -182,20 +184,26 @@ func (t *Training) sources(m Model, abouts []item[datanet.Datanet]) {
 	t.add("2.2.2", "General description of private datasets that are not publicly known", "None of the network: every datanet is known to all its members.", "Private data that the provider had from elsewhere.")
 
 	t.add("2.3", "Were crawlers used by the provider or on its behalf?", used(crawled), "Whether the provider itself crawled anything.")
-	t.detail("2.3", crawled, "Names, purposes and behaviour of the crawlers", "The contributors' organisations know their crawlers, and how these treat captchas, paywalls and reservations of rights.")
+	t.detail("2.3", crawled, "Names or identifiers of the crawlers", "The contributors' organisations know their crawlers.")
+	t.detail("2.3", crawled, "Purposes of the crawlers", "The contributors' organisations know them.")
+	t.detail("2.3", crawled, "General description of crawler behaviour", "How the crawlers treat captchas, paywalls and reservations of rights.")
 	t.detail("2.3", crawled, "Period of data collection", "The ledger knows when works were made and when contributions were sealed, not when a crawler ran.")
-	t.detail("2.3", crawled, "Type of content and online sources crawled, with the most relevant domain names", "The domains."+descriptors)
+	t.detail("2.3", crawled, "Comprehensive description of the type of content and online sources crawled", "The sources."+descriptors)
 	t.covered("2.3", crawled)
+	t.detail("2.3", crawled, "Summary of the most relevant domain names crawled", "The domains."+descriptors)
 
 	t.add("2.4", "Was data from user interactions with the AI model used to train it?", "", "Uses of models are no contributions: prompts and answers stay with consumer and host. Whether a host used them all the same, nobody registers.")
 	t.add("2.4", "Was data collected from user interactions with the provider's other services or products used?", used(users), "Whether the provider used data of its own services' users besides.")
+	t.detail("2.4", users, "General description of the provider's services or products that were used to collect the user data", "Their description."+descriptors)
 	t.covered("2.4", users)
 
 	t.add("2.5", "Was synthetic AI-generated data created by the provider or on its behalf to train the model?", used(synthetic), "Synthetic data from outside the network.")
 	t.covered("2.5", synthetic)
-	t.detail("2.5", synthetic, "General-purpose AI models and other AI models that generated the synthetic data", "Their names."+descriptors)
+	t.detail("2.5", synthetic, "General-purpose AI models on the market that generated the synthetic data", "Their names."+descriptors)
+	t.detail("2.5", synthetic, "Other AI models, the provider's own among them, that generated the synthetic data", "Their description."+descriptors)
 
 	t.add("2.6", "Have data sources other than those of 2.1 to 2.5 been used to train the model?", used(other), "What the provider had besides the network's data: by registering the model its developer says that it was trained on these snapshots; no ledger sees the training.", m.Registered)
+	t.detail("2.6", other, "Narrative description of these data sources and the data", "Their description."+descriptors)
 }
 
 // detail is a question about one kind of source that only who used it answers, and not by the ledger.
