@@ -164,6 +164,13 @@ var collusions = []collusion{
 			consent: {"datanet": s.Pool, "id": id, "msp": rulestest.B, "by": rulestest.B + ":operator1", "tx": id},
 		}, map[string]ledger.Policy{head: ledger.SlotPolicy(rulestest.A, slots), consent: ledger.SlotPolicy(rulestest.B, slots)})
 	}},
+	{"a consent to no agreement", []Rule{RuleSlots, RuleOutcome}, func(f *forger, s *told) int {
+		id, slots := "000000000000000000000000000000aa", []string{rulestest.A, rulestest.B, rulestest.C}
+		consent := string(composite("replica-consent", s.Pool, id))
+		return f.written("curator1", rulestest.A, majority, map[string]map[string]any{
+			consent: {"datanet": s.Pool, "id": id, "msp": rulestest.B, "by": "", "tx": id},
+		}, map[string]ledger.Policy{consent: ledger.SlotPolicy(rulestest.B, slots)})
+	}},
 	{"a contributor's organisation that votes on its own", []Rule{RuleVotes, RuleOutcome}, func(f *forger, s *told) int {
 		_, slot := f.entry("vote", s.Rejected.Datanet, s.Rejected.ID, "000001", rulestest.B)
 		_, c := f.entry("contribution", s.Rejected.Datanet, s.Rejected.ID)

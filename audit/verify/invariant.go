@@ -339,7 +339,7 @@ func (i *invariants) covered(t ticketed, datanet string, versions []int, grant s
 		if err != nil {
 			return err
 		}
-		if found && (!slices.Contains(l.Licence.Purposes, t.Purpose) || !l.Licence.Expires.IsZero() && !at.Before(l.Licence.Expires)) {
+		if !found || !slices.Contains(l.Licence.Purposes, t.Purpose) || !l.Licence.Expires.IsZero() && !at.Before(l.Licence.Expires) {
 			return breaks(RuleLicence, "the licence of version %d of %s does not cover %s at %s", version, datanet, t.Purpose, at.Format(time.RFC3339))
 		}
 	}
@@ -481,8 +481,8 @@ func (i *invariants) acknowledgement(c change) error {
 	of, found, err := load[struct {
 		Slots []string `json:"slots"`
 	}](i, "erasure", c.parts[:len(c.parts)-1]...)
-	if err != nil || !found || c.After == nil {
-		return err
+	if err != nil || !found {
+		return either(err, breaks(RuleSlots, "an acknowledgement of an erasure that is not there"))
 	}
 	_, err = i.slot(c, c.parts[len(c.parts)-1], of.Slots)
 	return err
@@ -491,11 +491,11 @@ func (i *invariants) acknowledgement(c change) error {
 // consent: of the keeper that the agreement names, in its own slot.
 func (i *invariants) consent(c change) error {
 	of, found, err := load[struct {
-		Keeper string
-		Slots  []string
+		Keeper string   `json:"keeper"`
+		Slots  []string `json:"slots"`
 	}](i, "replica", c.parts...)
 	if err != nil || !found {
-		return err
+		return either(err, breaks(RuleSlots, "a consent to an agreement that is not there"))
 	}
 	_, err = i.slot(c, of.Keeper, of.Slots)
 	return err
