@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"encoding/hex"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,6 +57,7 @@ func auditAll(t *testing.T, c *consortium) {
 			require.True(t, forged[f.TxID] || f.Rule != verify.RuleOutcome, "%s", f)
 		}
 	}
+	require.True(t, slices.ContainsFunc(report.Findings, func(f verify.Finding) bool { return f.Rule == verify.RulePrice }), "a model that was made free: %v", report.Findings)
 	require.GreaterOrEqual(t, created, 2, "credits that a majority invented, and took back: %v", report.Findings)
 	t.Logf("%d blocks, %d transactions, %d run again, %d findings of forged writes; %+v", report.Height, report.Transactions, report.Rerun, len(report.Findings), report.Stats)
 }

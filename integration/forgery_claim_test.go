@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -109,6 +110,11 @@ func tryForgedClaims(t *testing.T, c *consortium) {
 	reopened.Expires = reopened.Expires.Add(8000 * time.Hour)
 	exchanged := registered
 	exchanged.Commitment = use.Secret{2}.Commitment()
+	free := func(number int) []forged {
+		card := s.card
+		card.Card, card.PriceIn, card.PriceOut = number, 0, 0
+		return write(card, "rate-card", card.Name, card.Version, fmt.Sprintf("%06d", number))
+	}
 
 	tamper(t, c, members...)
 	for _, forgery := range []struct {
@@ -124,6 +130,9 @@ func tryForgedClaims(t *testing.T, c *consortium) {
 		{"another's sampling secret exchanged by a majority without it", write(exchanged, "sampling", poets, registered.ID), []string{lab, library}},
 		{"another's sampling secret exchanged by its peer alone", write(exchanged, "sampling", poets, registered.ID), []string{poets}},
 		{"a rate card repriced by a majority without the model's owner", write(s.card, "rate-card", s.card.Name, "1", "000001"), []string{lab, library}},
+		{"a model made free by a majority without its owner", free(1), []string{lab, library}},
+		{"a model made free by its owner's peer alone", free(1), []string{poets}},
+		{"another rate card, that costs nothing, by the owner's peer alone", free(2), []string{poets}},
 	} {
 		outcome := try(t, c, operator(1, lab), "forge:Write", forgery.writes, forgery.endorsers...)
 		require.Equal(t, policyFailure, outcome.String(), forgery.claim)
@@ -135,6 +144,22 @@ func tryForgedClaims(t *testing.T, c *consortium) {
 		require.Equal(t, policyFailure, try(t, c, validator, "claim:Attest", attest, lab, library).String(), "an honest vote endorsed by the others alone")
 		require.Equal(t, policyFailure, try(t, c, s.host, "claim:Settle", s.settlement(t, 3, 20_000), lab).String(), "an honest settlement endorsed by one peer")
 		must[any](t, c, validator, "claim:Attest", attest)
+		next := s.card.Publish
+		next.Card, next.PriceIn, next.PriceOut = 2, 0, 0
+		trainer := story.User{Name: "trainer1", MSP: poets}
+		require.Contains(t, try(t, c, trainer, "model:Publish", next).String(), "cannot cost nothing")
+		next.PriceIn = 1
+		must[any](t, c, trainer, "model:Publish", next)
+	})
+
+	t.Run("what its owner and another make free takes no sessions, and voids no fee", func(t *testing.T) {
+		require.Equal(t, "success", try(t, c, operator(1, lab), "forge:Write", free(1), poets, lab).String())
+		opened := session.Open{Name: freshID(), Terms: s.session.Terms}
+		require.Contains(t, try(t, c, s.consumer, "session:Open", opened).String(), "costs nothing")
+		require.Contains(t, try(t, c, s.host, "claim:Settle", s.settlement(t, 3, 20_000)).String(), "is not the one with the digest")
+		require.Equal(t, "success", try(t, c, operator(1, lab), "forge:Write", write(s.card, "rate-card", s.card.Name, s.card.Version, "000001"), poets, lab).String(),
+			"the card is put back, for what follows; the audit finds both writes")
+		must[any](t, c, s.host, "claim:Settle", s.settlement(t, 3, 20_000))
 	})
 
 	t.Run("votes in slots that a majority weakened do not count", func(t *testing.T) {

@@ -228,6 +228,17 @@ var collusions = []collusion{
 		m["bases"] = []any{map[string]any{"name": s.Small.Name, "version": "9"}}
 		return f.written("curator1", rulestest.A, majority, map[string]map[string]any{string(composite("model", s.Small.Name, "9")): m}, nil)
 	}},
+	{"a model on data that asks for a part, at no price", []Rule{RulePrice, RuleOutcome}, func(f *forger, s *told) int {
+		key, c := f.entry("rate-card", s.Card.Name, s.Card.Version, "000001")
+		c["priceIn"], c["priceOut"] = "0", "0"
+		return f.written("trainer1", rulestest.A, withOwner, map[string]map[string]any{key: c}, nil)
+	}},
+	{"a rate card that keeps from data what it asks for", []Rule{RulePrice, RuleOutcome}, func(f *forger, s *told) int {
+		key, c := f.entry("rate-card", s.Card.Name, s.Card.Version, "000001")
+		parts := c["parts"].(map[string]any)
+		parts["owner"], parts["data"] = parts["owner"].(float64)+parts["data"].(float64), 0
+		return f.written("trainer1", rulestest.A, withOwner, map[string]map[string]any{key: c}, nil)
+	}},
 	{"a settlement that pays more than sessions gave", []Rule{RuleSettlement, RuleOutcome}, func(f *forger, s *told) int {
 		_, c := f.entry("claim", string(s.Settled.Host), s.Settled.ID)
 		id := "00000000000000000000000000000003"

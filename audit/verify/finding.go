@@ -48,6 +48,7 @@ const (
 	RuleSealing    Rule = "sealing"             // nothing that was approved is left out
 	RuleLicence    Rule = "licence"             // licences and grants in force cover what is trained and released
 	RuleLineage    Rule = "lineage"             // models descend from models that stood before them
+	RulePrice      Rule = "price"               // rate cards give others what is due to them, and then cost something
 	RuleSettlement Rule = "settlement"          // sessions give what a settlement pays and claims
 	RuleErasure    Rule = "erasure"             // what was erased is handed to nobody
 	RuleSeparation Rule = "separation"          // nobody approves the own proposal

@@ -51,7 +51,7 @@ var kinds = map[string]func(i *invariants, c change) error{
 	"vote": (*invariants).vote, "contribution": (*invariants).contribution, "sealed": (*invariants).sealed, "snapshot": (*invariants).snapshot,
 	"ticket": (*invariants).ticket, "release": (*invariants).release, "model": (*invariants).model, "proposal": (*invariants).proposal,
 	"proposal-slot": (*invariants).approval, "claim": (*invariants).claim, "claim-slot": (*invariants).attestation, "erasure-slot": (*invariants).acknowledgement,
-	"replica-consent": (*invariants).consent,
+	"replica-consent": (*invariants).consent, "rate-card": (*invariants).card,
 }
 
 // change is one key that a transaction changed.
@@ -412,6 +412,46 @@ func (i *invariants) model(c change) error {
 		if made || i.state.Get(ledger.Key(key)) == nil {
 			return breaks(RuleLineage, "it descends from %s@%s, which did not stand before it", base.Name, base.Version)
 		}
+	}
+	return nil
+}
+
+// card: it gives data, validators and base models what is due to them, and where something is due it has a price.
+func (i *invariants) card(c change) error {
+	card, found, err := read[struct {
+		PriceIn  money.Amount `json:"priceIn"`
+		PriceOut money.Amount `json:"priceOut"`
+		Parts    struct {
+			Data       int `json:"data"`
+			Validators int `json:"validators"`
+			Upstream   int `json:"upstream"`
+		} `json:"parts"`
+	}](c.After)
+	if err != nil || !found {
+		return either(err, breaks(RulePrice, "a rate card was deleted"))
+	}
+	m, _, err := load[struct {
+		Due struct {
+			DataPpm       int `json:"dataPpm"`
+			ValidatorsPpm int `json:"validatorsPpm"`
+		} `json:"due"`
+		Upstream []struct {
+			Ppm int `json:"ppm"`
+		} `json:"upstream"`
+	}](i, "model", c.parts[:len(c.parts)-1]...)
+	if err != nil {
+		return err
+	}
+	below := 0
+	for _, u := range m.Upstream {
+		below += u.Ppm
+	}
+	switch due := m.Due.DataPpm + m.Due.ValidatorsPpm + below; {
+	case card.Parts.Data != m.Due.DataPpm, card.Parts.Validators != m.Due.ValidatorsPpm, card.Parts.Upstream != below:
+		return breaks(RulePrice, "it gives data %d, validators %d and base models %d ppm of a fee, where %d, %d and %d are due", card.Parts.Data, card.Parts.Validators,
+			card.Parts.Upstream, m.Due.DataPpm, m.Due.ValidatorsPpm, below)
+	case card.PriceIn == 0 && card.PriceOut == 0 && due > 0:
+		return breaks(RulePrice, "the use costs nothing, and of every fee %d ppm are due to others", due)
 	}
 	return nil
 }
