@@ -21,18 +21,23 @@ type Memory struct {
 
 var _ Backend = (*Memory)(nil)
 
-// NewMemory makes the consortium of a topology, its users enrolled, its ledger empty.
-func NewMemory(t *network.Topology) (*Memory, error) {
+// NewMemory makes the consortium of a topology, its users enrolled, its ledger empty. Adjustments change the ledger's
+// configuration.
+func NewMemory(t *network.Topology, adjust ...func(*memledger.Config)) (*Memory, error) {
 	m := &Memory{clock: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), roles: map[User][]ledger.Role{}}
 	for _, member := range t.Members {
 		m.enrol(member.MSPID, member.Users)
 	}
 	m.enrol(t.Regulator.MSPID, t.Regulator.Users)
-	var err error
-	m.Ledger, err = memledger.New(memledger.Config{
+	config := memledger.Config{
 		Channel: t.Channel, Members: t.MemberMSPIDs(), Observers: []string{t.Regulator.MSPID},
 		Registry: rules.New(t.MemberMSPIDs()), Now: m.Now, Strict: true,
-	})
+	}
+	for _, change := range adjust {
+		change(&config)
+	}
+	var err error
+	m.Ledger, err = memledger.New(config)
 	return m, err
 }
 
