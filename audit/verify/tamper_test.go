@@ -202,6 +202,23 @@ var forgeries = []forgery{
 		f.recommit()
 		return b
 	}},
+	{"an organisation's approval of a definition called conflicting, commit hashes renewed", RuleVerdict, func(f *forger) int {
+		b, tx := f.calling("ApproveChaincodeDefinitionForMyOrg")
+		f.filter(b)[tx] = byte(conflict)
+		f.recommit()
+		return b
+	}},
+	{"a definition called a duplicate, commit hashes renewed", RuleVerdict, func(f *forger) int {
+		b, tx := f.calling("CommitChaincodeDefinition")
+		f.filter(b)[tx] = byte(peer.TxValidationCode_DUPLICATE_TXID)
+		f.recommit()
+		return b
+	}},
+	{"a definition ordered a second time, called valid", RuleVerdict, func(f *forger) int {
+		b, tx := f.calling("CommitChaincodeDefinition")
+		f.append(f.blocks[b].Data.Data[tx], valid)
+		return len(f.blocks) - 1
+	}},
 	{"a byte of a commit hash", RuleCommitHash, func(f *forger) int {
 		m := decode(f, f.blocks[5].Metadata.Metadata[committed], &common.Metadata{})
 		flip(m.Value)

@@ -91,7 +91,7 @@ func Run(ctx context.Context, r *bundle.Reader, options Options) (*Report, error
 		First: r.Manifest.First, Height: r.Manifest.First, Verdicts: map[string]int{}, Followed: map[string]int{}, Findings: []Finding{},
 		Unproved: []string{
 			"that the ledger ends with the last block of the bundle: compare its height and hash with those of other organisations",
-			"conflicts of chaincode definitions (transactions of " + lifecycle + ") and of other chaincodes: their verdicts are followed once their endorsements and signatures are checked",
+			"conflicts of other chaincodes: their verdicts are followed once their signatures are checked",
 			"what nobody signed: the form in which a peer encodes a block, and metadata that is empty",
 		}}}
 	if v.chaincode == "" {
@@ -130,7 +130,8 @@ func (v *verifier) begin(r *bundle.Reader) error {
 	if r.Manifest.State == nil {
 		rests += ", policies of keys, conflicts, commit hashes, the rules and the conservation of credits"
 	} else {
-		rests += ", and that the state it begins with is what they left: no hash in a block covers it, but exports of other organisations must have the same digest, " + r.Manifest.State.SHA256
+		rests += ", and that the state it begins with is what they left: no hash in a block covers it, but exports of other organisations must have the same digest, " + r.Manifest.State.SHA256 +
+			"; conflicts with what organisations had approved of chaincode definitions before it, which is not in the state"
 	}
 	v.report.Unproved = append(v.report.Unproved, rests)
 	base, err := r.Base()

@@ -150,6 +150,8 @@ func (e *Engine) validateEndorsements(block []Transaction) []Flag {
 			flags[i] = tx.Settled
 		case tx.ID != "" && e.ids[tx.ID]:
 			flags[i] = DuplicateTxID
+		case tx.Endorsed:
+			flags[i] = Valid
 		default:
 			flags[i] = e.validateEndorsement(tx, flags, setters)
 		}

@@ -30,6 +30,8 @@ type Transaction struct {
 	// Settled, when not empty, is a verdict that the engine follows instead of its own, for transactions judged by
 	// rules outside it (another chaincode's, a bad signature). The writes of a valid one are applied.
 	Settled Flag
+	// Endorsed says that its endorsements suffice by rules outside the engine, which judges the rest.
+	Endorsed bool
 }
 
 // Read is a key that the simulation read, and the version it saw: nil when the key was absent.

@@ -3,10 +3,11 @@
 // From each block it takes what [memledger.Engine] works from: public reads, writes, range reads and key policies of
 // every namespace, and the organisations whose peers' endorsements are good by the channel's own configuration, read
 // with Fabric's packages from the configuration blocks. The engine judges every transaction of the chaincode whose
-// real flag stems from duplicate ids, endorsement policies, read conflicts or phantoms; other chaincodes'
-// transactions, configurations, and flags of other origin are followed as the peers gave them. After a difference the
-// replay goes on with the peers' verdict, so that one defect is reported once.
+// real flag stems from duplicate ids, endorsement policies, read conflicts or phantoms, and of the lifecycle all of these
+// but the policies; other chaincodes' transactions, configurations, and flags of other origin are followed as the peers
+// gave them. After a difference the replay goes on with the peers' verdict, so that one defect is reported once.
 //
 // It does not check what surrounds the verdicts: the hash chain, orderers' and creators' signatures, commit hashes.
-// Private data is not supported; a transaction with a collection is an error.
+// Of private data only what organisations approve of chaincode definitions is supported; a transaction of the chaincode
+// with a collection is an error.
 package replay

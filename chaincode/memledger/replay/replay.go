@@ -48,7 +48,8 @@ func Replay(chaincode string, blocks iter.Seq2[*common.Block, error]) (Report, e
 	return r.report, nil
 }
 
-// Replayer replays block by block.
+// Replayer replays block by block. It judges the transactions of its chaincode, and those of the lifecycle but for their
+// endorsements.
 type Replayer struct {
 	chaincode string
 	prefix    string // of the chaincode's keys in the engine
@@ -58,6 +59,7 @@ type Replayer struct {
 	policies  keyPolicies
 	policy    []byte // of the chaincode, as its definition has it, when it was last read
 	bound     bool   // the configuration has not changed since
+	private   private
 }
 
 // New begins before block 0.
@@ -68,6 +70,7 @@ func New(chaincode string) *Replayer {
 		channel:   &configuredChannel{},
 		engine:    memledger.NewEngine(ledger.Policy{}),
 		report:    Report{Judged: map[memledger.Flag]int{}, Followed: map[memledger.Flag]int{}},
+		private:   private{versions: map[privateKey]changed{}, whole: true},
 	}
 }
 
@@ -157,6 +160,7 @@ func (r *Replayer) Apply(p *Prepared) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.private.judge(p, verdicts)
 	for i := range transactions {
 		tx := &p.transactions[i].Transaction
 		if tx.Settled != "" {

@@ -85,8 +85,8 @@ func TestReplayAgreesWithPeersThatAreRight(t *testing.T) {
 	), endorsement, valid, mvcc, valid, duplicate, badCreator)))
 	require.Empty(t, r.Report().Differences)
 	require.EqualValues(t, 4, r.Report().Blocks)
-	require.Equal(t, map[memledger.Flag]int{"VALID": 4, "ENDORSEMENT_POLICY_FAILURE": 3, "DUPLICATE_TXID": 2, "MVCC_READ_CONFLICT": 1}, r.Report().Judged)
-	require.Equal(t, map[memledger.Flag]int{"VALID": 1, "BAD_CREATOR_SIGNATURE": 1}, r.Report().Followed)
+	require.Equal(t, map[memledger.Flag]int{"VALID": 5, "ENDORSEMENT_POLICY_FAILURE": 3, "DUPLICATE_TXID": 2, "MVCC_READ_CONFLICT": 1}, r.Report().Judged)
+	require.Equal(t, map[memledger.Flag]int{"BAD_CREATOR_SIGNATURE": 1}, r.Report().Followed)
 	state := map[string]string{}
 	for _, entry := range r.State() {
 		state[string(entry.Key)] = string(entry.Value)
@@ -109,6 +109,63 @@ func TestConflictWithANewDefinitionIsRecognised(t *testing.T) {
 		endorsed(t, "d", testChaincode, writes("k", "2"), "X/0"),
 	), endorsement, valid)), "the new definition's policy governs from the next block on")
 	require.Empty(t, r.Report().Differences)
+}
+
+// approval is an organisation's approval of a definition, in its own collection, which it read at a version; nil is absent.
+func approval(t *testing.T, id, org string, at *kvrwset.Version) []byte {
+	collection := &kvrwset.HashedRWSet{
+		HashedReads:  []*kvrwset.KVReadHash{{KeyHash: []byte("sequence"), Version: at}},
+		HashedWrites: []*kvrwset.KVWriteHash{{KeyHash: []byte("sequence"), ValueHash: []byte(id)}},
+	}
+	set := &rwset.NsReadWriteSet{Namespace: lifecycleNamespace,
+		Rwset:                 marshal(t, reads("namespaces/fields/"+testChaincode+"/Sequence", version(1, 0))),
+		CollectionHashedRwset: []*rwset.CollectionHashedReadWriteSet{{CollectionName: "_implicit_org_" + org, HashedRwset: marshal(t, collection)}}}
+	return endorsedSets(t, id, lifecycleNamespace, []*rwset.NsReadWriteSet{set}, org+"/0")
+}
+
+func TestConflictsBetweenDefinitionsAreRecognised(t *testing.T) {
+	r := plainReplayer(t)
+	require.NoError(t, r.Block(withFlags(blockOf(2,
+		approval(t, "a", "V", nil),
+		approval(t, "b", "W", nil),
+		approval(t, "c", "V", nil),
+		approval(t, "d", "V", version(2, 0)),
+		approval(t, "a", "X", nil),
+		approval(t, "e", "X", nil),
+	), valid, valid, mvcc, mvcc, duplicate, endorsement)))
+	require.NoError(t, r.Block(withFlags(blockOf(3,
+		approval(t, "f", "X", nil),
+		approval(t, "g", "V", version(2, 0)),
+		approval(t, "c", "W", version(2, 1)),
+		definition(t, "d2", ledger.PeerOf("X")),
+		approval(t, "h", "W", version(2, 1)),
+	), valid, valid, duplicate, valid, mvcc)))
+	require.Empty(t, r.Report().Differences)
+	require.NoError(t, r.Block(withFlags(blockOf(4,
+		approval(t, "i", "W", version(2, 1)),
+		approval(t, "g", "V", version(3, 1)),
+	), valid, valid)))
+	require.Equal(t, []Difference{
+		{Block: 4, Tx: 0, ID: "i", Peers: memledger.Valid, Engine: memledger.MVCCReadConflict},
+		{Block: 4, Tx: 1, ID: "g", Peers: memledger.Valid, Engine: memledger.DuplicateTxID},
+	}, r.Report().Differences, "the definition that was read is another by now; an id that was there before")
+}
+
+func TestOfApprovalsBeforeARangeThePeersAreBelieved(t *testing.T) {
+	for _, of := range []struct {
+		whole bool
+		flag  byte
+		sound bool
+	}{{true, valid, false}, {true, mvcc, true}, {false, valid, true}, {false, mvcc, true}} {
+		r := plainReplayer(t)
+		r.private.whole = of.whole
+		require.NoError(t, r.Block(withFlags(blockOf(2, approval(t, "a", "V", version(1, 7))), of.flag)))
+		require.Equal(t, of.sound, len(r.Report().Differences) == 0, "%+v", of)
+	}
+	r := plainReplayer(t)
+	r.private.whole = false
+	require.NoError(t, r.Block(withFlags(blockOf(2, approval(t, "a", "V", version(1, 7)), approval(t, "b", "V", version(1, 7))), valid, valid)))
+	require.Len(t, r.Report().Differences, 1, "what the range itself wrote is known")
 }
 
 func TestRangesAsResultsAndAsDigest(t *testing.T) {

@@ -96,6 +96,7 @@ func Restore(chaincode string, in io.Reader, configuration *common.Block) (r *Re
 	if s.err != nil {
 		return nil, nil, fmt.Errorf("read the state: %w", s.err)
 	}
+	r.private.whole = false
 	r.engine = memledger.Resume(binary.BigEndian.Uint64(height), entries, ids)
 	envelope, err := protoutil.ExtractEnvelope(configuration, 0)
 	if err != nil {

@@ -27,6 +27,7 @@ type read struct {
 	channel string
 	config  []byte // a ConfigEnvelope
 	hashes  []Change
+	private []privateRead
 }
 
 // Parsed is what the replay needs of an envelope. One that does not parse has no kind.
@@ -93,11 +94,17 @@ func (r *Replayer) transaction(p Parsed, flag memledger.Flag) (read, error) {
 		return tx, err
 	}
 	tx.ID, tx.hashes = p.ID, hashedWrites(p.Sets)
-	if p.Chaincode != r.chaincode || !judged[flag] || writesElsewhere(p.Sets, r.chaincode) {
+	definition := p.Chaincode == lifecycleNamespace && flag != memledger.EndorsementPolicyFailure
+	if p.Chaincode != r.chaincode && !definition || !judged[flag] || writesElsewhere(p.Sets, p.Chaincode) {
 		tx.Settled = flag
 		return tx, nil
 	}
-	if err := addReads(&tx.Transaction, p.Sets); err != nil {
+	addReads(&tx.Transaction, p.Sets)
+	if definition {
+		tx.Endorsed, tx.private = true, privateReads(p.Sets)
+		return tx, nil
+	}
+	if err := rangesComeLast(p.Sets); err != nil {
 		return tx, err
 	}
 	tx.Endorsers, err = p.Endorsers()
@@ -171,17 +178,22 @@ func writesElsewhere(set *rwsetutil.TxRwSet, chaincode string) bool {
 	return false
 }
 
-// addReads flattens the reads of all namespaces. Fabric checks the reads of one namespace, then its ranges, then the
-// next namespace; so ranges anywhere but in the last one would need another order.
-func addReads(tx *memledger.Transaction, set *rwsetutil.TxRwSet) error {
-	for i, ns := range set.NsRwSets {
+// addReads flattens the reads of all namespaces.
+func addReads(tx *memledger.Transaction, set *rwsetutil.TxRwSet) {
+	for _, ns := range set.NsRwSets {
 		addKeyReads(tx, ns.NameSpace, ns.KvRwSet.GetReads())
-		ranges := ns.KvRwSet.GetRangeQueriesInfo()
-		if len(ranges) > 0 && i != len(set.NsRwSets)-1 {
-			return fmt.Errorf("namespace %s reads ranges before another namespace, which replay does not support", ns.NameSpace)
-		}
-		for _, info := range ranges {
+		for _, info := range ns.KvRwSet.GetRangeQueriesInfo() {
 			tx.Ranges = append(tx.Ranges, rangeRead(ns.NameSpace, info))
+		}
+	}
+}
+
+// rangesComeLast refuses what flattening would judge differently: Fabric checks the reads of one namespace, then its
+// ranges, then the next namespace. A definition that conflicts twice so may be told to conflict the other way.
+func rangesComeLast(set *rwsetutil.TxRwSet) error {
+	for i, ns := range set.NsRwSets {
+		if len(ns.KvRwSet.GetRangeQueriesInfo()) > 0 && i != len(set.NsRwSets)-1 {
+			return fmt.Errorf("namespace %s reads ranges before another namespace, which replay does not support", ns.NameSpace)
 		}
 	}
 	return nil
