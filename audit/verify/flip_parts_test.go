@@ -13,6 +13,7 @@ import (
 	"github.com/datanet-consortium/datanet/audit/parts"
 	"github.com/datanet-consortium/datanet/chaincode/memledger/replay"
 	"github.com/datanet-consortium/datanet/gateway/evidence"
+	"github.com/datanet-consortium/datanet/gateway/meter/numbers"
 )
 
 // encodedPart is the file of a part.
@@ -59,7 +60,7 @@ func TestEveryByteOfAPartIsCovered(t *testing.T) {
 	}
 	require.NoError(t, h.plan(manifest))
 	found := func(file encodedPart, data []byte) bool {
-		h.found = nil
+		h.found, h.bills = nil, map[merkle.Hash]*numbers.Seen{} // each reading is the first one
 		return h.part(t.Context(), file.Part, bytes.NewReader(data)) != nil || len(h.found) > 0
 	}
 	for _, file := range files {

@@ -14,6 +14,7 @@ import (
 	"github.com/datanet-consortium/datanet/audit/bundle"
 	"github.com/datanet-consortium/datanet/audit/parts"
 	"github.com/datanet-consortium/datanet/gateway/evidence"
+	"github.com/datanet-consortium/datanet/gateway/meter/numbers"
 )
 
 // Held is what a bundle held beside blocks, and what was shown of it.
@@ -41,9 +42,10 @@ type holder struct {
 	held    *Held
 	found   []Finding // of the part that is read
 	last    *registration
-	places  map[string]settlement // settlements of these blocks, by name
-	due     map[string]settlement // those of them that should be there and were not read yet
-	built   bool                  // all contents have gone by
+	places  map[string]settlement         // settlements of these blocks, by name
+	due     map[string]settlement         // those of them that should be there and were not read yet
+	built   bool                          // all contents have gone by
+	bills   map[merkle.Hash]*numbers.Seen // which requests the settlements so far bill, by session
 }
 
 // parts checks what the bundle holds beside blocks.
@@ -51,7 +53,7 @@ func (v *verifier) parts(ctx context.Context, r *bundle.Reader) (err error) {
 	if len(r.Manifest.Parts) == 0 && r.Manifest.Receipts == nil {
 		return nil
 	}
-	h := &holder{v: v, facts: v.facts, of: r.Manifest.Holder, held: &Held{NotRecomputed: map[string]int{}}, places: map[string]settlement{}, due: map[string]settlement{}}
+	h := &holder{v: v, facts: v.facts, of: r.Manifest.Holder, held: &Held{NotRecomputed: map[string]int{}}, places: map[string]settlement{}, due: map[string]settlement{}, bills: map[merkle.Hash]*numbers.Seen{}}
 	v.report.Held = h.held
 	if v.state == nil {
 		v.report.Unproved = append(v.report.Unproved, "snapshots, contents and receipts in the bundle: without the state of the ledger there is nothing to hold them against")
@@ -293,6 +295,14 @@ func (h *holder) content(p bundle.Part, in io.Reader) error {
 		h.held.Contents++
 	}
 	return nil
+}
+
+// billed are the requests of a session that the settlements so far bill.
+func (h *holder) billed(session merkle.Hash) *numbers.Seen {
+	if h.bills[session] == nil {
+		h.bills[session] = &numbers.Seen{}
+	}
+	return h.bills[session]
 }
 
 // settledAt is where a settlement was made, for findings about it.

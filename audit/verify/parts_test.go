@@ -433,6 +433,11 @@ func TestWhatHostAndAttestorsDoTogetherIsFound(t *testing.T) {
 		}}, RuleFee},
 		"a fee that is not that of its tokens": {cheats{leaf: func(l *use.Leaf) { l.Fee++ }}, RuleFee},
 		"a request is counted twice":           {cheats{leaf: func(l *use.Leaf) { l.Number = 5 }}, RuleLeaves},
+		"a request is counted again by a later settlement": {cheats{leaf: func(l *use.Leaf) {
+			if l.Number == 2 { // of the first session, which was settled when it had two
+				l.Number = 0
+			}
+		}}, RuleLeaves},
 		"the table pays one more and another less": {cheats{table: func(p []payout.Payment) {
 			p[0].Amount++
 			p[1].Amount--

@@ -16,6 +16,7 @@ import (
 	"github.com/datanet-consortium/datanet/audit/bundle"
 	"github.com/datanet-consortium/datanet/audit/parts"
 	"github.com/datanet-consortium/datanet/gateway/evidence"
+	"github.com/datanet-consortium/datanet/gateway/meter/numbers"
 )
 
 // Why a receipt was not computed again.
@@ -48,7 +49,7 @@ type settled struct {
 	session   int
 	tree      *merkle.Frontier
 	sum       uint64
-	numbers   map[uint64]bool
+	numbers   *numbers.Seen
 	discloses bool
 
 	withheld int
@@ -142,7 +143,7 @@ func (s *settled) peaks(session int, m use.Move, peaks []merkle.Hash) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", parts.ErrForm, err)
 	}
-	s.session, s.tree, s.sum, s.numbers = session, tree, m.Before.Amount, map[uint64]bool{}
+	s.session, s.tree, s.sum, s.numbers = session, tree, m.Before.Amount, s.billed(m.Session)
 	if tree.Root() != m.Before.Root {
 		s.wrongly(Forged, RuleLeaves, "session %s: the peaks do not give the root before it", m.Session)
 	}
@@ -182,16 +183,16 @@ func (s *settled) use(ctx context.Context, session int, place uint64, u parts.Us
 		return fmt.Errorf("%w: %s: the sum of fees is no amount", parts.ErrForm, where)
 	}
 	s.sum += leaf.Fee
+	first := s.numbers.First(leaf.Number)
 	fee, err := use.Fee(leaf.In, leaf.Out, uint64(s.card.PriceIn), uint64(s.card.PriceOut))
 	switch {
 	case leaf.Session != s.moves[session].Session || leaf.Card != s.claim.Card:
 		s.wrongly(Broken, RuleLeaves, "%s: the leaf is of another session or rate card", where)
-	case s.numbers[leaf.Number]:
+	case !first:
 		s.wrongly(Broken, RuleLeaves, "%s: request %d stands twice in the session", where, leaf.Number)
 	case err != nil || fee != leaf.Fee:
 		s.wrongly(Broken, RuleFee, "%s: the fee is %d, for %d tokens in and %d out it is %d", where, leaf.Fee, leaf.In, leaf.Out, fee)
 	}
-	s.numbers[leaf.Number] = true
 	worth := counted{fee: leaf.Fee}
 	err = s.receipt(ctx, where, leaf, u, &worth)
 	s.uses = append(s.uses, worth)

@@ -394,7 +394,7 @@ func (s *subject) session(in io.Reader, m use.Move, discloses bool, v *verified,
 			return nil, differs(wrongLeaves, at, "%v", err)
 		case leaf.Session != m.Session || leaf.Card != s.claim.Card:
 			return nil, differs(wrongLeaves, at, "the leaf is of another session or rate card")
-		case !v.use(leaf.Number):
+		case !v.numbers.First(leaf.Number):
 			return nil, differs(wrongLeaves, at, "the request %d stands twice in the session", leaf.Number)
 		}
 		fee, err := use.Fee(leaf.In, leaf.Out, uint64(s.card.PriceIn), uint64(s.card.PriceOut))

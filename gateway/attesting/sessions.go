@@ -11,7 +11,6 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/chaincode/session"
 	"github.com/datanet-consortium/datanet/gateway/database"
-	"github.com/datanet-consortium/datanet/gateway/meter"
 	"github.com/datanet-consortium/datanet/gateway/meter/numbers"
 )
 
@@ -20,27 +19,10 @@ import (
 type verified struct {
 	tree    *merkle.Frontier
 	amount  uint64
-	numbers numbers.Set     // of their requests
-	further map[uint64]bool // likewise, of a session with more gaps than an honest host allows
+	numbers numbers.Seen // of their requests; further ones only of a host that is not honest
 }
 
 func nothingVerified() *verified { return &verified{tree: new(merkle.Frontier)} }
-
-// use takes in the number of a request and tells whether it is the first of this number.
-func (v *verified) use(number uint64) bool {
-	if v.numbers.Has(number) || v.further[number] {
-		return false
-	}
-	if v.numbers.Len() < meter.MaxRanges {
-		v.numbers.Add(number)
-		return true
-	}
-	if v.further == nil {
-		v.further = map[uint64]bool{}
-	}
-	v.further[number] = true
-	return true
-}
 
 // sessionsAtOnce bounds how many sessions one statement names.
 const sessionsAtOnce = 500
@@ -86,7 +68,7 @@ func (w *Worker) recallSome(ctx context.Context, args []any, known map[merkle.Ha
 		}
 		var faults [2]error
 		v.tree, faults[0] = merkle.NewFrontier(uint64(size), hashes)
-		v.numbers, faults[1] = numbers.Of(pairs)
+		v.numbers.Set, faults[1] = numbers.Of(pairs)
 		if len(id) == len(merkle.Hash{}) && errors.Join(faults[:]...) == nil {
 			known[merkle.Hash(id)] = v
 		}
@@ -105,7 +87,7 @@ type reached struct {
 func (w *Worker) remember(ctx context.Context, list []reached) error {
 	err := w.DB.InTx(ctx, func(tx *database.Tx) error {
 		for _, r := range list {
-			if r.Tab.Closed || r.further != nil {
+			if r.Tab.Closed || r.numbers.Further != nil {
 				if _, err := tx.ExecContext(ctx, `DELETE FROM attesting_sessions WHERE session = ?`, r.ID[:]); err != nil {
 					return err
 				}

@@ -36,7 +36,7 @@ import (
 // Bounds of a session.
 const (
 	// MaxRanges is how many gaps a consumer may leave in its numbers.
-	MaxRanges = 4096
+	MaxRanges = numbers.MaxRanges
 	// MaxTopUps is how many top-ups of a session are counted: as many as one settlement can name, or a consumer could
 	// spread its funds so far that no settlement covers what it has vouched for.
 	MaxTopUps = 1000

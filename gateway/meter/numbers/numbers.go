@@ -69,3 +69,28 @@ func (s *Set) Len() int { return len(s.ranges) }
 
 // Ranges returns the ranges, ascending.
 func (s *Set) Ranges() []Range { return slices.Clone(s.ranges) }
+
+// MaxRanges is how many gaps a consumer may leave in its numbers.
+const MaxRanges = 4096
+
+// Seen holds numbers that somebody shows who may be anybody: those beyond MaxRanges ranges one by one.
+type Seen struct {
+	Set
+	Further map[uint64]bool
+}
+
+// First takes in a number and tells whether it was not there.
+func (s *Seen) First(n uint64) bool {
+	if s.Has(n) || s.Further[n] {
+		return false
+	}
+	if s.Len() < MaxRanges {
+		s.Add(n)
+		return true
+	}
+	if s.Further == nil {
+		s.Further = map[uint64]bool{}
+	}
+	s.Further[n] = true
+	return true
+}
