@@ -69,7 +69,7 @@ func (f *facts) changed(number uint64, changes []replay.Change, id func(tx int) 
 		if c.Namespace != f.chaincode || c.Collection != "" || c.Before != nil || c.After == nil || !strings.HasPrefix(c.Key, "\x00claim\x00") {
 			continue
 		}
-		made, _, err := read[claimed](c.After)
+		made, _, err := read[claimed](nil, c.After)
 		parts := strings.Split(strings.Trim(c.Key, "\x00"), "\x00")
 		if err == nil && len(parts) == 3 && made.Uses > 0 {
 			tx := int(c.Version.Tx)
@@ -161,7 +161,7 @@ func (c claimed) model() string { return c.Model.Name + "@" + c.Model.Version }
 
 // find reads an entry of the state; false when there is none.
 func find[T any](f *facts, kind string, parts ...string) (value T, found bool, err error) {
-	return read[T](f.state.Get(composite(kind, parts...)))
+	return read[T](nil, f.state.Get(composite(kind, parts...)))
 }
 
 // pageSize is how many leaves stand in a page.

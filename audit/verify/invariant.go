@@ -24,9 +24,9 @@ const sealingTerm = 24 * time.Hour
 type invariants struct {
 	chaincode string
 	state     *replay.Replayer
-	waiting   map[ledger.Key]outcome   // approved contributions that are in no page yet
-	loaded    map[*memledger.Entry]any // what was decoded for this block
-	unused    map[string]place         // tickets under which content was released and no model registered, by id
+	memory    *ledger.Memory         // of what was decoded lately
+	waiting   map[ledger.Key]outcome // approved contributions that are in no page yet
+	unused    map[string]place       // tickets under which content was released and no model registered, by id
 }
 
 // outcome is when a contribution was approved.
@@ -43,7 +43,7 @@ type place struct {
 }
 
 func newInvariants(chaincode string, state *replay.Replayer) *invariants {
-	return &invariants{chaincode: chaincode, state: state, waiting: map[ledger.Key]outcome{}, loaded: map[*memledger.Entry]any{}, unused: map[string]place{}}
+	return &invariants{chaincode: chaincode, state: state, memory: &ledger.Memory{}, waiting: map[ledger.Key]outcome{}, unused: map[string]place{}}
 }
 
 // kinds are the checks by the kind of the key that changed.
@@ -79,7 +79,6 @@ func breaks(rule Rule, format string, args ...any) error {
 // check looks at a block's changes after they were applied. A transaction gives who sent it and when.
 func (i *invariants) check(number uint64, changes []replay.Change, transaction func(tx int) (id string, by ledger.Caller, at time.Time)) []Finding {
 	var found []Finding
-	clear(i.loaded)
 	for _, c := range changes {
 		if c.Namespace != i.chaincode || c.Collection != "" {
 			continue
@@ -114,26 +113,22 @@ func (i *invariants) end() []Finding {
 }
 
 // read decodes what is needed of an entry; false when there is none.
-func read[T any](e *memledger.Entry) (value T, found bool, err error) {
+func read[T any](m *ledger.Memory, e *memledger.Entry) (value T, found bool, err error) {
 	if e == nil {
 		return value, false, nil
 	}
-	if err := json.Unmarshal(e.Value, &value); err != nil {
-		return value, false, fmt.Errorf("an entry that is not what its key says: %w", err)
-	}
-	return value, true, nil
+	value, err = ledger.Remember(m, e.Value, func(data []byte) (value T, err error) {
+		if err := json.Unmarshal(data, &value); err != nil {
+			return value, fmt.Errorf("an entry that is not what its key says: %w", err)
+		}
+		return value, nil
+	})
+	return value, err == nil, err
 }
 
 // load is read for a key of the state after the block.
 func load[T any](i *invariants, kind string, parts ...string) (value T, found bool, err error) {
-	entry := i.state.Get(composite(kind, parts...))
-	if value, ok := i.loaded[entry].(T); ok {
-		return value, true, nil
-	}
-	if value, found, err = read[T](entry); found && err == nil {
-		i.loaded[entry] = value
-	}
-	return value, found, err
+	return read[T](i.memory, i.state.Get(composite(kind, parts...)))
 }
 
 func composite(kind string, parts ...string) ledger.Key {
@@ -155,8 +150,8 @@ func (f filled) who() ledger.Account {
 
 // slot checks what all slots have in common: their key and guard are their organisation's, and so is who fills them.
 func (i *invariants) slot(c change, msp string, members []string) (filled, error) {
-	s, found, err := read[filled](c.After)
-	before, _, _ := read[filled](c.Before)
+	s, found, err := read[filled](i.memory, c.After)
+	before, _, _ := read[filled](i.memory, c.Before)
 	switch {
 	case err != nil:
 		return s, err
@@ -210,11 +205,11 @@ func (i *invariants) vote(c change) error {
 
 // contribution: an outcome is what the votes give, and what was approved waits to be sealed.
 func (i *invariants) contribution(c change) error {
-	after, found, err := read[contributed](c.After)
+	after, found, err := read[contributed](i.memory, c.After)
 	if err != nil || !found {
 		return either(err, breaks(RuleVotes, "a contribution was deleted"))
 	}
-	before, _, err := read[contributed](c.Before)
+	before, _, err := read[contributed](i.memory, c.Before)
 	if err != nil {
 		return err
 	}
@@ -294,14 +289,14 @@ type ticketed struct {
 
 // ticket: licences and grants that are in force cover the purpose.
 func (i *invariants) ticket(c change) error {
-	t, found, err := read[ticketed](c.After)
+	t, found, err := read[ticketed](i.memory, c.After)
 	if err != nil || !found {
 		return either(err, breaks(RuleLicence, "a ticket was deleted"))
 	}
 	if len(t.Models) > 0 {
 		delete(i.unused, c.parts[0])
 	}
-	before, had, err := read[ticketed](c.Before)
+	before, had, err := read[ticketed](i.memory, c.Before)
 	if err != nil {
 		return err
 	}
@@ -365,7 +360,7 @@ func (i *invariants) release(c change) error {
 		Datanet       string   `json:"datanet"`
 		Contributions []string `json:"contributions"`
 		Ticket        string   `json:"ticket"`
-	}](c.After)
+	}](i.memory, c.After)
 	if err != nil || !found || c.Before != nil {
 		return err
 	}
@@ -402,7 +397,7 @@ func (i *invariants) model(c change) error {
 	m, found, err := read[struct {
 		Bases     []named `json:"bases"`
 		Ancestors []named `json:"ancestors"`
-	}](c.After)
+	}](i.memory, c.After)
 	if err != nil || !found || c.Before != nil {
 		return err
 	}
@@ -478,8 +473,8 @@ func (i *invariants) approval(c change) error {
 
 // proposal: executed with the approvals of a majority.
 func (i *invariants) proposal(c change) error {
-	p, found, err := read[proposed](c.After)
-	before, _, _ := read[proposed](c.Before)
+	p, found, err := read[proposed](i.memory, c.After)
+	before, _, _ := read[proposed](i.memory, c.Before)
 	if err != nil || !found || p.State != "executed" || before.State == "executed" {
 		return err
 	}
@@ -555,7 +550,7 @@ func (i *invariants) claim(c change) error {
 		Payments []struct {
 			Amount money.Amount `json:"amount"`
 		} `json:"payments"`
-	}](c.After)
+	}](i.memory, c.After)
 	if err != nil || !found || c.Before != nil {
 		return err
 	}
@@ -564,11 +559,11 @@ func (i *invariants) claim(c change) error {
 		if o.Version.Tx != c.Version.Tx || !strings.HasPrefix(o.Key, "\x00tab\x00") || o.Before == nil {
 			continue
 		}
-		was, _, err := read[tabbed](o.Before)
+		was, _, err := read[tabbed](i.memory, o.Before)
 		if err != nil {
 			return err
 		}
-		is, _, err := read[tabbed](o.After)
+		is, _, err := read[tabbed](i.memory, o.After)
 		if err != nil {
 			return err
 		}

@@ -37,6 +37,7 @@ type callerOf struct {
 
 func newRerunner(registry *ledger.Registry, state *replay.Replayer) *rerunner {
 	r := &rerunner{registry: registry, queries: map[string]bool{}, state: state}
+	registry.Remember(&ledger.Memory{})
 	for _, f := range registry.Functions() {
 		r.queries[f.Name] = f.Query
 	}

@@ -37,18 +37,22 @@ type buffer struct {
 	writes map[Key]*Write
 	event  *Event
 	defect error // the first violation of the rules of writing
+	memory *Memory
 }
 
 var _ Tx = (*buffer)(nil)
 
-func newBuffer(store Store) *buffer {
-	return &buffer{store: store, read: map[Key][]byte{}, writes: map[Key]*Write{}}
+func newBuffer(store Store, memory *Memory) *buffer {
+	return &buffer{store: store, memory: memory, read: map[Key][]byte{}, writes: map[Key]*Write{}}
 }
 
 func (b *buffer) TxID() string    { return b.store.TxID() }
 func (b *buffer) Channel() string { return b.store.Channel() }
 func (b *buffer) Time() time.Time { return b.store.Time() }
 func (b *buffer) Caller() Caller  { return b.store.Caller() }
+
+// remembers is for [Load].
+func (b *buffer) remembers() *Memory { return b.memory }
 
 func (b *buffer) Get(key Key) ([]byte, error) {
 	if w, written := b.writes[key]; written && (w.Delete || w.Value != nil) {

@@ -83,7 +83,11 @@ func Load[T any](r Reader, key Key) (value T, found bool, err error) {
 	if err != nil || data == nil {
 		return value, false, err
 	}
-	value, err = Value[T](key, data)
+	var memory *Memory
+	if m, ok := r.(interface{ remembers() *Memory }); ok {
+		memory = m.remembers()
+	}
+	value, err = Remember(memory, data, func(data []byte) (T, error) { return Value[T](key, data) })
 	return value, err == nil, err
 }
 

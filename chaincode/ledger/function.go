@@ -88,6 +88,7 @@ type Gate interface {
 type Registry struct {
 	gate      Gate
 	functions map[string]*Function
+	memory    *Memory
 }
 
 // NewRegistry builds the table. Two functions of one name are a defect and panic.
@@ -101,6 +102,10 @@ func NewRegistry(gate Gate, functions ...[]*Function) *Registry {
 	}
 	return reg
 }
+
+// Remember lets rules take from a memory what they load. The store that they run on must then answer with the same bytes,
+// unchanged, until a value is replaced.
+func (reg *Registry) Remember(m *Memory) { reg.memory = m }
 
 // Functions lists the table by name.
 func (reg *Registry) Functions() []*Function {
@@ -124,7 +129,7 @@ func (reg *Registry) Execute(store Store, name string, doc []byte) (out *Outcome
 	if !ok {
 		return nil, Refuse(CodeNotFound, "no function %q", Clip(name))
 	}
-	b := newBuffer(store)
+	b := newBuffer(store, reg.memory)
 	request, err := f.decode(doc)
 	if err != nil {
 		// Whoever may not call learns only that; so the gate speaks first.

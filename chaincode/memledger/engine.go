@@ -35,11 +35,9 @@ func NewEngine(policy ledger.Policy) *Engine {
 func Resume(height uint64, entries []*Entry, ids []string) *Engine {
 	e := NewEngine(ledger.Policy{})
 	e.height = height
-	u := make(updates, len(entries))
 	for _, entry := range entries {
-		u[entry.Key] = entry
+		e.state.put(entry)
 	}
-	e.state.apply(u)
 	for _, id := range ids {
 		e.ids[id] = true
 	}
@@ -87,12 +85,12 @@ func (e *Engine) Commit(block []Transaction) ([]Flag, error) {
 	return flags, nil
 }
 
-// Follow validates a block, but commits it as if its verdicts were the given ones. It returns its own, and changes the
-// block where they differ.
-func (e *Engine) Follow(block []Transaction, given []Flag) ([]Flag, error) {
+// Follow validates a block, but commits it as if its verdicts were the given ones. It returns its own and what it did to
+// which key, and changes the block where the verdicts differ.
+func (e *Engine) Follow(block []Transaction, given []Flag) ([]Flag, []Update, error) {
 	flags, u, err := e.validate(block)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	differ := false
 	for i := range block {
@@ -102,14 +100,14 @@ func (e *Engine) Follow(block []Transaction, given []Flag) ([]Flag, error) {
 	}
 	if differ {
 		if _, u, err = e.validate(block); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	e.commit(block, u)
-	return flags, nil
+	return flags, u.list, nil
 }
 
-func (e *Engine) commit(block []Transaction, u updates) {
+func (e *Engine) commit(block []Transaction, u *updates) {
 	e.state.apply(u)
 	for _, tx := range block {
 		if tx.ID != "" {
@@ -119,11 +117,16 @@ func (e *Engine) commit(block []Transaction, u updates) {
 	e.height++
 }
 
-func (e *Engine) validate(block []Transaction) ([]Flag, updates, error) {
+func (e *Engine) validate(block []Transaction) ([]Flag, *updates, error) {
 	flags := e.validateEndorsements(block)
 	markDuplicates(block, flags)
-	u := updates{}
-	for i, tx := range block {
+	writes := 0
+	for i := range block {
+		writes += len(block[i].Writes)
+	}
+	u := newUpdates(writes)
+	for i := range block {
+		tx := &block[i]
 		if flags[i] != Valid {
 			continue
 		}
@@ -163,15 +166,14 @@ func (e *Engine) validateEndorsements(block []Transaction) []Flag {
 }
 
 func (e *Engine) validateEndorsement(tx Transaction, earlier []Flag, setters map[ledger.Key][]int) Flag {
-	keys := make([]ledger.Key, 0, len(tx.Writes)+len(tx.Policies))
-	for _, w := range tx.Writes {
-		keys = append(keys, w.Key)
-	}
-	for _, p := range tx.Policies {
-		keys = append(keys, p.Key)
-	}
 	guarded, unguarded := false, false
-	for _, key := range keys {
+	for i := range len(tx.Writes) + len(tx.Policies) {
+		var key ledger.Key
+		if i < len(tx.Writes) {
+			key = tx.Writes[i].Key
+		} else {
+			key = tx.Policies[i-len(tx.Writes)].Key
+		}
 		for _, setter := range setters[key] {
 			switch earlier[setter] {
 			case EndorsementPolicyFailure:
@@ -213,9 +215,9 @@ func markDuplicates(block []Transaction, flags []Flag) {
 	}
 }
 
-func (e *Engine) validateReads(tx Transaction, u updates) Flag {
+func (e *Engine) validateReads(tx *Transaction, u *updates) Flag {
 	for _, read := range tx.Reads {
-		if _, updated := u[read.Key]; updated || !sameVersion(read.Version, e.state.version(read.Key)) {
+		if u.of(read.Key) != nil || !sameVersion(read.Version, e.state.version(read.Key)) {
 			return MVCCReadConflict
 		}
 	}
@@ -232,22 +234,18 @@ func (e *Engine) validateReads(tx Transaction, u updates) Flag {
 	return Valid
 }
 
-// keyChange is all that one transaction does to one key.
-type keyChange struct {
-	puts, deletes, guards bool
-	value                 []byte
-	policy                *ledger.Policy
-}
-
 // stage adds a valid transaction's writes to the block's updates. A value keeps the key's policy, a policy keeps its
 // value, and either gives the key this transaction's version; a policy for an absent key does nothing.
-func (e *Engine) stage(tx Transaction, at Version, u updates) error {
-	for key, change := range tx.changes() {
-		before, updated := u[key]
-		if !updated {
-			before = e.state.entries[key]
+func (e *Engine) stage(tx *Transaction, at Version, u *updates) error {
+	for _, change := range tx.changes() {
+		update := u.of(change.key)
+		var before *Entry
+		if update != nil {
+			before = update.After
+		} else {
+			before = e.state.entries[change.key]
 		}
-		after := &Entry{Key: key, Version: at, Value: change.value, Policy: change.policy}
+		after := &Entry{Key: change.key, Version: at, Value: change.value, Policy: change.policy}
 		switch {
 		case change.deletes:
 			after = nil
@@ -256,23 +254,49 @@ func (e *Engine) stage(tx Transaction, at Version, u updates) error {
 		case change.puts:
 		case before != nil:
 			after.Value = before.Value
-		case updated:
-			return fmt.Errorf("%s: policy set on a key that this block deleted: %w", key, ErrPeersHalt)
+		case update != nil:
+			return fmt.Errorf("%s: policy set on a key that this block deleted: %w", change.key, ErrPeersHalt)
 		default:
 			continue
 		}
-		u[key] = after
+		if update == nil {
+			update = u.add(Update{Key: change.key, Before: before})
+		}
+		update.After, update.At = after, at
 	}
 	return nil
 }
 
-func (tx Transaction) changes() map[ledger.Key]*keyChange {
-	changes := map[ledger.Key]*keyChange{}
+// keyChange is all that one transaction does to one key.
+type keyChange struct {
+	key                   ledger.Key
+	puts, deletes, guards bool
+	value                 []byte
+	policy                *ledger.Policy
+}
+
+// changes lists them, each key once.
+func (tx *Transaction) changes() []keyChange {
+	const few = 8 // in so many a key is found without a map
+	changes := make([]keyChange, 0, len(tx.Writes)+len(tx.Policies))
+	var known map[ledger.Key]int
+	if cap(changes) > few {
+		known = make(map[ledger.Key]int, cap(changes))
+	}
 	of := func(key ledger.Key) *keyChange {
-		if changes[key] == nil {
-			changes[key] = &keyChange{}
+		i, ok := known[key]
+		if known == nil {
+			i = slices.IndexFunc(changes, func(c keyChange) bool { return c.key == key })
+			ok = i >= 0
 		}
-		return changes[key]
+		if ok {
+			return &changes[i]
+		}
+		if known != nil {
+			known[key] = len(changes)
+		}
+		changes = append(changes, keyChange{key: key})
+		return &changes[len(changes)-1]
 	}
 	for _, w := range tx.Writes {
 		change := of(w.Key)

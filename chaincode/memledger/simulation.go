@@ -183,8 +183,8 @@ func (n *Network) plan(p Proposal) ([]string, error) {
 func (n *Network) policies(tx Transaction) []ledger.Policy {
 	var list []ledger.Policy
 	needed := len(tx.Writes)+len(tx.Policies) == 0
-	for key := range tx.changes() {
-		if entry := n.engine.Get(key); entry != nil && entry.Policy != nil {
+	for _, change := range tx.changes() {
+		if entry := n.engine.Get(change.key); entry != nil && entry.Policy != nil {
 			list = append(list, *entry.Policy)
 		} else {
 			needed = true

@@ -22,8 +22,38 @@ type worldState struct {
 	removed bool
 }
 
-// updates are what the valid transactions of a block did so far, by key; nil is a deleted key.
-type updates map[ledger.Key]*Entry
+// Update is what a block did to one key.
+type Update struct {
+	Key ledger.Key
+	// Before and After are the entry around the block, nil for an absent one.
+	Before, After *Entry
+	// At is the place of the transaction that did it last.
+	At Version
+}
+
+// updates are what the valid transactions of a block did so far, each key once, in the order of the first change.
+type updates struct {
+	list []Update
+	at   map[ledger.Key]int
+}
+
+func newUpdates(size int) *updates {
+	return &updates{list: make([]Update, 0, size), at: make(map[ledger.Key]int, size)}
+}
+
+// of is the update of a key, nil when there is none. It is good until the next one is added.
+func (u *updates) of(key ledger.Key) *Update {
+	if i, ok := u.at[key]; ok {
+		return &u.list[i]
+	}
+	return nil
+}
+
+func (u *updates) add(update Update) *Update {
+	u.at[update.Key] = len(u.list)
+	u.list = append(u.list, update)
+	return &u.list[len(u.list)-1]
+}
 
 func (s *worldState) version(key ledger.Key) *Version {
 	if e, ok := s.entries[key]; ok {
@@ -44,10 +74,10 @@ func (s *worldState) between(start, end ledger.Key) []ledger.Key {
 }
 
 // scan re-reads a range over committed state and the block's updates.
-func (s *worldState) scan(r RangeRead, u updates) []Read {
+func (s *worldState) scan(r RangeRead, u *updates) []Read {
 	keys := slices.Clone(s.between(r.Start, r.End))
-	for key := range u {
-		if key >= r.Start && (r.End == "" || key < r.End) {
+	for _, update := range u.list {
+		if key := update.Key; key >= r.Start && (r.End == "" || key < r.End) {
 			keys = append(keys, key)
 		}
 	}
@@ -58,9 +88,9 @@ func (s *worldState) scan(r RangeRead, u updates) []Read {
 	}
 	var now []Read
 	for _, key := range keys {
-		entry, updated := u[key]
-		if !updated {
-			entry = s.entries[key]
+		entry := s.entries[key]
+		if update := u.of(key); update != nil {
+			entry = update.After
 		}
 		if entry != nil {
 			now = append(now, Read{Key: key, Version: &entry.Version})
@@ -69,20 +99,24 @@ func (s *worldState) scan(r RangeRead, u updates) []Read {
 	return now
 }
 
-func (s *worldState) apply(u updates) {
-	for key, entry := range u {
-		_, had := s.entries[key]
-		switch {
-		case entry == nil && had:
+func (s *worldState) apply(u *updates) {
+	for i := range u.list {
+		switch update := &u.list[i]; {
+		case update.After != nil && update.Before != nil:
+			s.entries[update.Key] = update.After
+		case update.After != nil:
+			s.put(update.After)
+		case update.Before != nil:
 			s.removed = true
-			delete(s.entries, key)
-		case entry != nil:
-			if !had {
-				s.added = append(s.added, key)
-			}
-			s.entries[key] = entry
+			delete(s.entries, update.Key)
 		}
 	}
+}
+
+// put adds an entry that was not there.
+func (s *worldState) put(entry *Entry) {
+	s.added = append(s.added, entry.Key)
+	s.entries[entry.Key] = entry
 }
 
 // order brings the keys up to date.

@@ -5,7 +5,6 @@ import (
 
 	"github.com/hyperledger/fabric/core/ledger/kvledger/txmgmt/rwsetutil"
 
-	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/memledger"
 )
 
@@ -20,55 +19,19 @@ type Change struct {
 	Version memledger.Version
 	// Before and After are the committed entry around the block, nil for an absent one and for private data.
 	Before, After *memledger.Entry
-
-	full ledger.Key // of the engine
 }
 
-// before lists the keys that a block's valid transactions touch, with their state before it. A policy for a key that is
-// absent does nothing.
-func (r *Replayer) before(p *Prepared) []Change {
-	writes := 0
-	for i, tx := range p.transactions {
-		if p.flags[i] == memledger.Valid {
-			writes += len(tx.Writes)
-		}
-	}
-	changes := make([]Change, 0, writes)
-	at := make(map[ledger.Key]int, writes)
-	touch := func(key ledger.Key, tx int) {
-		version := memledger.Version{Block: p.number, Tx: uint64(tx)}
-		if i, ok := at[key]; ok {
-			changes[i].Version = version
-			return
-		}
-		namespace, name, _ := strings.Cut(string(key), "\x00")
-		at[key] = len(changes)
-		changes = append(changes, Change{Namespace: namespace, Key: name, Version: version, Before: r.engine.Get(key), full: key})
-	}
-	for i, tx := range p.transactions {
-		if p.flags[i] != memledger.Valid {
-			continue
-		}
-		for _, w := range tx.Writes {
-			touch(w.Key, i)
-		}
-		for _, w := range tx.Policies {
-			if _, touched := at[w.Key]; touched || r.engine.Get(w.Key) != nil {
-				touch(w.Key, i)
-			}
+// changed are the keys that a block's valid transactions touched. A policy for a key that is absent does nothing.
+func changed(updates []memledger.Update) []Change {
+	changes := make([]Change, len(updates))
+	for i, u := range updates {
+		namespace, name, _ := strings.Cut(string(u.Key), "\x00")
+		changes[i] = Change{Namespace: namespace, Key: name, Version: u.At, Before: u.Before, After: u.After}
+		if u.After != nil {
+			changes[i].Value = u.After.Value
 		}
 	}
 	return changes
-}
-
-// after completes the changes when the block is committed.
-func (r *Replayer) after(changes []Change) {
-	for i := range changes {
-		c := &changes[i]
-		if c.After = r.engine.Get(c.full); c.After != nil {
-			c.Value = c.After.Value
-		}
-	}
 }
 
 // hashed is what the block's valid transactions did to private data; of several writes to a key the last one counts.

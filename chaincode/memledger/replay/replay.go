@@ -155,8 +155,7 @@ func (r *Replayer) Apply(p *Prepared) ([]Change, error) {
 	for i := range p.transactions {
 		transactions[i] = p.transactions[i].Transaction
 	}
-	changes := r.before(p)
-	verdicts, err := r.engine.Follow(transactions, p.flags)
+	verdicts, updates, err := r.engine.Follow(transactions, p.flags)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +172,6 @@ func (r *Replayer) Apply(p *Prepared) ([]Change, error) {
 				Difference{Block: p.number, Tx: uint64(i), ID: tx.ID, Peers: p.flags[i], Engine: verdicts[i]})
 		}
 	}
-	r.after(changes)
 	for i, tx := range p.transactions {
 		if tx.config != nil && p.flags[i] == memledger.Valid {
 			if err := r.channel.configure(tx.channel, tx.config); err != nil {
@@ -183,7 +181,7 @@ func (r *Replayer) Apply(p *Prepared) ([]Change, error) {
 		}
 	}
 	r.report.Blocks++
-	return append(changes, p.hashed()...), nil
+	return append(changed(updates), p.hashed()...), nil
 }
 
 // Get returns what the chaincode's committed state holds under a key, nil when the key is absent. The caller must not
