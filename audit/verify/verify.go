@@ -51,7 +51,7 @@ type Tip struct {
 
 // GCPercent is a good setting of the garbage collector for a process that only verifies: what is kept is the state, which
 // each collection goes through again.
-const GCPercent = 200
+const GCPercent = 400
 
 // Blocks on the way between the reader and the one who applies them are at most so many, and after the first one so many
 // bytes of transactions.

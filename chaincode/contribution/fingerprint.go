@@ -1,10 +1,6 @@
 package contribution
 
-import (
-	"regexp"
-
-	"github.com/datanet-consortium/datanet/chaincode/ledger"
-)
+import "github.com/datanet-consortium/datanet/chaincode/ledger"
 
 // Fingerprint tells equal content apart from other content without telling what it is: the HMAC-SHA-256 of the
 // canonical tokens under a secret that the members' gateways share and the ledger never sees. Validators recompute it,
@@ -18,13 +14,11 @@ type Fingerprint struct {
 	HMAC  string `json:"hmac"` // 64 lower-case hex digits
 }
 
-var hmacPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
-
 func (f Fingerprint) Validate() error {
 	if f.Epoch < 1 || f.Epoch > 1_000_000 {
 		return ledger.Invalid("epoch", "epochs are numbered from 1")
 	}
-	if !hmacPattern.MatchString(f.HMAC) {
+	if ledger.ValidDigest("hmac", f.HMAC) != nil {
 		return ledger.Invalid("hmac", "expected an HMAC-SHA-256 as 64 lower-case hex digits")
 	}
 	return nil

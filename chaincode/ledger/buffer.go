@@ -70,29 +70,26 @@ func (b *buffer) Prefetch(keys ...Key) error {
 	missing := make([]Key, 0, len(keys))
 	for _, key := range keys {
 		if _, ok := b.read[key]; !ok {
+			b.read[key] = nil // named twice, it is asked for once
 			missing = append(missing, key)
 		}
-	}
-	if len(missing) > 1 {
-		asked := make(map[Key]bool, len(missing))
-		missing = slices.DeleteFunc(missing, func(key Key) bool {
-			twice := asked[key]
-			asked[key] = true
-			return twice
-		})
 	}
 	if len(missing) == 0 {
 		return nil
 	}
 	values, err := b.store.States(missing)
-	if err != nil {
-		return fmt.Errorf("read state: %w", err)
-	}
-	if len(values) != len(missing) {
-		return fmt.Errorf("read state: the ledger answered %d of %d keys", len(values), len(missing))
+	if err == nil && len(values) != len(missing) {
+		err = fmt.Errorf("the ledger answered %d of %d keys", len(values), len(missing))
 	}
 	for i, key := range missing {
-		b.read[key] = values[i]
+		if err != nil {
+			delete(b.read, key)
+		} else {
+			b.read[key] = values[i]
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("read state: %w", err)
 	}
 	return nil
 }

@@ -57,6 +57,16 @@ func (k Key) Split() (kind string, parts []string, ok bool) {
 	return fields[0], fields[1:], true
 }
 
+// Kind is the kind of a key, "" for a string that is none.
+func (k Key) Kind() string {
+	rest, found := strings.CutPrefix(string(k), keyBorder)
+	kind, _, ended := strings.Cut(rest, keyBorder)
+	if !found || !ended {
+		return ""
+	}
+	return kind
+}
+
 // String shows the key readably, its parts separated by slashes.
 func (k Key) String() string {
 	return strings.Trim(strings.ReplaceAll(string(k), keyBorder, "/"), "/")
@@ -68,10 +78,22 @@ func checkKeyPart(part string) error {
 		return fmt.Errorf("empty part")
 	case len(part) > MaxKeyPart:
 		return fmt.Errorf("part of %d bytes exceeds %d", len(part), MaxKeyPart)
+	case plainText(part):
+		return nil
 	case !utf8.ValidString(part):
 		return fmt.Errorf("part is not UTF-8")
 	case strings.ContainsRune(part, 0) || strings.ContainsRune(part, utf8.MaxRune):
 		return fmt.Errorf("part holds U+0000 or U+10FFFF")
 	}
 	return nil
+}
+
+// plainText tells whether a string is of ASCII without U+0000, as nearly all parts are.
+func plainText(s string) bool {
+	for i := range len(s) {
+		if s[i] == 0 || s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }

@@ -37,7 +37,11 @@ func Owner(name string) string {
 
 // ValidDigest reports what is not a SHA-256 as 64 lower-case hex digits.
 func ValidDigest(field, digest string) error {
-	if raw, err := hex.DecodeString(digest); err != nil || len(raw) != 32 || strings.ToLower(digest) != digest {
+	var raw [32]byte
+	if len(digest) != hex.EncodedLen(len(raw)) {
+		return Invalid(field, "expected a SHA-256 as 64 lower-case hex digits")
+	}
+	if _, err := hex.Decode(raw[:], []byte(digest)); err != nil || strings.ToLower(digest) != digest {
 		return Invalid(field, "expected a SHA-256 as 64 lower-case hex digits")
 	}
 	return nil

@@ -35,8 +35,8 @@ type held struct {
 
 // Add counts one entry of the world state; keys that hold no credits are passed over.
 func (t *Tally) Add(key ledger.Key, value []byte) error {
-	kind, _, ok := key.Split()
-	if !ok {
+	kind := key.Kind()
+	if kind == "" {
 		return fmt.Errorf("key %q is not one of ours", string(key))
 	}
 	switch kind {
