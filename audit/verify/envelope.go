@@ -99,7 +99,7 @@ func (t *transaction) header(header *common.Header) (*common.ChannelHeader, *com
 	if header == nil {
 		return nil, nil, fmt.Errorf("there is none")
 	}
-	channel, err := protoutil.UnmarshalChannelHeader(header.GetChannelHeader())
+	channel, err := channelHeaderOf(header.GetChannelHeader())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -108,10 +108,7 @@ func (t *transaction) header(header *common.Header) (*common.ChannelHeader, *com
 		return nil, nil, err
 	}
 	t.id, t.kind, t.channel = channel.GetTxId(), common.HeaderType(channel.GetType()), channel.GetChannelId()
-	extension := &peer.ChaincodeHeaderExtension{}
-	if proto.Unmarshal(channel.GetExtension(), extension) == nil {
-		t.invoked = extension.GetChaincodeId().GetName()
-	}
+	t.invoked = calledOf(channel.GetExtension())
 	if channel.GetTimestamp().IsValid() {
 		t.time = channel.GetTimestamp().AsTime()
 	}
@@ -229,9 +226,8 @@ func (t *transaction) results(extension, proposal []byte) {
 		}
 		t.chaincode, t.response = name, answer
 	}
-	event := &peer.ChaincodeEvent{}
-	if len(events) > 0 && proto.Unmarshal(events, event) == nil {
-		t.event = event
+	if len(events) > 0 {
+		t.event = eventOf(events)
 	}
 	t.sets = setsOf(sets)
 	input := &peer.ChaincodeProposalPayload{}

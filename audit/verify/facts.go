@@ -51,13 +51,11 @@ func (f *facts) event(event *peer.ChaincodeEvent, at place) {
 	if event == nil || !strings.HasPrefix(event.GetEventName(), "contribution.") {
 		return
 	}
-	var changed struct {
-		Contributions []struct{ Datanet, ID, Tx string }
-	}
-	if json.Unmarshal(event.GetPayload(), &changed, json.MatchCaseInsensitiveNames(true)) != nil {
+	var payload changed
+	if json.Unmarshal(event.GetPayload(), &payload) != nil {
 		return
 	}
-	for i, c := range changed.Contributions {
+	for i, c := range payload.Contributions {
 		if c.Tx == at.id {
 			f.registered[composite("contribution", c.Datanet, c.ID)] = registration{at.block, at.tx, i}
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/hyperledger/fabric/protoutil"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // An envelope is a dozen messages inside each other. Decoding each copies what is inside, which costs as much as a
@@ -94,6 +95,52 @@ func payloadOf(data []byte) (header *common.Header, inner []byte, err error) {
 	}
 	p, err := message(data, &common.Payload{})
 	return p.GetHeader(), p.GetData(), err
+}
+
+func channelHeaderOf(data []byte) (*common.ChannelHeader, error) {
+	var f [8]field
+	var at [2]field
+	plain := splitOnce(data, f[:], aVarint, aVarint, aString, aString, aString, aVarint, aString, aString) && splitOnce(f[2].bytes, at[:], aVarint, aVarint) &&
+		utf8.Valid(f[3].bytes) && utf8.Valid(f[4].bytes)
+	if !plain {
+		return message(data, &common.ChannelHeader{})
+	}
+	h := &common.ChannelHeader{Type: int32(f[0].varint), Version: int32(f[1].varint), ChannelId: string(f[3].bytes), TxId: string(f[4].bytes),
+		Epoch: f[5].varint, Extension: f[6].bytes, TlsCertHash: f[7].bytes}
+	if f[2].number != 0 {
+		h.Timestamp = &timestamppb.Timestamp{Seconds: int64(at[0].varint), Nanos: int32(at[1].varint)}
+	}
+	return h, nil
+}
+
+// calledOf is the name of the chaincode in a ChaincodeHeaderExtension.
+func calledOf(data []byte) string {
+	var id []byte
+	if split(data, nil, &id) {
+		if names, ok := namesOf(id); ok {
+			return string(names[1].bytes)
+		}
+	}
+	extension := &peer.ChaincodeHeaderExtension{}
+	if proto.Unmarshal(data, extension) != nil {
+		return ""
+	}
+	return extension.GetChaincodeId().GetName()
+}
+
+// eventOf is a transaction's event; nil when it does not parse.
+func eventOf(data []byte) *peer.ChaincodeEvent {
+	var chaincode, id, name []byte
+	event := &peer.ChaincodeEvent{}
+	if split(data, &chaincode, &id, &name, &event.Payload) && utf8.Valid(chaincode) && utf8.Valid(id) && utf8.Valid(name) {
+		event.ChaincodeId, event.TxId, event.EventName = string(chaincode), string(id), string(name)
+		return event
+	}
+	event, err := message(data, &peer.ChaincodeEvent{})
+	if err != nil {
+		return nil
+	}
+	return event
 }
 
 func signatureHeaderOf(data []byte) (*common.SignatureHeader, error) {

@@ -3,10 +3,12 @@ package verify
 import (
 	"testing"
 
+	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // FuzzWhatIsSplit: a message that is split reads as the protobuf package reads it.
@@ -23,6 +25,9 @@ func FuzzWhatIsSplit(f *testing.F) {
 		&peer.ChaincodeInvocationSpec{ChaincodeSpec: &peer.ChaincodeSpec{Type: peer.ChaincodeSpec_GOLANG, ChaincodeId: &peer.ChaincodeID{Name: "n"},
 			Input: &peer.ChaincodeInput{Args: [][]byte{[]byte("f"), {}, []byte("d")}}, Timeout: -1}},
 		&peer.ChaincodeInvocationSpec{ChaincodeSpec: &peer.ChaincodeSpec{Input: &peer.ChaincodeInput{Args: [][]byte{[]byte("f")}, IsInit: true}}},
+		&common.ChannelHeader{Type: -1, Version: 1, Timestamp: &timestamppb.Timestamp{Seconds: -5, Nanos: 7}, ChannelId: "c", TxId: "t", Epoch: 1 << 60, Extension: []byte("e"), TlsCertHash: []byte("h")},
+		&peer.ChaincodeHeaderExtension{ChaincodeId: &peer.ChaincodeID{Name: "n"}},
+		&peer.ChaincodeEvent{ChaincodeId: "c", TxId: "t", EventName: "n", Payload: []byte("p")},
 	} {
 		data, err := proto.Marshal(m)
 		require.NoError(f, err)
@@ -50,6 +55,21 @@ func FuzzWhatIsSplit(f *testing.F) {
 		if ok {
 			require.Equal(t, id.GetName(), name)
 		}
+		channel := &common.ChannelHeader{}
+		err = proto.Unmarshal(data, channel)
+		header, failed := channelHeaderOf(data)
+		require.Equal(t, err == nil, failed == nil)
+		require.True(t, err != nil || proto.Equal(channel, header), "%v, split %v", channel, header)
+		extension := &peer.ChaincodeHeaderExtension{}
+		if proto.Unmarshal(data, extension) != nil {
+			extension.Reset()
+		}
+		require.Equal(t, extension.GetChaincodeId().GetName(), calledOf(data))
+		event := &peer.ChaincodeEvent{}
+		err = proto.Unmarshal(data, event)
+		read := eventOf(data)
+		require.Equal(t, err == nil, read != nil)
+		require.True(t, err != nil || proto.Equal(event, read), "%v, split %v", event, read)
 		spec := &peer.ChaincodeInvocationSpec{}
 		if args, ok := splitArgs(data); ok {
 			require.NoError(t, proto.Unmarshal(data, spec))

@@ -176,7 +176,7 @@ func (i *invariants) allMembers(msps []string) bool {
 	m, _, err := load[struct {
 		Members []string `json:"members"`
 	}](i, "members")
-	return err == nil && slices.Equal(slices.Sorted(slices.Values(m.Members)), slices.Sorted(slices.Values(msps)))
+	return err == nil && (slices.Equal(m.Members, msps) || slices.Equal(slices.Sorted(slices.Values(m.Members)), slices.Sorted(slices.Values(msps))))
 }
 
 type contributed struct {
