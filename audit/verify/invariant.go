@@ -421,7 +421,7 @@ func (i *invariants) card(c change) error {
 			Validators int `json:"validators"`
 			Upstream   int `json:"upstream"`
 		} `json:"parts"`
-	}](c.After)
+	}](i.memory, c.After)
 	if err != nil || !found {
 		return either(err, breaks(RulePrice, "a rate card was deleted"))
 	}

@@ -103,11 +103,6 @@ func run(c *cobra.Command, folder string, s settings) (err error) {
 		return err
 	}
 	took, peak := process.Time()-began, process.Peak()
-	if f := os.Getenv("MEMPROF"); f != "" {
-		file, _ := os.Create(f)
-		pprof.Lookup("allocs").WriteTo(file, 0)
-		file.Close()
-	}
 	began = process.Time()
 	share, err := report.MeasureSignatures()
 	if err != nil {

@@ -21,8 +21,8 @@ type Change struct {
 	Before, After *memledger.Entry
 }
 
-// changed are the keys that a block's valid transactions touched. A policy for a key that is absent does nothing.
-func changed(updates []memledger.Update) []Change {
+// changesOf are the keys that a block's valid transactions touched. A policy for a key that is absent does nothing.
+func changesOf(updates []memledger.Update) []Change {
 	changes := make([]Change, len(updates))
 	for i, u := range updates {
 		namespace, name, _ := strings.Cut(string(u.Key), "\x00")

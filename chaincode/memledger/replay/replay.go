@@ -181,7 +181,7 @@ func (r *Replayer) Apply(p *Prepared) ([]Change, error) {
 		}
 	}
 	r.report.Blocks++
-	return append(changed(updates), p.hashed()...), nil
+	return append(changesOf(updates), p.hashed()...), nil
 }
 
 // Get returns what the chaincode's committed state holds under a key, nil when the key is absent. The caller must not
