@@ -30,7 +30,8 @@ const croissantContext = `{
 type object = map[string]any
 
 // Croissant describes a snapshot as a dataset. Its one file is what a training ticket opens: the records as JSON Lines.
-// The gateway makes that file for each ticket, so it has no checksum; the snapshot's root commits to its content.
+// The gateway makes that file for each ticket, without what was erased: as the specification has it the dataset is a live one, and
+// the file has no checksum. The snapshot's root commits to its content.
 func Croissant(s question.Snapshot) ([]byte, error) {
 	channel := s.Channel
 	latest := s.Revisions[len(s.Revisions)-1]
@@ -53,7 +54,7 @@ func Croissant(s question.Snapshot) ([]byte, error) {
 		"@context": json.RawMessage(croissantContext), "@type": "sc:Dataset", "@id": id, "conformsTo": "http://mlcommons.org/croissant/1.1",
 		"name": fmt.Sprintf("%s@%d", s.Datanet, s.Number), "alternateName": s.About.Title, "description": description, "url": id,
 		"version": fmt.Sprintf("%d.%d.0", s.Number, latest.Revision-1), "keywords": s.About.Tags, "inLanguage": languages,
-		"creator": creators, "publisher": owner, "isLiveDataset": false,
+		"creator": creators, "publisher": owner, "isLiveDataset": true,
 		"license": licences(s), "usageInfo": offers(s),
 		"distribution": []object{{"@type": "cr:FileObject", "@id": "records.jsonl", "name": "records.jsonl",
 			"description": "The records of the snapshot, as a gateway of the network hands them to the holder of a training ticket.",

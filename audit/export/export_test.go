@@ -50,7 +50,8 @@ func ask(t *testing.T) (*questiontest.Story, *question.Auditor) {
 }
 
 // Croissant has no schema that a program here could apply: the document is processed as JSON-LD, and what the
-// specification requires of a dataset, its files, record sets and fields is looked for in the expanded terms.
+// specification, and its reference implementation mlcroissant, require of a dataset, its files, record sets and fields is looked
+// for in the expanded terms.
 func TestCroissantIsJSONLDWithAllThatTheSpecificationRequires(t *testing.T) {
 	s, a := ask(t)
 	answer, err := a.Snapshot(t.Context(), snapshot.Named{Datanet: s.Pool, Number: 2})
@@ -77,17 +78,24 @@ func TestCroissantIsJSONLDWithAllThatTheSpecificationRequires(t *testing.T) {
 	for _, term := range []string{"name", "contentUrl", "encodingFormat"} {
 		require.NotEmpty(t, file["http://schema.org/"+term], term)
 	}
+	require.Equal(t, []any{map[string]any{"@value": true}}, dataset["http://mlcommons.org/croissant/isLiveDataset"], "else the file needs a checksum")
 	sets := dataset["http://mlcommons.org/croissant/recordSet"].([]any)
 	require.Len(t, sets, 1)
 	fields := sets[0].(map[string]any)["http://mlcommons.org/croissant/field"].([]any)
 	require.Len(t, fields, 3)
+	declared := map[any]bool{}
 	for _, one := range fields {
 		field := one.(map[string]any)
+		declared[field["@id"]] = true
+		require.NotEmpty(t, field["http://schema.org/name"])
 		require.Contains(t, field["@id"], "records/")
 		require.Contains(t, field["http://mlcommons.org/croissant/dataType"].([]any)[0].(map[string]any)["@id"], "http://schema.org/")
 		source := field["http://mlcommons.org/croissant/source"].([]any)[0].(map[string]any)
 		require.Equal(t, file["@id"], source["http://mlcommons.org/croissant/fileObject"].([]any)[0].(map[string]any)["@id"])
 		require.NotEmpty(t, source["http://mlcommons.org/croissant/extract"])
+	}
+	for _, key := range sets[0].(map[string]any)["http://mlcommons.org/croissant/key"].([]any) {
+		require.True(t, declared[key.(map[string]any)["@id"]], "%v", key)
 	}
 	// Every term means something: none was dropped in the expansion.
 	compacted, err := ld.NewJsonLdProcessor().Compact(document, document.(map[string]any)["@context"], options)
@@ -141,6 +149,48 @@ func (s schemas) Load(url string) (any, error) {
 	}
 	defer file.Close()
 	return jsonschema.UnmarshalJSON(file)
+}
+
+// provForm is what the schema of the W3C submission PROV-JSON demands of the statements that we make, in the words of JSON
+// Schema.
+func provForm() map[string]any {
+	text, literal := map[string]any{"type": "string"}, map[string]any{"type": []any{"string", "number", "boolean"}}
+	typed := map[string]any{"type": "object", "required": []any{"$"}, "additionalProperties": false, "properties": map[string]any{"$": text, "type": text, "lang": text}}
+	value := map[string]any{"anyOf": []any{literal, typed}}
+	value = map[string]any{"anyOf": []any{literal, typed, map[string]any{"type": "array", "minItems": 1, "items": value}}}
+	statement := func(names ...any) map[string]any {
+		known := map[string]any{"prov:time": map[string]any{"type": "string", "format": "date-time"}}
+		for _, name := range names {
+			known[name.(string)] = text
+		}
+		return map[string]any{"type": "object", "additionalProperties": map[string]any{"type": "object", "required": names, "properties": known, "additionalProperties": value}}
+	}
+	return map[string]any{"type": "object", "additionalProperties": false, "properties": map[string]any{
+		"prefix": map[string]any{"type": "object", "additionalProperties": map[string]any{"type": "string", "format": "uri"}},
+		"entity": statement(), "activity": statement(), "agent": statement(), "used": statement("prov:entity", "prov:activity"),
+		"wasGeneratedBy": statement("prov:entity", "prov:activity"), "wasDerivedFrom": statement("prov:generatedEntity", "prov:usedEntity"),
+		"wasAttributedTo": statement("prov:entity", "prov:agent"), "wasAssociatedWith": statement("prov:activity", "prov:agent"),
+		"actedOnBehalfOf": statement("prov:delegate", "prov:responsible"), "hadMember": statement("prov:collection", "prov:entity")}}
+}
+
+func TestProvHasTheFormOfItsSchema(t *testing.T) {
+	s, a := ask(t)
+	answer, err := a.Model(t.Context(), s.Small, ledger.PageRequest{})
+	require.NoError(t, err)
+	data, err := export.Prov(answer)
+	require.NoError(t, err)
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	require.NoError(t, compiler.AddResource("prov.json", provForm()))
+	schema, err := compiler.Compile("prov.json")
+	require.NoError(t, err)
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	require.NoError(t, err)
+	require.NoError(t, schema.Validate(document))
+	for _, used := range document.(map[string]any)["used"].(map[string]any) {
+		delete(used.(map[string]any), "prov:entity")
+	}
+	require.ErrorContains(t, schema.Validate(document), "missing property 'prov:entity'", "the schema judges")
 }
 
 // Every name that a statement of PROV-JSON uses is one that the document declares, with its kind.
