@@ -60,25 +60,44 @@ func (q *question) quote(words []uint32, known map[string]uint32, prompt [][]byt
 	if len(prompt) == 0 {
 		return
 	}
+	const other = ^uint32(0) // stands for words that the output does not have
+	messages := make([][]uint32, len(prompt))
+	asked := make([]bool, len(known)) // words of the output that are in the prompt
+	for m, message := range prompt {
+		for _, t := range text1.Tokens(message) {
+			word, ok := known[t.Text]
+			if !ok {
+				word = other
+			} else {
+				asked[word] = true
+			}
+			messages[m] = append(messages[m], word)
+		}
+	}
 	passages := newTrie()
 	at := make(map[int32][]int) // starts of a node's passage in the output
 	ends := make([]int, len(words))
-	for i := range words {
-		if ends[i] = passageEnd(i, len(words), func(j int) int { return q.tokens[j].Runes }); ends[i] > 0 {
+	until := len(words) // where the words end from here on that are in the prompt: only there can a passage be
+	for i := len(words) - 1; i >= 0; i-- {
+		if !asked[words[i]] {
+			until = i
+		}
+		if ends[i] = passageEnd(i, until, func(j int) int { return q.tokens[j].Runes }); ends[i] > 0 {
 			node := passages.add(words[i:ends[i]])
 			at[node] = append(at[node], i)
 		}
 	}
+	if len(at) == 0 {
+		return
+	}
 	sent := make(map[int32]bool)
-	for _, message := range prompt {
-		tokens := text1.Tokens(message)
-		for i := range tokens {
+	for _, message := range messages {
+		for i := range message {
 			node, ok := passages.find(func(j int) (uint32, bool) {
-				if i+j >= len(tokens) {
+				if i+j >= len(message) || message[i+j] == other {
 					return 0, false
 				}
-				word, ok := known[tokens[i+j].Text]
-				return word, ok
+				return message[i+j], true
 			})
 			if ok {
 				sent[node] = true
