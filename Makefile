@@ -4,7 +4,7 @@ DIR ?= .datanet
 ORDERING ?= bft
 FUZZ ?= 10000000x
 
-.PHONY: demo test build integration conformance soak fuzz bench bench-gateway bench-usage bench-audit bench-attribution network down fmt vet clean bench-questions
+.PHONY: demo test build integration conformance soak fuzz bench bench-gateway bench-usage bench-audit bench-parts bench-attribution network down fmt vet clean bench-questions
 
 demo: build ## the main job end to end on a real network, which stays up
 	bin/datanet demo --dir $(DIR) $(if $(CORPUS),--corpus $(CORPUS))
@@ -66,6 +66,12 @@ LEDGER_SIZE ?= 100000
 
 bench-audit: ## verification beside its bare signature checks: of the ledger that soak made, or of one made in memory; LEDGER=FOLDER
 	$(GO) run ./bench/audit $(LEDGER) --make $(LEDGER_SIZE) $(if $(JSON),--json $(JSON))
+
+PARTS ?= $(HOME)/.cache/datanet/audit-uses
+USES ?= 100000
+
+bench-parts: ## receipts, texts and contents of a bundle made in memory, beside the bare recomputation of its receipts; PARTS=FOLDER USES=N
+	$(GO) run ./bench/audit $(PARTS) --uses $(USES) $(if $(JSON),--json $(JSON))
 
 bench-attribution: ## the gates of proof of attribution; VERSE=DIR and TEXT=DIRS name the input, JSON=FILE also writes rows
 	$(GO) run ./bench/attribution $(if $(VERSE),--verse $(VERSE)) $(if $(TEXT),--text $(TEXT)) $(if $(JSON),--json $(JSON))

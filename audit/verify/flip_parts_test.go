@@ -43,13 +43,13 @@ func TestEveryByteOfAPartIsCovered(t *testing.T) {
 		files = append(files, encodedPart{bundle.Part{Kind: kind, Name: name}, out.Bytes()})
 	}
 	for _, one := range s.snapshots {
-		add(bundle.Snapshot, one.name, func(out *bytes.Buffer) error { return one.write(out) })
+		add(bundle.Snapshot, one.Name, func(out *bytes.Buffer) error { return one.Write(out) })
 	}
 	for _, one := range s.contents {
-		add(bundle.Content, one.name, func(out *bytes.Buffer) error { return one.write(out) })
+		add(bundle.Content, one.Name, func(out *bytes.Buffer) error { return one.Write(out) })
 	}
 	for _, one := range s.settlements {
-		add(bundle.Settlement, one.name, func(out *bytes.Buffer) error { return one.write(out) })
+		add(bundle.Settlement, one.Name, func(out *bytes.Buffer) error { return one.Write(out) })
 	}
 	h := &holder{v: &verifier{facts: f, report: &Report{}, options: Options{MaxFindings: 10}}, facts: f, of: s.holder, held: &Held{NotRecomputed: map[string]int{}}, places: map[string]settlement{}, due: map[string]settlement{}}
 	h.corpora = newCorpora(f, t.TempDir())

@@ -3,7 +3,6 @@ package verify
 import (
 	"bytes"
 	"encoding/hex"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +20,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/audit/bundle"
 	"github.com/datanet-consortium/datanet/audit/parts"
+	"github.com/datanet-consortium/datanet/audit/verify/verifytest"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
 	"github.com/datanet-consortium/datanet/gateway/evidence"
@@ -30,9 +30,9 @@ import (
 type holding struct {
 	*testing.T
 	*paidStory
-	snapshots   []heldSnapshot
-	contents    []heldContent
-	settlements []heldSettlement
+	snapshots   []verifytest.Snapshot
+	contents    []verifytest.Content
+	settlements []verifytest.Settlement
 	receipts    *bundle.Receipts
 	holder      string
 	damage      func(dir string)
@@ -40,69 +40,33 @@ type holding struct {
 
 func hold(t *testing.T, s *paidStory) *holding {
 	h := &holding{T: t, paidStory: s, receipts: &bundle.Receipts{Before: uint64(len(s.blocks))}, holder: rulestest.Regulator}
-	for _, c := range s.texts {
+	for _, c := range s.Texts {
 		h.contents = append(h.contents, s.content(c))
 	}
-	leaf := func(c attribution.Contribution) parts.Leaf {
-		return parts.Leaf{ID: c.ID, Account: c.Account, Commitment: attribution.Commit(s.salts[c.ID], c.Records)}
-	}
-	h.snapshots = []heldSnapshot{{[]string{s.pool, "1"}, 2, []parts.Leaf{leaf(s.texts[1]), leaf(s.texts[0]), {}}}}
-	for _, one := range s.settlements {
-		copied := heldSettlement{name: slices.Clone(one.name), scope: parts.Scope{Encoded: bytes.Clone(one.scope.Encoded), Sessions: slices.Clone(one.scope.Sessions)}}
-		for i := range one.uses {
-			copied.peaks = append(copied.peaks, slices.Clone(one.peaks[i]))
+	h.snapshots = []verifytest.Snapshot{{Name: []string{s.Pool, "1"}, Revision: 2, Leaves: []parts.Leaf{s.Leaf(s.Texts[1]), s.Leaf(s.Texts[0]), {}}}}
+	for _, one := range s.Settlements {
+		copied := verifytest.Settlement{Name: slices.Clone(one.Name), Scope: parts.Scope{Encoded: bytes.Clone(one.Scope.Encoded), Sessions: slices.Clone(one.Scope.Sessions)}}
+		for i := range one.Uses {
+			copied.Peaks = append(copied.Peaks, slices.Clone(one.Peaks[i]))
 			var uses []parts.Use
-			for _, u := range one.uses[i] {
+			for _, u := range one.Uses[i] {
 				uses = append(uses, parts.Use{Leaf: bytes.Clone(u.Leaf), Receipt: bytes.Clone(u.Receipt), Evidence: bytes.Clone(u.Evidence)})
 			}
-			copied.uses = append(copied.uses, uses)
+			copied.Uses = append(copied.Uses, uses)
 		}
 		h.settlements = append(h.settlements, copied)
 	}
 	return h
 }
 
-func (s *paidStory) content(c attribution.Contribution) heldContent {
-	held := heldContent{name: []string{s.pool, c.ID}, salt: s.salts[c.ID]}
+// content is a copy of what opens a contribution.
+func (s *paidStory) content(c attribution.Contribution) verifytest.Content {
+	held := s.Content(c)
+	held.Records = nil
 	for _, record := range c.Records {
-		held.records = append(held.records, bytes.Clone(record))
+		held.Records = append(held.Records, bytes.Clone(record))
 	}
 	return held
-}
-
-func (h heldSnapshot) write(out io.Writer) error {
-	w, err := parts.NewSnapshot(out, h.revision)
-	for _, l := range h.leaves {
-		if err == nil {
-			err = w.Leaf(l)
-		}
-	}
-	return err
-}
-
-func (h heldContent) write(out io.Writer) error {
-	w, err := parts.NewContent(out, h.salt)
-	for _, record := range h.records {
-		if err == nil {
-			err = w.Record(record)
-		}
-	}
-	return err
-}
-
-func (h heldSettlement) write(out io.Writer) error {
-	w, err := parts.NewSettlement(out, h.scope)
-	for i, uses := range h.uses {
-		if err == nil {
-			err = w.Peaks(h.peaks[i])
-		}
-		for _, u := range uses {
-			if err == nil {
-				err = w.Use(u)
-			}
-		}
-	}
-	return err
 }
 
 // write makes the bundle, with digests that fit.
@@ -114,14 +78,14 @@ func (h *holding) write(dir string) {
 		require.NoError(h, w.Append(b))
 	}
 	for _, one := range h.snapshots {
-		require.NoError(h, w.Part(bundle.Snapshot, one.name, one.write))
+		require.NoError(h, w.Part(bundle.Snapshot, one.Name, one.Write))
 	}
 	require.NoError(h, w.Holder(h.holder))
 	for _, one := range h.contents {
-		require.NoError(h, w.Part(bundle.Content, one.name, one.write))
+		require.NoError(h, w.Part(bundle.Content, one.Name, one.Write))
 	}
 	for _, one := range h.settlements {
-		require.NoError(h, w.Part(bundle.Settlement, one.name, one.write))
+		require.NoError(h, w.Part(bundle.Settlement, one.Name, one.Write))
 	}
 	w.Receipts(h.receipts)
 	require.NoError(h, w.Close())
@@ -164,8 +128,8 @@ func TestUntouchedPartsGiveNoFindingAndReceiptsAreRecomputed(t *testing.T) {
 func TestWhatIsNotThereIsSaidAndNoFinding(t *testing.T) {
 	h := paid(t, "raft")
 	h.contents = h.contents[:1]
-	for i := range h.settlements[1].uses {
-		h.settlements[1].uses[i][0].Evidence = nil
+	for i := range h.settlements[1].Uses {
+		h.settlements[1].Uses[i][0].Evidence = nil
 	}
 	report := h.verify()
 	require.Empty(t, report.Findings)
@@ -200,31 +164,31 @@ type partForgery struct {
 }
 
 // latest is the second settlement, and where the session that was settled before stands in it.
-func (h *holding) latest() (*heldSettlement, int) {
+func (h *holding) latest() (*verifytest.Settlement, int) {
 	s := &h.settlements[1]
-	return s, slices.IndexFunc(s.peaks, func(p []merkle.Hash) bool { return len(p) > 0 && len(s.uses) > 1 })
+	return s, slices.IndexFunc(s.Peaks, func(p []merkle.Hash) bool { return len(p) > 0 && len(s.Uses) > 1 })
 }
 
-func (h *holding) claimKey(i int) string { return "claim/" + strings.Join(h.settlements[i].name, "/") }
+func (h *holding) claimKey(i int) string { return "claim/" + strings.Join(h.settlements[i].Name, "/") }
 
 func (h *holding) contentKey(i int) string {
-	return "contribution/" + strings.Join(h.contents[i].name, "/")
+	return "contribution/" + strings.Join(h.contents[i].Name, "/")
 }
 
 var partForgeries = []partForgery{
 	{"an edited receipt", RuleReceipt, Forged, func(h *holding) (string, string) {
 		s, i := h.latest()
-		flip(s.uses[i][0].Receipt)
+		flip(s.Uses[i][0].Receipt)
 		return h.claimKey(1), "use 2 of session"
 	}},
 	{"two receipts swapped", RuleReceipt, Forged, func(h *holding) (string, string) {
 		s, i := h.latest()
-		s.uses[i][0].Receipt, s.uses[i][1].Receipt = s.uses[i][1].Receipt, s.uses[i][0].Receipt
+		s.Uses[i][0].Receipt, s.Uses[i][1].Receipt = s.Uses[i][1].Receipt, s.Uses[i][0].Receipt
 		return h.claimKey(1), "use 3 of session"
 	}},
 	{"a receipt withheld", RuleWithheld, Unclear, func(h *holding) (string, string) {
 		s, i := h.latest()
-		s.uses[i][0].Receipt = nil
+		s.Uses[i][0].Receipt = nil
 		return h.claimKey(1), "1 of its 4 receipts"
 	}},
 	{"a settlement withheld", RuleWithheld, Unclear, func(h *holding) (string, string) {
@@ -234,90 +198,90 @@ var partForgeries = []partForgery{
 	}},
 	{"a fee in a leaf", RuleLeaves, Forged, func(h *holding) (string, string) {
 		s, i := h.latest()
-		s.uses[i][0].Leaf[102]++ // the last byte of the fee
+		s.Uses[i][0].Leaf[102]++ // the last byte of the fee
 		return h.claimKey(1), "do not give the root"
 	}},
 	{"two uses swapped, leaf, receipt and text", RuleLeaves, Forged, func(h *holding) (string, string) {
 		s, i := h.latest()
-		slices.Reverse(s.uses[i])
+		slices.Reverse(s.Uses[i])
 		return h.claimKey(1), "do not give the root"
 	}},
 	{"a use left out", RuleLeaves, Forged, func(h *holding) (string, string) {
 		s := &h.settlements[0]
-		s.uses[0] = s.uses[0][:len(s.uses[0])-1]
-		return "settlement/" + strings.Join(s.name, "/"), "the part is not of its form"
+		s.Uses[0] = s.Uses[0][:len(s.Uses[0])-1]
+		return "settlement/" + strings.Join(s.Name, "/"), "the part is not of its form"
 	}},
 	{"a use too many", RuleLeaves, Forged, func(h *holding) (string, string) {
 		s := &h.settlements[0]
-		last := len(s.uses) - 1
-		s.uses[last] = append(s.uses[last], s.uses[last][0])
-		return "settlement/" + strings.Join(s.name, "/"), "something follows its end"
+		last := len(s.Uses) - 1
+		s.Uses[last] = append(s.Uses[last], s.Uses[last][0])
+		return "settlement/" + strings.Join(s.Name, "/"), "something follows its end"
 	}},
 	{"the peaks of another tree", RuleLeaves, Forged, func(h *holding) (string, string) {
 		s, i := h.latest()
-		flip(s.peaks[i][0][:])
+		flip(s.Peaks[i][0][:])
 		return h.claimKey(1), "the peaks do not give the root"
 	}},
 	{"another session's name", RuleLeaves, Forged, func(h *holding) (string, string) {
 		s, _ := h.latest()
-		s.scope.Sessions[0], s.scope.Sessions[1] = s.scope.Sessions[1], s.scope.Sessions[0]
+		s.Scope.Sessions[0], s.Scope.Sessions[1] = s.Scope.Sessions[1], s.Scope.Sessions[0]
 		return h.claimKey(1), "which is another one"
 	}},
 	{"a settlement under another's name", RuleLeaves, Forged, func(h *holding) (string, string) {
-		h.settlements[0].name, h.settlements[1].name = h.settlements[1].name, h.settlements[0].name
+		h.settlements[0].Name, h.settlements[1].Name = h.settlements[1].Name, h.settlements[0].Name
 		return h.claimKey(0), "the scope is not the settlement's"
 	}},
 	{"a settlement that nobody made", RuleLeaves, Forged, func(h *holding) (string, string) {
 		invented := h.settlements[1]
-		invented.name = []string{invented.name[0], "00000000000000000000000000000009"}
+		invented.Name = []string{invented.Name[0], "00000000000000000000000000000009"}
 		h.settlements = append(h.settlements, invented)
-		return "claim/" + strings.Join(invented.name, "/"), "no such settlement"
+		return "claim/" + strings.Join(invented.Name, "/"), "no such settlement"
 	}},
 	{"a byte of a text", RuleText, Forged, func(h *holding) (string, string) {
 		s, i := h.latest()
-		retext(h, &s.uses[i][1], func(e *evidence.Evidence) { e.Output[0]++ })
+		retext(h, &s.Uses[i][1], func(e *evidence.Evidence) { e.Output[0]++ })
 		return h.claimKey(1), "commitment to the output does not open"
 	}},
 	{"another prompt", RuleText, Forged, func(h *holding) (string, string) {
 		s, i := h.latest()
-		retext(h, &s.uses[i][1], func(e *evidence.Evidence) {
+		retext(h, &s.Uses[i][1], func(e *evidence.Evidence) {
 			e.Body = bytes.Replace(e.Body, []byte("once more"), []byte("once less"), 1)
 		})
 		return h.claimKey(1), "commitment to the prompt does not open"
 	}},
 	{"a context that was not the one", RuleText, Forged, func(h *holding) (string, string) {
 		s, i := h.latest()
-		retext(h, &s.uses[i][1], func(e *evidence.Evidence) { e.Context[0][0]++ })
+		retext(h, &s.Uses[i][1], func(e *evidence.Evidence) { e.Context[0][0]++ })
 		return h.claimKey(1), "commitment to the context does not open"
 	}},
 	{"the text of another use", RuleText, Forged, func(h *holding) (string, string) {
 		s, i := h.latest()
-		s.uses[i][1].Evidence = s.uses[i][0].Evidence
+		s.Uses[i][1].Evidence = s.Uses[i][0].Evidence
 		return h.claimKey(1), "the text of another receipt"
 	}},
 	{"what is no text", RuleText, Forged, func(h *holding) (string, string) {
 		s, i := h.latest()
-		s.uses[i][1].Evidence = s.uses[i][1].Evidence[1:]
+		s.Uses[i][1].Evidence = s.Uses[i][1].Evidence[1:]
 		return h.claimKey(1), "decode evidence"
 	}},
 	{"a byte of a content", RuleContent, Forged, func(h *holding) (string, string) {
-		flip(h.contents[0].records[0])
+		flip(h.contents[0].Records[0])
 		return h.contentKey(0), "do not open the commitment"
 	}},
 	{"another salt", RuleContent, Forged, func(h *holding) (string, string) {
-		flip(h.contents[1].salt[:])
+		flip(h.contents[1].Salt[:])
 		return h.contentKey(1), "do not open the commitment"
 	}},
 	{"a record left out", RuleContent, Forged, func(h *holding) (string, string) {
-		h.contents[0].records = h.contents[0].records[:1]
+		h.contents[0].Records = h.contents[0].Records[:1]
 		return h.contentKey(0), "do not open the commitment"
 	}},
 	{"a content that nobody registered", RuleContent, Forged, func(h *holding) (string, string) {
-		h.contents[1].name[1] = "00000000000000000000000000000009"
+		h.contents[1].Name[1] = "00000000000000000000000000000009"
 		return h.contentKey(1), "no such contribution"
 	}},
 	{"two contents exchanged", RuleContent, Forged, func(h *holding) (string, string) {
-		h.contents[0].name, h.contents[1].name = h.contents[1].name, h.contents[0].name
+		h.contents[0].Name, h.contents[1].Name = h.contents[1].Name, h.contents[0].Name
 		return h.contentKey(0), "do not open the commitment"
 	}},
 	{"contents in another order", RuleContent, Forged, func(h *holding) (string, string) {
@@ -334,32 +298,31 @@ var partForgeries = []partForgery{
 	}},
 	{"a content whose erasure is complete", RuleErasure, Broken, func(h *holding) (string, string) {
 		h.contents = append(h.contents, h.content(h.gone))
-		return "erasure/" + h.pool + "/" + h.gone.ID, "its erasure is complete"
+		return "erasure/" + h.Pool + "/" + h.gone.ID, "its erasure is complete"
 	}},
 	{"a snapshot in which a leaf is another's", RuleSnapshot, Forged, func(h *holding) (string, string) {
-		h.snapshots[0].leaves[0].Account = string(ann.Account())
-		return "snapshot/" + h.pool + "/0000000001", "the leaves give the root"
+		h.snapshots[0].Leaves[0].Account = string(ann.Account())
+		return "snapshot/" + h.Pool + "/0000000001", "the leaves give the root"
 	}},
 	{"a snapshot with a leaf where a tombstone is", RuleSnapshot, Forged, func(h *holding) (string, string) {
-		c := h.gone
-		h.snapshots[0].leaves[2] = parts.Leaf{ID: c.ID, Account: c.Account, Commitment: attribution.Commit(h.salts[c.ID], c.Records)}
-		return "snapshot/" + h.pool + "/0000000001", "the leaves give the root"
+		h.snapshots[0].Leaves[2] = h.Leaf(h.gone)
+		return "snapshot/" + h.Pool + "/0000000001", "the leaves give the root"
 	}},
 	{"a snapshot without its last leaf", RuleSnapshot, Forged, func(h *holding) (string, string) {
-		h.snapshots[0].leaves = h.snapshots[0].leaves[:2]
-		return "snapshot/" + h.pool + "/0000000001", "the leaves give the root"
+		h.snapshots[0].Leaves = h.snapshots[0].Leaves[:2]
+		return "snapshot/" + h.Pool + "/0000000001", "the leaves give the root"
 	}},
 	{"a later revision shown as an earlier one", RuleSnapshot, Forged, func(h *holding) (string, string) {
-		h.snapshots[0].revision = 1
-		return "snapshot/" + h.pool + "/0000000001", "that of revision 1"
+		h.snapshots[0].Revision = 1
+		return "snapshot/" + h.Pool + "/0000000001", "that of revision 1"
 	}},
 	{"a revision that nobody made", RuleSnapshot, Forged, func(h *holding) (string, string) {
-		h.snapshots[0].revision = 3
-		return "snapshot/" + h.pool + "/0000000001", "has 2 revisions"
+		h.snapshots[0].Revision = 3
+		return "snapshot/" + h.Pool + "/0000000001", "has 2 revisions"
 	}},
 	{"a snapshot that nobody took", RuleSnapshot, Forged, func(h *holding) (string, string) {
-		h.snapshots[0].name[1] = "7"
-		return "snapshot/" + h.pool + "/0000000007", "no snapshot 7"
+		h.snapshots[0].Name[1] = "7"
+		return "snapshot/" + h.Pool + "/0000000007", "no snapshot 7"
 	}},
 	{"a byte of a file, with the digest that it had", RuleBundle, Forged, func(h *holding) (string, string) {
 		h.damage = func(dir string) {
@@ -408,41 +371,44 @@ func TestEveryForgedPartIsFound(t *testing.T) {
 	}
 }
 
+// payHost makes a receipt pay the host in place of the contributors.
+func payHost(r *receipt.Receipt) {
+	for i := range r.Spans {
+		credit := uint64(0)
+		for _, p := range r.Spans[i].Payees {
+			credit += p.Credit
+		}
+		r.Spans[i].Payees = []receipt.Payee{{Account: string(verifytest.Host.Account()), Credit: credit}}
+	}
+	r.Shares = receipt.Shares(r.Spans)
+}
+
 // What host, validators and attestors do together against their duty passes all rules of the ledger. Who has contents and texts
 // finds it.
 func TestWhatHostAndAttestorsDoTogetherIsFound(t *testing.T) {
 	dir := t.TempDir() // of keys, which all have
 	for claim, test := range map[string]struct {
-		cheats cheats
+		cheats verifytest.Cheats
 		rule   Rule
 	}{
-		"a receipt pays another account": {cheats{receipt: func(r *receipt.Receipt) {
-			for i := range r.Spans {
-				credit := uint64(0)
-				for _, p := range r.Spans[i].Payees {
-					credit += p.Credit
-				}
-				r.Spans[i].Payees = []receipt.Payee{{Account: string(host.Account()), Credit: credit}}
-			}
-			r.Shares = receipt.Shares(r.Spans)
-		}}, RuleReceipt},
-		"a receipt is of a larger corpus": {cheats{receipt: func(r *receipt.Receipt) { r.N++ }}, RuleReceipt},
-		"tokens that nobody wrote are paid for": {cheats{leaf: func(l *use.Leaf) {
+		"a receipt pays another account":  {verifytest.Cheats{Receipt: payHost}, RuleReceipt},
+		"a receipt is of a larger corpus": {verifytest.Cheats{Receipt: func(r *receipt.Receipt) { r.N++ }}, RuleReceipt},
+		"tokens that nobody wrote are paid for": {verifytest.Cheats{Leaf: func(l *use.Leaf) {
 			l.In++
 			l.Fee += 1000
 		}}, RuleFee},
-		"a fee that is not that of its tokens": {cheats{leaf: func(l *use.Leaf) { l.Fee++ }}, RuleFee},
-		"a request is counted twice":           {cheats{leaf: func(l *use.Leaf) { l.Number = 5 }}, RuleLeaves},
-		"a request is counted again by a later settlement": {cheats{leaf: func(l *use.Leaf) {
+		"a fee that is not that of its tokens": {verifytest.Cheats{Leaf: func(l *use.Leaf) { l.Fee++ }}, RuleFee},
+		"a request is counted twice":           {verifytest.Cheats{Leaf: func(l *use.Leaf) { l.Number = 5 }}, RuleLeaves},
+		"a request is counted again by a later settlement": {verifytest.Cheats{Leaf: func(l *use.Leaf) {
 			if l.Number == 2 { // of the first session, which was settled when it had two
 				l.Number = 0
 			}
 		}}, RuleLeaves},
-		"the table pays one more and another less": {cheats{table: func(p []payout.Payment) {
+		"the table pays one more and another less": {verifytest.Cheats{Table: func(p []payout.Payment) {
 			p[0].Amount++
 			p[1].Amount--
 		}}, RuleTable},
-		"contents have more tokens than the ledger says": {cheats{tokens: 1}, RuleContent},
+		"contents have more tokens than the ledger says": {verifytest.Cheats{Tokens: 1}, RuleContent},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			s, err := tellPaid(dir, string(orderings["raft"]), test.cheats)
@@ -497,14 +463,14 @@ func TestAPlanIsWhatTheVerifierWantsToSee(t *testing.T) {
 	want := paid(t, "raft")
 	require.Len(t, p.Settlements, 2)
 	for i, s := range p.Settlements {
-		require.Equal(t, want.settlements[i].name, []string{s.Host, s.ID})
+		require.Equal(t, want.settlements[i].Name, []string{s.Host, s.ID})
 	}
 	require.Len(t, p.Snapshots, 1)
-	require.Equal(t, want.snapshots[0].leaves, p.Snapshots[0].Leaves)
+	require.Equal(t, want.snapshots[0].Leaves, p.Snapshots[0].Leaves)
 	require.Equal(t, 2, p.Snapshots[0].Revision)
 	require.Len(t, p.Contents, 2)
 	for i, c := range p.Contents {
-		require.Equal(t, want.contents[i].name, []string{c.Datanet, c.ID})
+		require.Equal(t, want.contents[i].Name, []string{c.Datanet, c.ID})
 		require.Equal(t, ledger.Account(c.Contributor).MSP() == rulestest.B, c.Had, "its own, and no other was released to it")
 	}
 	r, err = bundle.Open(dir)

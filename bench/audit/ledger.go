@@ -61,43 +61,50 @@ func (failing) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, ar
 
 var must failing
 
-// makeLedger writes a bundle with at least so many transactions.
-func makeLedger(folder, keys, ordering string, size int, progress io.Writer) (err error) {
+// recorder writes what an in-memory ledger commits to a bundle.
+type recorder struct {
+	*bundle.Writer
+	failed error
+}
+
+// record begins a channel with new keys, whose blocks go into a bundle.
+func record(folder, keys, ordering string) (*verifytest.Network, *recorder, error) {
 	topology := config.BFT
 	if ordering == "raft" {
 		topology = config.Raft
 	}
-	var w *bundle.Writer
-	var n *verifytest.Network
-	var failed error
-	took := func(b *common.Block) {
+	r := &recorder{}
+	n, err := verifytest.New(keys, string(topology), []string{rulestest.A, rulestest.B, rulestest.C}, rulestest.Regulator, func(b *common.Block) {
 		if b.Header.Number == 0 {
 			genesis := hex.EncodeToString(protoutil.BlockHeaderHash(b.Header))
-			w, failed = bundle.Create(folder, bundle.Manifest{Channel: "datanet", Chaincode: "datanet", Genesis: genesis, Unproved: []string{}})
+			r.Writer, r.failed = bundle.Create(folder, bundle.Manifest{Channel: "datanet", Chaincode: "datanet", Genesis: genesis, Unproved: []string{}})
 		}
-		if failed == nil {
-			failed = w.Append(b)
+		if r.failed == nil {
+			r.failed = r.Append(b)
 		}
-	}
-	n, err = verifytest.New(keys, string(topology), []string{rulestest.A, rulestest.B, rulestest.C}, rulestest.Regulator, took)
+	})
+	return n, r, errors.Join(err, r.failed)
+}
+
+// makeLedger writes a bundle with at least so many transactions.
+func makeLedger(folder, keys, ordering string, size int, progress io.Writer) (err error) {
+	n, r, err := record(folder, keys, ordering)
 	if err != nil {
-		return errors.Join(err, failed)
+		return err
 	}
-	if w != nil {
-		defer func() { err = errors.Join(err, w.Close()) }()
-	}
+	defer func() { err = errors.Join(err, r.Close()) }()
 	m := &maker{Market: rulestest.MarketOn(must, rulestest.On(must, n.Config()))}
 	m.begin()
 	for m.made < size {
 		m.turn()
-		if failed != nil {
-			return failed
+		if r.failed != nil {
+			return r.failed
 		}
 		if m.turns%50 == 0 {
 			fmt.Fprintf(progress, "%d transactions made\n", m.made)
 		}
 	}
-	return failed
+	return r.failed
 }
 
 // begin gives consumers credits and opens sessions.

@@ -1,7 +1,10 @@
 // Command audit measures how fast an audit bundle is verified, beside the bare cost of the signatures in it, measured in
 // the same run on as many cores.
 //
-//	go run ./bench/audit FOLDER [--make N] [--ordering bft|raft] [--workers N] [--json FILE] [--cpuprofile FILE]
+//	go run ./bench/audit FOLDER [--make N | --uses N] [--ordering bft|raft] [--workers N] [--json FILE] [--cpuprofile FILE]
+//
+// With --uses it is made of paid uses, with receipts, texts and contents, and what these take is compared with the bare
+// recomputation of the same receipts.
 //
 // FOLDER is a bundle, such as the one that bench --ledger leaves of a real network. With --make it is made first, unless it
 // is there, of a market on the in-memory ledger whose members sign with real keys: blocks of the same form, without the
@@ -12,6 +15,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -27,6 +31,9 @@ import (
 
 type settings struct {
 	size     int
+	uses     int
+	together int
+	corpus   int
 	ordering string
 	workers  int
 	json     string
@@ -56,6 +63,9 @@ func command() *cobra.Command {
 	}
 	f := c.Flags()
 	f.IntVar(&s.size, "make", 0, "make the bundle of so many transactions in memory, unless it is there")
+	f.IntVar(&s.uses, "uses", 0, "make the bundle of so many paid uses with receipts, texts and contents, unless it is there")
+	f.IntVar(&s.together, "together", 5000, "uses of a settlement, with --uses")
+	f.IntVar(&s.corpus, "corpus", 1_000_000, "tokens of the corpus, about, with --uses")
 	f.StringVar(&s.ordering, "ordering", "bft", "ordering service of such a bundle: bft or raft")
 	f.IntVar(&s.workers, "workers", 0, "signatures checked at once (default: one for each core)")
 	f.StringVar(&s.json, "json", "", "also write the figures to this file")
@@ -64,15 +74,8 @@ func command() *cobra.Command {
 }
 
 func run(c *cobra.Command, folder string, s settings) (err error) {
-	if _, err := os.Stat(filepath.Join(folder, "manifest.json")); errors.Is(err, os.ErrNotExist) && s.size > 0 {
-		keys, err := os.MkdirTemp("", "datanet-keys-")
-		if err != nil {
-			return fmt.Errorf("make a folder for keys: %w", err)
-		}
-		defer os.RemoveAll(keys)
-		if err := makeLedger(folder, keys, s.ordering, s.size, c.ErrOrStderr()); err != nil {
-			return err
-		}
+	if err := makeBundle(folder, s, c.ErrOrStderr()); err != nil {
+		return err
 	}
 	r, err := bundle.Open(folder)
 	if err != nil {
@@ -98,10 +101,17 @@ func run(c *cobra.Command, folder string, s settings) (err error) {
 		}()
 	}
 	began := process.Time()
+	held := &stretch{}
+	options.Progress = func(done, all uint64) {
+		if done == all {
+			held.begin()
+		}
+	}
 	report, err := verify.Run(c.Context(), r, options)
 	if err != nil {
 		return err
 	}
+	held.end()
 	took, peak := process.Time()-began, process.Peak()
 	began = process.Time()
 	share, err := report.MeasureSignatures()
@@ -124,12 +134,39 @@ func run(c *cobra.Command, folder string, s settings) (err error) {
 	fmt.Fprintf(out, "processor time %.2f s, of signatures alone %.2f s, a ratio of %.0f %%; peak memory %.2f GB\n", figures.ProcessorSeconds,
 		figures.BareProcessorSeconds, 100*figures.ProcessorRatio, figures.PeakGB)
 	name := fmt.Sprintf("%d transactions", report.Transactions)
-	return figure.Write(s.json, []figure.Row{
+	rows := []figure.Row{
 		{Case: name, Metric: "verified", Value: figures.PerSecond, Unit: "transactions/s"},
 		{Case: name, Metric: "ratio to bare signature checks", Value: 100 * figures.Ratio, Unit: "%"},
 		{Case: name, Metric: "processor time", Value: figures.ProcessorSeconds, Unit: "s"},
 		{Case: name, Metric: "processor time of bare signature checks", Value: figures.BareProcessorSeconds, Unit: "s"},
 		{Case: name, Metric: "ratio to bare signature checks, by processor time", Value: 100 * figures.ProcessorRatio, Unit: "%"},
 		{Case: name, Metric: "peak memory", Value: figures.PeakGB, Unit: "GB"},
-	})
+	}
+	if report.Held != nil && report.Held.Recomputed > 0 {
+		bare, err := recompute(c.Context(), folder)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, compare(out, report.Held, held, bare)...)
+	}
+	return figure.Write(s.json, rows)
+}
+
+// makeBundle makes a bundle unless it is there, and forgets what that took of memory.
+func makeBundle(folder string, s settings, progress io.Writer) error {
+	if _, err := os.Stat(filepath.Join(folder, "manifest.json")); !errors.Is(err, os.ErrNotExist) || s.size+s.uses == 0 {
+		return nil
+	}
+	keys, err := os.MkdirTemp("", "datanet-keys-")
+	if err != nil {
+		return fmt.Errorf("make a folder for keys: %w", err)
+	}
+	defer os.RemoveAll(keys)
+	if s.uses > 0 {
+		err = makePaid(folder, keys, s, progress)
+	} else {
+		err = makeLedger(folder, keys, s.ordering, s.size, progress)
+	}
+	debug.FreeOSMemory()
+	return errors.Join(err, process.ForgetPeak())
 }
