@@ -27,6 +27,14 @@ type corpus struct {
 	file      *os.File
 	out       *streaming.Writer
 	engine    *streaming.Engine
+	waiting   []recomputation
+	weighed   map[string]weighed // by the revisions that attestors name
+}
+
+// weighed is what a corpus is on some revisions of its snapshots.
+type weighed struct {
+	roots   []merkle.Hash
+	weights []payout.Datanet
 }
 
 // corpora are those of the settlements that a bundle holds.
@@ -60,7 +68,7 @@ func (c *corpora) of(snapshots []named) (*corpus, error) {
 	if found := c.known[key]; found != nil {
 		return found, nil
 	}
-	made := &corpus{live: map[ledger.Key]bool{}, twice: map[string]bool{}}
+	made := &corpus{live: map[ledger.Key]bool{}, twice: map[string]bool{}, weighed: map[string]weighed{}}
 	datanets := map[string]string{} // by contribution
 	for _, n := range list {
 		s, err := c.snapshot(n)
@@ -184,6 +192,10 @@ func (c *corpora) at(of *corpus, snapshots []named, revisions []int) (roots []me
 	if len(snapshots) != len(revisions) {
 		return nil, nil, false, nil
 	}
+	key := fmt.Sprint(snapshots, revisions)
+	if known, found := of.weighed[key]; found {
+		return known.roots, known.weights, true, nil
+	}
 	tokens, counted := map[string]uint64{}, map[ledger.Key]bool{}
 	for _, s := range of.snapshots {
 		at := slices.Index(snapshots, s.named)
@@ -208,5 +220,6 @@ func (c *corpora) at(of *corpus, snapshots []named, revisions []int) (roots []me
 		weights = append(weights, payout.Datanet{Name: name, Tokens: n})
 	}
 	slices.SortFunc(weights, func(a, b payout.Datanet) int { return cmp.Compare(a.Name, b.Name) })
-	return receipt.Roots(roots), weights, true, nil
+	of.weighed[key] = weighed{receipt.Roots(roots), weights}
+	return of.weighed[key].roots, weights, true, nil
 }

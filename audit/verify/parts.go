@@ -40,7 +40,9 @@ type holder struct {
 	corpora *corpora
 	of      string // MSP ID of the organisation that got the contents, as the manifest says
 	held    *Held
-	found   []Finding // of the part that is read
+	number  int       // of the part that is read, from 1
+	found   []Finding // of it
+	waiting int       // bytes of texts whose receipts wait to be computed again
 	last    *registration
 	places  map[string]settlement         // settlements of these blocks, by name
 	due     map[string]settlement         // those of them that should be there and were not read yet
@@ -66,22 +68,22 @@ func (v *verifier) parts(ctx context.Context, r *bundle.Reader) (err error) {
 	if err := h.plan(r.Manifest); err != nil {
 		return err
 	}
-	done := 0
 	if err := v.damaged(r.Parts(func(p bundle.Part, in io.Reader) (func(error), error) {
 		if err := context.Cause(ctx); err != nil {
 			return nil, err
 		}
-		h.found = nil
+		h.number, h.found = h.number+1, nil
 		err := h.part(ctx, p, in)
 		if errors.Is(err, parts.ErrForm) {
 			h.find(Finding{Severity: Forged, Rule: ruleOf[p.Kind], Key: readableName(p), Message: err.Error()})
 			err = nil
 		}
 		return func(damage error) {
-			if done++; v.options.Parts != nil {
-				v.options.Parts(done, len(r.Manifest.Parts))
+			if v.options.Parts != nil {
+				v.options.Parts(h.number, len(r.Manifest.Parts))
 			}
 			if damage != nil {
+				h.forget()
 				_ = v.damaged(damage)
 				return
 			}
@@ -90,6 +92,10 @@ func (v *verifier) parts(ctx context.Context, r *bundle.Reader) (err error) {
 			}
 		}, err
 	})); err != nil {
+		return err
+	}
+	h.number++
+	if err := h.recomputeAll(ctx); err != nil {
 		return err
 	}
 	h.missing(r.Manifest.Receipts)

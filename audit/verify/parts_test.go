@@ -383,6 +383,30 @@ func payHost(r *receipt.Receipt) {
 	r.Shares = receipt.Shares(r.Spans)
 }
 
+// What a damaged file held counts for nothing, also when its receipts wait for others to be recomputed with.
+func TestReceiptsOfADamagedFileAreNoFindings(t *testing.T) {
+	s, err := tellPaid(t.TempDir(), string(orderings["raft"]), verifytest.Cheats{Receipt: payHost})
+	require.NoError(t, err)
+	of := func(h *holding) (found []Rule) {
+		for _, f := range h.verify().Findings {
+			found = append(found, f.Rule)
+		}
+		return found
+	}
+	require.Equal(t, []Rule{RuleReceipt, RuleReceipt}, of(hold(t, s)))
+	h := hold(t, s)
+	h.damage = func(dir string) {
+		files, err := filepath.Glob(filepath.Join(dir, "settlement-*"))
+		require.NoError(h, err)
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			require.NoError(h, err)
+			require.NoError(h, os.WriteFile(file, append(data, 0), 0o600))
+		}
+	}
+	require.Equal(t, []Rule{RuleBundle, RuleBundle}, of(h))
+}
+
 // What host, validators and attestors do together against their duty passes all rules of the ledger. Who has contents and texts
 // finds it.
 func TestWhatHostAndAttestorsDoTogetherIsFound(t *testing.T) {

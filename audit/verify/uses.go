@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	"github.com/datanet-consortium/datanet/attribution"
@@ -27,7 +28,7 @@ const (
 )
 
 const (
-	// togetherUses and togetherBytes bound what is recomputed with one pass over the corpus.
+	// togetherUses bounds the receipts that are recomputed with one pass over a corpus, togetherBytes the texts that wait for that.
 	togetherUses  = 512
 	togetherBytes = 32 << 20
 	// mostShares bounds the shares that a settlement's receipts keep in memory until its table is compared.
@@ -56,8 +57,6 @@ type settled struct {
 	shares   int
 	wrong    bool // some leaf or receipt is not the one that the attestors saw
 	uses     []counted
-	batch    []recomputation
-	size     int
 }
 
 // counted is what a use is worth in the pay-out table, when its receipt counts.
@@ -68,9 +67,12 @@ type counted struct {
 	shares   []receipt.Share
 }
 
-// recomputation is a receipt to be computed again.
+// recomputation is a receipt to be computed again, together with others of the corpus, also of other settlements.
 type recomputation struct {
+	part        int     // the settlement's, in the order of the bundle
+	at          Finding // where it was made
 	where       string
+	size        int // of the text
 	claimed     *receipt.Receipt
 	answer      attribution.Answer
 	withContext bool
@@ -106,9 +108,6 @@ func (h *holder) settlement(ctx context.Context, p bundle.Part, in io.Reader) er
 		return err
 	}
 	s.mark()
-	if err := s.flush(ctx); err != nil {
-		return err
-	}
 	if s.withheld > 0 {
 		h.about(s.at, Unclear, RuleWithheld, "%d of its %d receipts are not in the bundle", s.withheld, s.claim.Uses)
 	}
@@ -298,38 +297,69 @@ func (s *settled) text(ctx context.Context, where string, leaf use.Leaf, u parts
 		s.about(s.at, Forged, RuleText, "%s: %v", where, err)
 		return nil
 	}
-	s.batch = append(s.batch, recomputation{where, r, answer, known})
-	if s.size += len(u.Evidence); len(s.batch) == togetherUses || s.size >= togetherBytes {
-		return s.flush(ctx)
+	s.corpus.waiting = append(s.corpus.waiting, recomputation{s.number, s.at, where, len(u.Evidence), r, answer, known})
+	switch s.waiting += len(u.Evidence); {
+	case s.waiting >= togetherBytes:
+		return s.recomputeAll(ctx)
+	case len(s.corpus.waiting) == togetherUses:
+		return s.recompute(ctx, s.corpus)
 	}
 	return nil
 }
 
-// flush computes receipts again and compares them.
-func (s *settled) flush(ctx context.Context) error {
-	if len(s.batch) == 0 {
+// recomputeAll computes all receipts again that wait for it.
+func (h *holder) recomputeAll(ctx context.Context) error {
+	for _, name := range slices.Sorted(maps.Keys(h.corpora.known)) {
+		if err := h.recompute(ctx, h.corpora.known[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recompute computes the receipts again that wait for a corpus, and compares them.
+func (h *holder) recompute(ctx context.Context, c *corpus) error {
+	if len(c.waiting) == 0 {
 		return nil
 	}
-	answers := make([]attribution.Answer, len(s.batch))
-	for i, b := range s.batch {
-		answers[i] = b.answer
+	answers := make([]attribution.Answer, len(c.waiting))
+	for i, w := range c.waiting {
+		answers[i] = w.answer
 	}
-	computed, err := s.corpus.engine.Receipts(ctx, answers...)
+	computed, err := c.engine.Receipts(ctx, answers...)
 	if err != nil {
 		return fmt.Errorf("recompute receipts: %w", err)
 	}
-	for i, b := range s.batch {
-		if !b.withContext { // what the host added is in the commitment alone: no span depends on it
-			computed[i].Context = b.claimed.Context
+	for i, w := range c.waiting {
+		h.waiting -= w.size
+		if !w.withContext { // what the host added is in the commitment alone: no span depends on it
+			computed[i].Context = w.claimed.Context
 		}
-		if err := receipt.Compare(b.claimed, computed[i]); err != nil {
-			s.about(s.at, Broken, RuleReceipt, "%s: %v", b.where, err)
+		if err := receipt.Compare(w.claimed, computed[i]); err != nil {
+			w.at.Severity, w.at.Rule, w.at.Message = Broken, RuleReceipt, fmt.Sprintf("%s: %v", w.where, err)
+			if w.part == h.number {
+				h.find(w.at)
+			} else {
+				h.v.find(w.at)
+			}
 			continue
 		}
-		s.held.Recomputed++
+		h.held.Recomputed++
 	}
-	s.batch, s.size = nil, 0
+	c.waiting = nil
 	return nil
+}
+
+// forget takes back what waits of the part that is read, which is damaged.
+func (h *holder) forget() {
+	for _, c := range h.corpora.known {
+		c.waiting = slices.DeleteFunc(c.waiting, func(w recomputation) bool {
+			if w.part == h.number {
+				h.waiting -= w.size
+			}
+			return w.part == h.number
+		})
+	}
 }
 
 // tables compares each attestor's table with what the receipts give on the revisions that the vote names.
