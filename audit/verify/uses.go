@@ -53,16 +53,17 @@ type settled struct {
 	numbers   *numbers.Seen
 	discloses bool
 
-	withheld int
-	shares   int
-	wrong    bool // some leaf or receipt is not the one that the attestors saw
-	uses     []counted
+	withheld  int
+	shares    int
+	wrong     bool      // some leaf or receipt is not the one that the attestors saw
+	uses      []counted // those whose receipts have shares
+	uncovered uint64    // fees of the others, which a table divides as if they were one
 }
 
 // counted is what a use is worth in the pay-out table, when its receipt counts.
 type counted struct {
 	fee      uint64
-	roots    []merkle.Hash // none when nothing is disclosed
+	roots    []merkle.Hash // none when nothing is disclosed, or nothing covered
 	coverage uint32
 	shares   []receipt.Share
 }
@@ -173,7 +174,6 @@ func (s *settled) use(ctx context.Context, session int, place uint64, u parts.Us
 	s.held.Uses++
 	leaf, err := use.DecodeLeaf(u.Leaf)
 	if err != nil {
-		s.uses = append(s.uses, counted{})
 		s.wrongly(Forged, RuleLeaves, "%s: %v", where, err)
 		return nil
 	}
@@ -194,7 +194,14 @@ func (s *settled) use(ctx context.Context, session int, place uint64, u parts.Us
 	}
 	worth := counted{fee: leaf.Fee}
 	err = s.receipt(ctx, where, leaf, u, &worth)
-	s.uses = append(s.uses, worth)
+	switch {
+	case len(worth.shares) > 0:
+		s.uses = append(s.uses, worth)
+	case worth.fee <= use.MaxAmount-s.uncovered:
+		s.uncovered += worth.fee
+	default:
+		s.wrong = true // no sum of amounts on a ledger
+	}
 	return err
 }
 
@@ -226,7 +233,7 @@ func (s *settled) receipt(ctx context.Context, where string, leaf use.Leaf, u pa
 		return nil
 	}
 	s.held.Receipts++
-	if s.discloses {
+	if s.discloses && len(r.Shares) > 0 {
 		worth.roots, worth.coverage, worth.shares = r.Roots, r.CoveragePPM, r.Shares
 		s.shares += len(r.Roots) + len(r.Shares)
 	}
@@ -378,12 +385,14 @@ func (s *settled) tables(p bundle.Part) error {
 			s.about(at, Broken, RuleTable, "%s voted on revisions that there are not", msp)
 			continue
 		}
-		uses := make([]payout.Use, len(s.uses))
-		for i, u := range s.uses {
-			uses[i] = payout.Use{Fee: int64(u.fee), DataPPM: s.card.Parts.Data, Corpus: weights, Owner: s.card.Owner}
+		one := payout.Use{Fee: int64(s.uncovered), DataPPM: s.card.Parts.Data, Corpus: weights, Owner: s.card.Owner}
+		uses := []payout.Use{one}
+		for _, u := range s.uses {
+			one.Fee, one.CoveragePPM, one.Shares = int64(u.fee), 0, nil
 			if slices.Equal(u.roots, roots) {
-				uses[i].CoveragePPM, uses[i].Shares = u.coverage, u.shares
+				one.CoveragePPM, one.Shares = u.coverage, u.shares
 			}
+			uses = append(uses, one)
 		}
 		payments, err := payout.Split(uses)
 		if err != nil {
