@@ -503,9 +503,10 @@ func (s *subject) was(roots []merkle.Hash) bool {
 }
 
 const (
-	// togetherUses and togetherBytes bound what is recomputed with one pass over the corpus.
+	// togetherUses and togetherBytes bound what is recomputed with one pass over the corpus. Texts take some 80 times as much
+	// memory while it goes on.
 	togetherUses  = 512
-	togetherBytes = 32 << 20
+	togetherBytes = 8 << 20
 )
 
 // texts checks the uses that are drawn against their texts, and computes their receipts again.
