@@ -407,6 +407,19 @@ func TestReceiptsOfADamagedFileAreNoFindings(t *testing.T) {
 	require.Equal(t, []Rule{RuleBundle, RuleBundle}, of(h))
 }
 
+func TestTablesThatAreNotComparedAreSaidToBeUnclear(t *testing.T) {
+	h := paid(t, "raft")
+	defer func(most int) { mostShares = most }(mostShares)
+	mostShares = 2
+	report := h.verify()
+	require.Equal(t, Unclear, report.Worst(), "%v", report.Findings)
+	for _, f := range report.Findings {
+		require.Equal(t, RuleTable, f.Rule, "%s", f)
+	}
+	require.Len(t, report.Findings, len(h.settlements), "each once")
+	require.Zero(t, report.Held.Tables)
+}
+
 // What host, validators and attestors do together against their duty passes all rules of the ledger. Who has contents and texts
 // finds it.
 func TestWhatHostAndAttestorsDoTogetherIsFound(t *testing.T) {

@@ -32,9 +32,10 @@ const (
 	// take some 80 times as much while it goes on.
 	togetherUses  = 512
 	togetherBytes = 8 << 20
-	// mostShares bounds the shares that a settlement's receipts keep in memory until its table is compared.
-	mostShares = 8 << 20
 )
+
+// mostShares bounds the shares that a settlement's receipts keep in memory until its table is compared.
+var mostShares = 8 << 20
 
 // settled is one settlement while its uses go by.
 type settled struct {
@@ -239,6 +240,9 @@ func (s *settled) receipt(ctx context.Context, where string, leaf use.Leaf, u pa
 		s.shares += len(r.Roots) + len(r.Shares)
 	}
 	if s.shares > mostShares { // no honest settlement: nobody could work out its table
+		if !s.wrong {
+			s.about(s.at, Unclear, RuleTable, "its receipts have more than %d shares, so attestors' tables are not compared with them", mostShares)
+		}
 		s.wrong, s.uses = true, nil
 		worth.roots, worth.shares = nil, nil
 	}
