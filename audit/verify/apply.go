@@ -86,8 +86,13 @@ func (v *verifier) chain(header *common.BlockHeader) {
 			find(RuleGenesis, "the genesis block has hash %x, not the one that is known", hash)
 		}
 	}
-	if tip := v.options.Tip; tip != nil && tip.Number == number && !bytes.Equal(hash, tip.Hash[:]) {
+	tip := v.options.Tip
+	switch {
+	case tip == nil:
+	case tip.Number == number && !bytes.Equal(hash, tip.Hash[:]):
 		find(RuleTip, "it has hash %x, another than the block that is known", hash)
+	case v.previous == nil && tip.Number+1 == number && !bytes.Equal(header.GetPreviousHash(), tip.Hash[:]):
+		find(RuleTip, "the block before it has hash %x, another than the one that is known", header.GetPreviousHash())
 	}
 }
 

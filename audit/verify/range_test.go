@@ -85,6 +85,31 @@ func TestARangeIsVerifiedFromTheStateBeforeIt(t *testing.T) {
 		require.Equal(t, Broken, report.Worst())
 		require.Equal(t, uint64(block), report.Findings[0].Block)
 	})
+	t.Run("a block that is known", func(t *testing.T) {
+		for _, test := range []struct {
+			claim string
+			at    int
+			right bool
+			worst Severity
+		}{
+			{"the first one", first, true, ""},
+			{"the first one, another", first, false, Forged},
+			{"the one before", first - 1, true, ""},
+			{"the one before, another", first - 1, false, Forged},
+			{"one that it cannot show", first - 2, true, Unclear},
+		} {
+			s, f := storyOn(t, "raft")
+			f.tip = &Tip{Number: uint64(test.at), Hash: [32]byte(protoutil.BlockHeaderHash(s.blocks[test.at].Header))}
+			if !test.right {
+				f.tip.Hash[0] ^= 1
+			}
+			report := f.from(first, unchanged)
+			require.Equal(t, test.worst, report.Worst(), "%s: %v", test.claim, report.Findings)
+			if test.worst != "" {
+				require.Equal(t, RuleTip, report.Findings[0].Rule, test.claim)
+			}
+		}
+	})
 	t.Run("a state that is not that of the blocks before", func(t *testing.T) {
 		_, f := storyOn(t, "raft")
 		report := f.from(first, func(state []byte) []byte { return bytes.ReplaceAll(state, []byte("approved"), []byte("rejected")) })

@@ -242,6 +242,9 @@ func (v *verifier) end(r *bundle.Reader) {
 	if tip := v.options.Tip; tip != nil && last <= tip.Number {
 		v.find(Finding{Severity: Forged, Rule: RuleTip, Block: last, Message: fmt.Sprintf("the bundle ends before block %d, which exists", tip.Number)})
 	}
+	if tip := v.options.Tip; tip != nil && tip.Number+1 < v.report.First {
+		v.find(Finding{Severity: Unclear, Rule: RuleTip, Block: v.report.First, Message: fmt.Sprintf("the bundle begins too late to show block %d", tip.Number)})
+	}
 	if v.state != nil {
 		for _, f := range v.invariants.end() {
 			v.find(f)
