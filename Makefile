@@ -26,7 +26,7 @@ soak: ## the large counts; takes long
 	$(GO) test -timeout 60m ./integration -run 'TestRealNetwork/(concurrent_clients|raw_state)' -v -args -operations=10000
 	$(GO) test -timeout 60m ./integration -run TestSealingOnMemledger -v -args -sealed=100000
 	$(GO) test -timeout 60m ./integration -run TestRealNetwork/sealing -v -args -sealed-real=10000
-	$(GO) test -timeout 60m ./integration/openai -v -args -paid=20000 -kills=30 -payers=72
+	$(GO) test -timeout 60m ./integration/openai -v -args -paid=20000 -kills=30 -node-kills=24 -payers=72
 	$(GO) test -timeout 60m ./gateway/index -run TestKills -v -args -kills=200
 	$(GO) test -timeout 60m ./gateway/content -run TestALargeContentTakesConstantMemory -v -args -content.large=1000000000
 	$(GO) test -timeout 60m ./integration -run TestWhatGatewaysWrite -v

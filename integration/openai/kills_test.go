@@ -40,6 +40,7 @@ import (
 var (
 	paidRequests = flag.Int("paid", 240, "requests that are paid at least while gateways are killed")
 	killings     = flag.Int("kills", 3, "how often one of the gateways is killed meanwhile")
+	nodeKillings = flag.Int("node-kills", 2, "how often a peer or an orderer is killed meanwhile")
 	payers       = flag.Int("payers", 24, "clients that pay at once")
 )
 
@@ -99,9 +100,9 @@ type payer struct {
 	streaming bool
 }
 
-// payWhileGatewaysDie has clients of two accounts use three models, of which one is hosted by the organisation of one of
-// the accounts, and kills each gateway in turn.
-func payWhileGatewaysDie(t *testing.T, m *market.Market) {
+// payWhileProcessesDie has clients of two accounts use three models, of which one is hosted by the organisation of one of
+// the accounts, and kills gateways, peers and orderers in turn.
+func payWhileProcessesDie(t *testing.T, m *market.Market) {
 	abroad, err := m.Publish(t.Context(), market.Offer{Version: "3", Host: market.Consumer, PriceIn: 100_000, PriceOut: 500_000})
 	require.NoError(t, err)
 	dear, err := m.Publish(t.Context(), market.Offer{Version: "4", Host: market.Owner, PriceIn: 200_000, PriceOut: 700_000})
@@ -136,9 +137,26 @@ func payWhileGatewaysDie(t *testing.T, m *market.Market) {
 	ended := make(chan error, 1)
 	go func() { ended <- group.Wait() }()
 	replays := 0
+	var away outages
 	order := []string{market.Owner, market.Consumer, market.Third}
-	for i := range *killings {
-		for goal := int64((i + 1) * *paidRequests / (*killings + 1)); done.Load() < goal && ctx.Err() == nil; {
+	var strikes []func()
+	for i := range max(*killings, *nodeKillings) {
+		if i < *killings {
+			strikes = append(strikes, func() {
+				msp := order[i%len(order)]
+				cut := beforeThePowerIsCut(m, msp)
+				require.NoError(t, m.Kill(msp))
+				deaths[msp]++
+				replays += cut.check(t)
+				require.NoError(t, m.Restart(t.Context(), msp))
+			})
+		}
+		if i < *nodeKillings {
+			strikes = append(strikes, func() { away.kill(t, m, i) })
+		}
+	}
+	for i, strike := range strikes {
+		for goal := int64((i + 1) * *paidRequests / (len(strikes) + 1)); done.Load() < goal && ctx.Err() == nil; {
 			select {
 			case <-time.After(time.Millisecond):
 			case <-ctx.Done():
@@ -147,18 +165,13 @@ func payWhileGatewaysDie(t *testing.T, m *market.Market) {
 		if ctx.Err() != nil {
 			break
 		}
-		msp := order[i%len(order)]
-		cut := beforeThePowerIsCut(m, msp)
-		require.NoError(t, m.Kill(msp))
-		deaths[msp]++
-		replays += cut.check(t)
-		require.NoError(t, m.Restart(t.Context(), msp))
+		strike()
 	}
 	killed.Store(true)
 	require.NoError(t, <-ended)
 	took := time.Since(begun)
-	t.Logf("%d paid requests of %d clients in %v (%.0f/s), %d kills, %d tries more; %d journals replayed after a power cut", done.Load(), len(all), took.Round(time.Millisecond),
-		float64(done.Load())/took.Seconds(), *killings, again.Load(), replays)
+	t.Logf("%d paid requests of %d clients in %v (%.0f/s); %d gateways, %s were killed; %d tries more; %d journals replayed after a power cut", done.Load(), len(all), took.Round(time.Millisecond),
+		float64(done.Load())/took.Seconds(), *killings, &away, again.Load(), replays)
 	require.GreaterOrEqual(t, done.Load(), int64(*paidRequests))
 	require.Positive(t, replays)
 }

@@ -1,5 +1,6 @@
 // Package openai_test runs the official OpenAI client for JavaScript, unmodified, the command line, and many clients at
-// once against the gateways of consumers, which pay the hosts' on a real network. Gateways are processes, and are killed.
+// once against the gateways of consumers, which pay the hosts' on a real network. Gateways, peers and orderers are killed
+// meanwhile.
 package openai_test
 
 import (
@@ -139,7 +140,7 @@ func TestModelsAreUsedOverGateways(t *testing.T) {
 	t.Run("the official client", func(t *testing.T) { useOfficial(t, m) })
 	t.Run("a client of one's own pays by itself", func(t *testing.T) { payByOneself(t, m) })
 	attestByHand(t, m)
-	t.Run("many clients pay while gateways are killed", func(t *testing.T) { payWhileGatewaysDie(t, m) })
+	t.Run("many clients pay while gateways, peers and orderers are killed", func(t *testing.T) { payWhileProcessesDie(t, m) })
 	t.Run("a host whose grant is revoked serves no more", func(t *testing.T) { revoke(t, m) })
 	t.Run("all of it is settled, attested and paid", func(t *testing.T) { accountForAll(t, m) })
 }
