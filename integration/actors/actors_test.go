@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"github.com/hyperledger/fabric-lib-go/common/flogging"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
+
+	"github.com/datanet-consortium/datanet/config"
 )
 
 func TestMain(m *testing.M) {
@@ -39,4 +42,19 @@ func TestActors(t *testing.T) {
 		}
 	}
 	t.Run("failover", s.failOver)
+}
+
+// TestFiveMembers tells what cannot happen among three members, whose votes are all needed: two more make a contribution
+// approved against a vote.
+func TestFiveMembers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a real network")
+	}
+	const last = "  - name: ailab\n    mspId: AILabMSP\n"
+	topology := bytes.Replace(config.Raft, []byte(last), []byte(last+"  - name: cityarchive\n    mspId: CityArchiveMSP\n  - name: university\n    mspId: UniversityMSP\n"), 1)
+	file := filepath.Join(t.TempDir(), "five.yaml")
+	require.NoError(t, os.WriteFile(file, topology, 0o600))
+	s := raise(t, "--config", file)
+	require.Len(t, s.state.Topology().Members, 5)
+	testscript.Run(t, testscript.Params{Files: []string{"testdata/five/disputed.txt"}, Setup: s.setup, Cmds: s.commands(), RequireExplicitExec: true})
 }

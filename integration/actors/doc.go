@@ -2,7 +2,7 @@
 // use and with plain HTTP requests to the gateways.
 //
 // The scripts in testdata are read by testscript (github.com/rogpeppe/go-internal/testscript), whose commands they use
-// besides these:
+// besides these. $NETWORK is the network's state folder. Those in testdata/five are of a network with five members.
 //
 //	as NAME@ORG               from here on this person acts, at the gateway of their organisation (poetrysociety, …). Who
 //	                          is in the network's topology has an identity already; anybody else begins with nothing.

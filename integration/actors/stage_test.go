@@ -42,14 +42,14 @@ type door struct {
 	document []byte
 }
 
-// raise builds the programs and starts the network with datanet network up, as a person would.
-func raise(t *testing.T) *stage {
+// raise builds the programs and starts the network with datanet network up and these flags, as a person would.
+func raise(t *testing.T, flags ...string) *stage {
 	bin := t.TempDir()
 	out, err := exec.Command("go", "build", "-o", bin+"/", "../../cmd/datanet", "../../cmd/chaincode", "../../cmd/ccaas-builder").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	s := &stage{datanet: filepath.Join(bin, "datanet"), dir: filepath.Join(t.TempDir(), "net"), doors: map[string]*door{}}
 	t.Cleanup(func() { require.NoError(t, s.network("down", "--clean")) })
-	require.NoError(t, s.network("up"))
+	require.NoError(t, s.network(append([]string{"up"}, flags...)...))
 	s.state, err = testnetwork.Open(s.dir)
 	require.NoError(t, err)
 	return s
@@ -174,6 +174,7 @@ func (s *stage) identity(org *network.Organization, person string) (string, erro
 }
 
 func (s *stage) setup(e *testscript.Env) error {
+	e.Setenv("NETWORK", s.dir)
 	e.Setenv("PATH", filepath.Dir(s.datanet)+string(filepath.ListSeparator)+e.Getenv("PATH"))
 	return nil
 }
