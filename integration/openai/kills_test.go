@@ -170,7 +170,7 @@ func payWhileProcessesDie(t *testing.T, m *market.Market) {
 	killed.Store(true)
 	require.NoError(t, <-ended)
 	took := time.Since(begun)
-	t.Logf("%d paid requests of %d clients in %v (%.0f/s); %d gateways, %s were killed; %d tries more; %d journals replayed after a power cut", done.Load(), len(all), took.Round(time.Millisecond),
+	t.Logf("%d paid requests of %d clients in %v (%.0f/s); killed: %d gateways, %s; %d tries more; %d journals replayed after a power cut", done.Load(), len(all), took.Round(time.Millisecond),
 		float64(done.Load())/took.Seconds(), *killings, &away, again.Load(), replays)
 	require.GreaterOrEqual(t, done.Load(), int64(*paidRequests))
 	require.Positive(t, replays)

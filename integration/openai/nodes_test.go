@@ -56,7 +56,7 @@ func (o *outages) choose(t *testing.T, m *market.Market, turn int) testnetwork.N
 }
 
 func (o *outages) String() string {
-	return fmt.Sprintf("%d peers and %d orderers, %d of which led", o.peers, o.orderers, o.leaders)
+	return fmt.Sprintf("%d peers, %d orderers of which %d led", o.peers, o.orderers, o.leaders)
 }
 
 func nodes(t *testing.T, m *market.Market) []testnetwork.NodeStatus {
