@@ -142,6 +142,14 @@ var collusions = []collusion{
 		f.collude(b)
 		return b
 	}},
+	{"reads left out, so that no conflict shows", []Rule{RuleOutcome}, func(f *forger, s *told) int {
+		b, tx := f.calling("contribution:Submit")
+		p := f.take(b, tx)
+		p.own.Reads = p.own.Reads[:len(p.own.Reads)-1]
+		f.blocks[b].Data.Data[tx] = f.put(p, nil, "ann", rulestest.B, rulestest.B, rulestest.A)
+		f.collude(b)
+		return b
+	}},
 	{"an outcome without votes", []Rule{RuleVotes, RuleOutcome}, func(f *forger, s *told) int {
 		key, c := f.entry("contribution", s.Rejected.Datanet, s.Rejected.ID)
 		c["state"], c["approval"] = "approved", true

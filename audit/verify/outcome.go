@@ -73,9 +73,13 @@ func (r *rerunner) compare(t *transaction, chaincode string) *difference {
 	if t.by.err != nil {
 		return &difference{message: t.by.err.Error()}
 	}
-	out, err := r.registry.Execute(&store{transaction: t, caller: t.by.caller, state: r.state}, function, t.args[1])
+	s := &store{transaction: t, caller: t.by.caller, state: r.state}
+	out, err := r.registry.Execute(s, function, t.args[1])
 	if err != nil {
 		return &difference{message: fmt.Sprintf("the rules refuse %s: %v", function, err), key: first(wrote, guarded)}
+	}
+	if key, hidden := hidden(t, chaincode, s.read); hidden {
+		return &difference{key: key, message: function + " reads it by the rules, and does not say so: no conflict would show"}
 	}
 	return differ(t, function, out, wrote, guarded)
 }
@@ -179,6 +183,7 @@ type store struct {
 	transaction *transaction
 	caller      ledger.Caller
 	state       *replay.Replayer
+	read        []ledger.Key
 }
 
 var _ ledger.Store = (*store)(nil)
@@ -189,6 +194,7 @@ func (s *store) Time() time.Time       { return s.transaction.time }
 func (s *store) Caller() ledger.Caller { return s.caller }
 
 func (s *store) States(keys []ledger.Key) ([][]byte, error) {
+	s.read = append(s.read, keys...)
 	values := make([][]byte, len(keys))
 	for i, key := range keys {
 		if entry := s.state.Get(key); entry != nil {
@@ -199,6 +205,7 @@ func (s *store) States(keys []ledger.Key) ([][]byte, error) {
 }
 
 func (s *store) KeyPolicy(key ledger.Key) (ledger.Policy, bool, error) {
+	s.read = append(s.read, key)
 	entry := s.state.Get(key)
 	if entry == nil || entry.Policy == nil {
 		return ledger.Policy{}, false, nil
