@@ -442,7 +442,7 @@ func awaitPaid(t *testing.T, m *market.Market) (claims []claim.Claim) {
 			}
 		}
 		return !slices.ContainsFunc(claims, func(c claim.Claim) bool { return c.State != claim.Released })
-	}, 5*time.Minute, time.Second, "everything is attested and paid out")
+	}, 10*time.Minute, time.Second, "everything is attested and paid out")
 	for _, c := range claims {
 		require.Zero(t, c.Left)
 		require.Equal(t, 2, c.Quorum)
