@@ -21,6 +21,7 @@ const (
 	Holding     Reason = "holding"     // to keep and hand on: the datanet's owner, or whoever has a grant
 	Attestation Reason = "attestation" // an attestor of a rate card, to recompute receipts of its model
 	Replica     Reason = "replica"     // to keep and hand on what is approved, by an agreement (package replica)
+	Return      Reason = "return"      // back to the contributor's organisation, whose gateway has lost it
 	Audit       Reason = "audit"       // an organisation that is no member, as the regulator is not
 )
 
@@ -74,15 +75,15 @@ func (h Handover) Validate() error {
 
 func (h Handover) validateRight() error {
 	switch h.Reason {
-	case Validation, Training, Holding, Attestation, Replica, Audit:
+	case Validation, Training, Holding, Attestation, Replica, Return, Audit:
 	default:
-		return ledger.Invalid("reason", "must be %s, %s, %s, %s, %s or %s", Validation, Training, Holding, Attestation, Replica, Audit)
+		return ledger.Invalid("reason", "must be %s, %s, %s, %s, %s, %s or %s", Validation, Training, Holding, Attestation, Replica, Return, Audit)
 	}
 	if h.Reason == Validation && h.Snapshot != 0 {
 		return ledger.Invalid("snapshot", "what is validated is in no snapshot yet")
 	}
-	if h.Reason == Replica && h.Snapshot != 0 {
-		return ledger.Invalid("snapshot", "replicas are released by their contributions")
+	if (h.Reason == Replica || h.Reason == Return) && h.Snapshot != 0 {
+		return ledger.Invalid("snapshot", "for a %s contributions are named", h.Reason)
 	}
 	if (h.Reason == Replica) != (h.Agreement != "") {
 		return ledger.Invalid("agreement", "an agreement is named for a replica, and only then")

@@ -139,3 +139,41 @@ func TestAReleaseThatIsHeldBackLosesAgainstTheEnd(t *testing.T) {
 		require.Equal(t, []memledger.Flag{memledger.MVCCReadConflict}, block.Flags)
 	}
 }
+
+func TestWhatIsLostReturnsToTheContributorsOrganisationOnly(t *testing.T) {
+	for claim, test := range map[string]struct {
+		to, field string
+		change    func(t *testing.T, s *trained, h *access.Handover)
+		code      ledger.Code
+	}{
+		"to the contributor's": {rulestest.A, "", nil, ""},
+		"of what is withdrawn": {rulestest.A, "", func(t *testing.T, s *trained, _ *access.Handover) {
+			s.Must(t, ann, "contribution:Withdraw", s.names[0])
+		}, ""},
+		"to another member":     {rulestest.C, "contributions.0", nil, ledger.CodeForbidden},
+		"to the keeper itself":  {rulestest.B, "contributions.0", nil, ledger.CodeForbidden},
+		"to who is no member":   {"AuditorMSP", "", nil, ledger.CodeForbidden},
+		"as a snapshot":         {rulestest.A, "snapshot", func(_ *testing.T, _ *trained, h *access.Handover) { h.Snapshot, h.Contributions = 1, nil }, ledger.CodeInvalid},
+		"under an agreement":    {rulestest.A, "agreement", func(_ *testing.T, s *trained, h *access.Handover) { h.Agreement = s.ID() }, ledger.CodeInvalid},
+		"of what is not held":   {rulestest.A, "contributions.0", func(_ *testing.T, s *trained, h *access.Handover) { h.Contributions = []string{s.names[1].ID} }, ledger.CodeForbidden},
+		"of what is erased now": {rulestest.A, "contributions.0", func(t *testing.T, s *trained, _ *access.Handover) { s.Must(t, ann, "erasure:Request", s.names[0]) }, ledger.CodeState},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			s := train(t)
+			s.Must(t, keeper, "access:Release", s.toReplicate(s.agreed(t), s.names[0]))
+			h := access.Handover{Named: access.Named{Datanet: s.pool, ID: s.ID()}, Contributions: []string{s.names[0].ID}, To: ledger.NewAccount(test.to, "gateway"), Reason: access.Return}
+			if test.change != nil {
+				test.change(t, s, &h)
+			}
+			_, fault := s.Try(t, keeperB, "access:Release", h)
+			if test.code == "" {
+				require.Nil(t, fault)
+				require.Equal(t, []string{rulestest.A, rulestest.B}, s.had(t, s.names[0]).Custody)
+				return
+			}
+			require.NotNil(t, fault)
+			require.Equal(t, test.code, fault.Code, "%v", fault)
+			require.Equal(t, test.field, fault.Field, "%v", fault)
+		})
+	}
+}

@@ -51,6 +51,13 @@ func rightOf(r ledger.Reader, req Handover) (right, error) {
 		return attestationRight(r, req)
 	case Replica:
 		return replicaRight(r, req)
+	case Return:
+		return func(c contribution.Contribution) error {
+			if c.Contributor.MSP() != to {
+				return forbidden("it came from %s: it returns to nobody else", c.Contributor.MSP())
+			}
+			return nil
+		}, nil
 	}
 	return holdingRight(r, req)
 }
