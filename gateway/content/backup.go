@@ -27,8 +27,8 @@ type Backup struct {
 	Blobs   bool   // it holds the bytes, not only keys and metadata
 	Items   int64
 	Erased  int64 // how many of them were erased since: no restore revives them
-	// Damaged are contents that are not in it, since an object of theirs is missing or has another size. Only
-	// [Store.Backup] tells.
+	// Damaged are contents that are not in it, since they are lost, or an object of theirs is missing or has another size.
+	// Only [Store.Backup] tells.
 	Damaged []string
 }
 
@@ -62,12 +62,8 @@ func (s *Store) Backup(ctx context.Context, out io.Writer, blobs bool, more func
 		return b, fmt.Errorf("back up: %w", err)
 	}
 	b.Items, b.Damaged = w.items, w.damaged
-	flag := int64(0)
-	if blobs {
-		flag = 1
-	}
 	_, err = rowsAffected(s.db.ExecContext(ctx, `INSERT INTO content_backups (id, created, key_version, blobs, items) VALUES (?, ?, ?, ?, ?)`,
-		b.ID, b.Created.UnixMilli(), int64(version), flag, b.Items))
+		b.ID, b.Created.UnixMilli(), int64(version), flag(blobs), b.Items))
 	return b, err
 }
 
@@ -118,7 +114,7 @@ func (w *archiveWriter) all(ctx context.Context, blobs bool, more func(put func(
 		return err
 	}
 	for after := ""; ; {
-		rows, err := w.store.rows(ctx, w.store.db, `state = ? AND id > ? ORDER BY id LIMIT 50`, Ready, after)
+		rows, err := w.store.rows(ctx, w.store.db, `state IN (?, ?) AND id > ? ORDER BY id LIMIT 50`, Ready, Lost, after)
 		if err != nil {
 			return err
 		}
@@ -189,6 +185,10 @@ func (w *archiveWriter) tombstones(ctx context.Context) error {
 }
 
 func (w *archiveWriter) item(ctx context.Context, r row, blobs bool) error {
+	if r.State == Lost {
+		w.damaged = append(w.damaged, r.ID)
+		return nil
+	}
 	parts, err := w.store.parts(ctx, w.store.db, r.ID)
 	if err != nil {
 		return err
@@ -197,7 +197,7 @@ func (w *archiveWriter) item(ctx context.Context, r row, blobs bool) error {
 		return nil // erased since it was listed
 	}
 	if blobs {
-		whole, err := w.whole(ctx, parts)
+		whole, err := w.store.whole(ctx, parts)
 		if err != nil {
 			return err
 		}
@@ -228,23 +228,6 @@ func (w *archiveWriter) item(ctx context.Context, r row, blobs bool) error {
 		}
 	}
 	return nil
-}
-
-// whole tells whether all objects are there in their sizes.
-func (w *archiveWriter) whole(ctx context.Context, parts []part) (bool, error) {
-	for _, p := range parts {
-		attributes, err := w.store.bucket.Attributes(ctx, p.Object)
-		if gcerrors.Code(err) == gcerrors.NotFound {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		if size, err := p.sealedSize(); err != nil || attributes.Size != size {
-			return false, err
-		}
-	}
-	return true, nil
 }
 
 func (w *archiveWriter) json(name string, v any) error {
@@ -357,8 +340,8 @@ func (r *restorer) item(a archivedItem) error {
 		r.result.Erased++
 		return nil
 	}
-	_, err = r.store.row(r.ctx, r.store.db, `id = ? OR (contribution <> '' AND datanet = ? AND contribution = ? AND commitment = ?)`,
-		a.ID, a.Place.Datanet, a.Place.ID, a.Commitment)
+	_, err = r.store.row(r.ctx, r.store.db, `state <> ? AND (id = ? OR (contribution <> '' AND datanet = ? AND contribution = ? AND commitment = ?))`,
+		Lost, a.ID, a.Place.Datanet, a.Place.ID, a.Commitment)
 	switch {
 	case err == nil:
 		r.result.Present++
@@ -406,6 +389,12 @@ func (r *restorer) complete() error {
 		if gone, err := r.store.tombstone(r.ctx, tx, a.Place, a.ID); err != nil || gone {
 			return errors.Join(err, erasedIf(gone))
 		}
+		for _, lost := range []string{`DELETE FROM content_parts WHERE item IN (SELECT id FROM content_items WHERE id = ? AND state = ?)`,
+			`DELETE FROM content_items WHERE id = ? AND state = ?`} {
+			if _, err := tx.ExecContext(r.ctx, lost, a.ID, Lost); err != nil {
+				return err
+			}
+		}
 		if err := r.store.insert(r.ctx, tx, row); err != nil {
 			return err
 		}
@@ -420,8 +409,9 @@ func (r *restorer) complete() error {
 		r.result.Erased++
 		return r.store.deleteObjects(r.ctx, objects+a.ID+"/")
 	}
-	if err == nil {
-		r.result.Items++
+	if err != nil {
+		return err
 	}
-	return err
+	r.result.Items++
+	return r.store.replaced(r.ctx, row.Info)
 }

@@ -71,6 +71,7 @@ type State string
 const (
 	Uploading State = "uploading"
 	Ready     State = "ready"   // all bytes are there and open the commitment
+	Lost      State = "lost"    // it was ready, and is not whole any more
 	erasing   State = "erasing" // the key is destroyed, the objects are being deleted
 )
 
@@ -120,7 +121,7 @@ type dossier struct {
 	DescriptorSalt attribution.Salt `json:"descriptorSalt"`
 	Descriptor     []byte           `json:"descriptor,omitzero"` // the bytes that were committed to, JSON of a Descriptor
 	Manifest       *ingest.Manifest `json:"manifest,omitzero"`   // once it is ready
-	Prepared       Prepared         `json:"prepared,omitzero"`   // own content, once it is ready
+	Prepared       Prepared         `json:"prepared,omitzero"`   // what the ledger is told, or has been told
 }
 
 // A Content is opened content. It holds the key: drop it when it is not needed.
@@ -135,16 +136,19 @@ type Content struct {
 // Open opens a content by its id. One that is not ready is [ErrUnfinished].
 func (s *Store) Open(ctx context.Context, id string) (*Content, error) {
 	c, err := s.open(ctx, id)
+	if errors.Is(err, ErrDamaged) {
+		s.suspect(id)
+	}
 	if err == nil && c.State != Ready {
 		return nil, ErrUnfinished
 	}
 	return c, err
 }
 
-// Find tells which content is held of a contribution's commitment. One that is not all there is found too; see
-// [Info.State].
+// Find tells which content is held of a contribution's commitment. One that is not all there yet is found too, see
+// [Info.State], and one that is lost is not.
 func (s *Store) Find(ctx context.Context, place contribution.Named, commitment string) (Info, error) {
-	r, err := s.row(ctx, s.db, `datanet = ? AND contribution = ? AND commitment = ?`, place.Datanet, place.ID, commitment)
+	r, err := s.row(ctx, s.db, `datanet = ? AND contribution = ? AND commitment = ? AND state <> ?`, place.Datanet, place.ID, commitment, Lost)
 	if errors.Is(err, ErrNotFound) {
 		if gone, err := s.tombstone(ctx, s.db, place, ""); err != nil || gone {
 			return Info{}, errors.Join(err, erasedIf(gone))
@@ -272,7 +276,7 @@ func (s *Store) openedWith(r row, parts []part) (*Content, error) {
 	}
 	var err error
 	if c.key, err = s.keys.unwrap(kindContent, r.ID, r.wrapped); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w (%w)", err, ErrDamaged)
 	}
 	plain, err := c.key.unseal(r.ID, r.dossier)
 	if err != nil {

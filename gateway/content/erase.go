@@ -165,7 +165,7 @@ func (s *Store) CleanUp(ctx context.Context, unused time.Duration) error {
 		return err
 	}
 	before := s.now().Add(-unused)
-	if err := s.erase(ctx, `updated < ? AND (state = ? OR (state = ? AND contribution = ''))`, before.UnixMilli(), Uploading, Ready); err != nil {
+	if err := s.erase(ctx, `updated < ? AND (state = ? OR (state IN (?, ?) AND contribution = ''))`, before.UnixMilli(), Uploading, Ready, Lost); err != nil {
 		return err
 	}
 	list := s.bucket.List(&blob.ListOptions{Prefix: objects})

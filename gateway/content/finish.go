@@ -80,7 +80,8 @@ func (s *Store) Finish(ctx context.Context, account ledger.Account, id string, d
 	return done.Prepared, nil
 }
 
-// ready stores the dossier of a content whose records were read and open the commitment.
+// ready stores the dossier of a content whose records were read and open the commitment. What comes back from another member
+// is the contributor's again.
 func (s *Store) ready(ctx context.Context, c *Content, d dossier, commitment string) error {
 	plain, err := encode(d)
 	if err != nil {
@@ -92,8 +93,8 @@ func (s *Store) ready(ctx context.Context, c *Content, d dossier, commitment str
 	}
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
 		now := s.now().UnixMilli()
-		n, err := rowsAffected(tx.ExecContext(ctx, `UPDATE content_items SET state = ?, commitment = ?, dossier = ?, updated = ?, verified = ? WHERE id = ? AND state = ?`,
-			Ready, commitment, sealed, now, now, c.ID, Uploading))
+		n, err := rowsAffected(tx.ExecContext(ctx, `UPDATE content_items SET state = ?, replica = ?, commitment = ?, dossier = ?, updated = ?, verified = ? WHERE id = ? AND state = ?`,
+			Ready, flag(c.Replica && c.Account.MSP() != s.options.Organisation), commitment, sealed, now, now, c.ID, Uploading))
 		if err == nil && n == 0 {
 			err = s.overtaken(ctx, tx, c.ID)
 		}

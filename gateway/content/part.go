@@ -166,6 +166,23 @@ func (s *Store) parts(ctx context.Context, q querier, id string) ([]part, error)
 	return parts, nil
 }
 
+// whole tells whether all objects are there in their sizes.
+func (s *Store) whole(ctx context.Context, parts []part) (bool, error) {
+	for _, p := range parts {
+		attributes, err := s.bucket.Attributes(ctx, p.Object)
+		if gcerrors.Code(err) == gcerrors.NotFound {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if size, err := p.sealedSize(); err != nil || attributes.Size != size {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
 // deleteObject deletes an object that may be gone already.
 func (s *Store) deleteObject(ctx context.Context, object string) error {
 	if err := s.bucket.Delete(ctx, object); err != nil && gcerrors.Code(err) != gcerrors.NotFound {

@@ -40,6 +40,14 @@ type reader struct {
 }
 
 func (r *reader) Read(p []byte) (int, error) {
+	n, err := r.read(p)
+	if errors.Is(err, ErrDamaged) {
+		r.content.store.suspect(r.content.ID)
+	}
+	return n, err
+}
+
+func (r *reader) read(p []byte) (int, error) {
 	for {
 		if r.at >= r.end {
 			return 0, io.EOF

@@ -28,13 +28,13 @@ func registered(ctx context.Context, r Registry, n contribution.Named) (contribu
 // replaced. It returns the ids of what it dropped.
 func (s *Store) Prune(ctx context.Context, r Registry) (dropped []string, err error) {
 	for after := ""; ; {
-		page, err := s.List(ctx, Held{State: Ready, After: after, Limit: 100})
+		page, err := s.List(ctx, Held{After: after, Limit: 100})
 		if err != nil || len(page) == 0 {
 			return dropped, err
 		}
 		for _, info := range page {
 			after = info.ID
-			if !info.Replica {
+			if !info.Replica || info.State == Uploading {
 				continue
 			}
 			c, err := registered(ctx, r, info.Place)

@@ -38,7 +38,8 @@ func (s *Store) BeginReplica(ctx context.Context, of contribution.Contribution, 
 		} else if !errors.Is(err, ErrNotFound) {
 			return Info{}, err
 		}
-		info, created, err := s.begin(ctx, r, dossier{Files: head.Files, Rules: head.Rules, Salt: head.Salt, DescriptorSalt: head.DescriptorSalt, Descriptor: head.Descriptor})
+		info, created, err := s.begin(ctx, r, dossier{Files: head.Files, Rules: head.Rules, Salt: head.Salt, DescriptorSalt: head.DescriptorSalt, Descriptor: head.Descriptor,
+			Prepared: Prepared{MediaType: of.MediaType, Commitment: of.Commitment, Descriptor: of.Descriptor, Records: of.Records, Tokens: of.Tokens, Fingerprint: of.Fingerprint}})
 		if err != nil || created {
 			return info, err
 		}
@@ -102,7 +103,7 @@ func (s *Store) FinishReplica(ctx context.Context, id string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	return c.Info, nil
+	return c.Info, s.replaced(ctx, c.Info)
 }
 
 func (s *Store) replica(ctx context.Context, id string) (*Content, error) {

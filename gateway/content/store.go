@@ -23,6 +23,9 @@ var migrations embed.FS
 
 // Options bound what the store takes.
 type Options struct {
+	// Organisation is the MSP ID of the store's own organisation: its contributors' contents are no replicas, wherever they
+	// come from.
+	Organisation string
 	// Limits of one content; zero is [ingest.DefaultLimits], with at most 10,000 files.
 	Limits ingest.Limits
 	// Quota is how many bytes of own content, uploads included, an account may have in the store; 0 is no bound.
@@ -45,7 +48,8 @@ type Store struct {
 	// rotation is held for reading while a wrapped key is made and stored, for writing while master keys change.
 	rotation sync.RWMutex
 	// fail is called between the steps of what a crash may interrupt; see [steps].
-	fail func(step)
+	fail     func(step)
+	suspects chan string
 }
 
 // New opens a store on its database, bucket and master keys, all of which stay the caller's to close.
@@ -66,7 +70,7 @@ func New(ctx context.Context, db *database.DB, bucket *blob.Bucket, keys *Master
 	if err := db.Migrate(ctx, migrations, "content"); err != nil {
 		return nil, fmt.Errorf("open the content store: %w", err)
 	}
-	return &Store{db: db, bucket: bucket, keys: keys, options: options, fail: func(step) {}}, nil
+	return &Store{db: db, bucket: bucket, keys: keys, options: options, fail: func(step) {}, suspects: make(chan string, manySuspects)}, nil
 }
 
 func (s *Store) now() time.Time { return s.options.Now() }
@@ -176,12 +180,8 @@ func (s *Store) insert(ctx context.Context, tx *database.Tx, r row) error {
 	if !r.Verified.IsZero() {
 		verified = r.Verified.UnixMilli()
 	}
-	replica := int64(0)
-	if r.Replica {
-		replica = 1
-	}
 	_, err := tx.ExecContext(ctx, `INSERT INTO content_items (`+columns+`) VALUES (?`+strings.Repeat(", ?", 15)+`)`,
-		r.ID, replica, r.State, r.Account, r.Place.Datanet, r.Place.ID, r.Commitment, r.Size, r.Received, r.partSize, r.wrapped,
+		r.ID, flag(r.Replica), r.State, r.Account, r.Place.Datanet, r.Place.ID, r.Commitment, r.Size, r.Received, r.partSize, r.wrapped,
 		r.keyVersion, r.dossier, r.Created.UnixMilli(), r.Updated.UnixMilli(), verified)
 	if err != nil {
 		return fmt.Errorf("write to the content store: %w", err)
@@ -223,6 +223,13 @@ func (s *Store) tombstone(ctx context.Context, q querier, place contribution.Nam
 		return false, fmt.Errorf("read the content store: %w", err)
 	}
 	return n > 0, nil
+}
+
+func flag(set bool) int64 {
+	if set {
+		return 1
+	}
+	return 0
 }
 
 func rowsAffected(result sql.Result, err error) (int64, error) {

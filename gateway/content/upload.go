@@ -140,7 +140,7 @@ func (s *Store) begin(ctx context.Context, r row, d dossier) (info Info, created
 		if gone, err := s.tombstone(ctx, tx, r.Place, r.ID); err != nil || gone {
 			return errors.Join(err, erasedIf(gone))
 		}
-		_, err := s.row(ctx, tx, `id = ? OR (replica = 1 AND commitment <> '' AND datanet = ? AND contribution = ? AND commitment = ?)`,
+		_, err := s.row(ctx, tx, `id = ? OR (replica = 1 AND commitment <> '' AND state <> 'lost' AND datanet = ? AND contribution = ? AND commitment = ?)`,
 			r.ID, r.Place.Datanet, r.Place.ID, r.Commitment)
 		if !errors.Is(err, ErrNotFound) {
 			return err

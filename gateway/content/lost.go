@@ -1,0 +1,99 @@
+package content
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// What is not whole any more is lost: an object is missing or altered, or the key does not open. The store then answers
+// as if it did not have it, so that it is fetched as what was never here is. Nothing of it is destroyed before that has
+// come, or before it is erased: a bucket that was away comes back, and what is read whole again counts again.
+
+// manySuspects bounds what waits to be checked. What does not fit in is found when its turn comes.
+const manySuspects = 64
+
+// Suspects are the ids of contents that could not be read, to be checked.
+func (s *Store) Suspects() <-chan string { return s.suspects }
+
+func (s *Store) suspect(id string) {
+	select {
+	case s.suspects <- id:
+	default:
+	}
+}
+
+// Check looks whether a content is whole and tells the state it is in now: whether its objects are there in their sizes,
+// and when it is to be read, whether its bytes open the commitment. What is lost counts again only after it was read.
+func (s *Store) Check(ctx context.Context, id string, read bool) (Info, error) {
+	r, err := s.row(ctx, s.db, `id = ?`, id)
+	if err != nil || r.State != Ready && r.State != Lost {
+		return r.Info, err
+	}
+	err = s.examine(ctx, r, read || r.State == Lost)
+	switch {
+	case err == nil && r.State == Lost:
+		return s.regain(ctx, r)
+	case !errors.Is(err, ErrDamaged):
+		return r.Info, err
+	}
+	r.State = Lost
+	_, err = rowsAffected(s.db.ExecContext(ctx, `UPDATE content_items SET state = ? WHERE id = ? AND state = ?`, Lost, id, Ready))
+	return r.Info, err
+}
+
+// examine fails with [ErrDamaged] when a content is not whole.
+func (s *Store) examine(ctx context.Context, r row, read bool) error {
+	parts, err := s.parts(ctx, s.db, r.ID)
+	if err != nil {
+		return err
+	}
+	whole, err := s.whole(ctx, parts)
+	if err == nil && !whole {
+		err = fmt.Errorf("an object of content %s: %w", r.ID, ErrDamaged)
+	}
+	if err != nil {
+		return err
+	}
+	c, err := s.openedWith(r, parts)
+	if err != nil || !read {
+		return err
+	}
+	return c.Verify(ctx)
+}
+
+// regain has a lost content count again, unless another one has taken its place.
+func (s *Store) regain(ctx context.Context, r row) (Info, error) {
+	other, err := s.Find(ctx, r.Place, r.Commitment)
+	if err == nil && other.State == Ready {
+		return other, s.drop(ctx, r.ID)
+	}
+	if err == nil {
+		err = s.drop(ctx, other.ID) // what has come of another one so far
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return r.Info, err
+	}
+	r.State = Ready
+	_, err = rowsAffected(s.db.ExecContext(ctx, `UPDATE content_items SET state = ? WHERE id = ? AND state = ?`, Ready, r.ID, Lost))
+	return r.Info, err
+}
+
+// replaced destroys what was lost and another content has taken the place of.
+func (s *Store) replaced(ctx context.Context, by Info) error {
+	rows, err := s.rows(ctx, s.db, `state = ? AND datanet = ? AND contribution = ? AND commitment = ?`, Lost, by.Place.Datanet, by.Place.ID, by.Commitment)
+	for _, r := range rows {
+		err = errors.Join(err, s.drop(ctx, r.ID))
+	}
+	return err
+}
+
+// Unverified lists contents that were last read whole before a time, the one that has waited longest first.
+func (s *Store) Unverified(ctx context.Context, before time.Time, limit int) (ids []string, err error) {
+	rows, err := s.rows(ctx, s.db, `state = ? AND verified < ? ORDER BY verified LIMIT ?`, Ready, before.UnixMilli(), limit)
+	for _, r := range rows {
+		ids = append(ids, r.ID)
+	}
+	return ids, err
+}
