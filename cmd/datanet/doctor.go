@@ -106,6 +106,7 @@ func (d *doctor) examine(command *cobra.Command) {
 	}
 	if slices.Contains(who.Roles, ledger.Operator) {
 		d.keptByGateway(c)
+		d.contents(c)
 	}
 	if !slices.Contains(who.Roles, ledger.Regulator) { // whose people write nothing
 		d.account(c, who)
@@ -145,6 +146,32 @@ func (d *doctor) keptByGateway(c *client.Client) {
 	}
 	if soon == 0 && len(list) > 0 {
 		d.ok("kept certificates", "%d certificates by which the gateway signs are valid, or renewed in time", len(list))
+	}
+}
+
+// contents tells an operator of contents that the gateway has lost.
+func (d *doctor) contents(c *client.Client) {
+	lost, err := c.Lost(d.ctx)
+	if client.IsCode(err, "no_such_route") { // a gateway that keeps no content
+		return
+	}
+	if err != nil {
+		d.warn("contents", "see the message", "%v", err)
+		return
+	}
+	d.lost(lost)
+}
+
+func (d *doctor) lost(lost client.Lost) {
+	switch {
+	case lost.Count > 0:
+		first := lost.Items[0]
+		d.fail("contents", "datanet contribution lost lists them; the gateway asks for them again from who holds them, else they come from a backup (datanet gateway restore)",
+			"%d contents of the organisation's contributors are lost, such as %s of %s: %s", lost.Count, first.ID, first.Datanet, first.Why)
+	case lost.Looked.IsZero():
+		d.ok("contents", "are being looked through")
+	default:
+		d.ok("contents", "of the organisation's contributors are there, as of %s", lost.Looked.Format(time.RFC3339))
 	}
 }
 

@@ -7,8 +7,27 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/gateway/client"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 )
+
+func TestTheDoctorSaysWhatIsLost(t *testing.T) {
+	for claim, test := range map[string]struct {
+		lost           client.Lost
+		result, detail string
+	}{
+		"not looked yet":  {client.Lost{}, resultOK, "being looked through"},
+		"nothing is lost": {client.Lost{Looked: time.Now()}, resultOK, "are there"},
+		"one is": {client.Lost{Looked: time.Now(), Count: 1, Items: []client.LostContent{{Datanet: "AMSP/verse", ID: "cd", Why: "nobody else holds it"}}},
+			resultProblem, "1 contents of the organisation's contributors are lost, such as cd of AMSP/verse: nobody else holds it"},
+	} {
+		d := &doctor{ctx: t.Context()}
+		d.lost(test.lost)
+		require.Len(t, d.findings, 1, claim)
+		require.Equal(t, test.result, d.findings[0].Result, claim)
+		require.Contains(t, d.findings[0].Detail, test.detail, claim)
+	}
+}
 
 func TestTheDoctorSaysWhatBecomesOfAKeptCertificate(t *testing.T) {
 	person, gateway := ledger.NewAccount("PoetrySocietyMSP", "ann"), ledger.NewAccount("PoetrySocietyMSP", identity.GatewayEnrolment)

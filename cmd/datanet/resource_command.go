@@ -53,7 +53,7 @@ func newGroup(name, short string) *cobra.Command {
 var others = map[string]func() []*cobra.Command{
 	"claim":        func() []*cobra.Command { return []*cobra.Command{newSettleNow()} },
 	"account":      func() []*cobra.Command { return []*cobra.Command{newStatement(), newEarnings()} },
-	"contribution": func() []*cobra.Command { return []*cobra.Command{newAdd(), newRevise(), newGet()} },
+	"contribution": func() []*cobra.Command { return append(newLosses(), newAdd(), newRevise(), newGet()) },
 	"validate":     func() []*cobra.Command { return []*cobra.Command{newQueue(), newNext(), newVote(), newAttest()} },
 	"proposal":     func() []*cobra.Command { return []*cobra.Command{newDrawSecret()} },
 	"sampling":     func() []*cobra.Command { return []*cobra.Command{newSamplingDraw()} },

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"gocloud.dev/blob"
 
 	"github.com/datanet-consortium/datanet/attribution/ingest"
 	"github.com/datanet-consortium/datanet/chaincode/access"
@@ -60,6 +61,7 @@ type network struct {
 type gateway struct {
 	*content.Store
 	msp     string
+	bucket  *blob.Bucket
 	network *network
 	client  *exchange.Client
 	serve   func(http.Handler) http.Handler // what a test puts before the gateway
@@ -89,10 +91,10 @@ func start(t *testing.T) *network {
 		db, err := database.Open(t.Context(), database.SQLiteURL(filepath.Join(folder, "state.db")))
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, db.Close()) })
-		bucket, err := content.OpenBucket(t.Context(), "file://"+filepath.Join(folder, "objects"))
+		g.bucket, err = content.OpenBucket(t.Context(), "file://"+filepath.Join(folder, "objects"))
 		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, bucket.Close()) })
-		g.Store, err = content.New(t.Context(), db, bucket, keys, content.Options{PartBytes: 10_000})
+		t.Cleanup(func() { require.NoError(t, g.bucket.Close()) })
+		g.Store, err = content.New(t.Context(), db, g.bucket, keys, content.Options{Organisation: msp, PartBytes: 10_000})
 		require.NoError(t, err)
 		caller := func(r *http.Request) (string, bool) { m := r.Header.Get(mspHeader); return m, m != "" }
 		g.handler, err = exchange.Handler(t.Context(), db, g.Store, g.service(), caller, slog.New(slog.DiscardHandler))

@@ -14,9 +14,10 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/content"
 )
 
-// Keeper fetches what its organisation keeps by replica agreements: each approved contribution of such a datanet, under a
-// release by which it may hand it on. What is erased later it destroys as every holder does. It changes nothing but the
-// store, so a look that broke off is simply done again.
+// Keeper fetches what its organisation is to have: by replica agreements each approved contribution of such a datanet, under
+// a release by which it may hand it on, and what its own contributors gave and its store has lost (see lost.go). What is
+// erased later it destroys as every holder does. It changes nothing but the store, so a look that broke off is simply done
+// again.
 type Keeper struct {
 	MSP     string
 	Account ledger.Account // of the gateway, to which contents are released

@@ -93,6 +93,8 @@ type Options struct {
 	Exchange Exchange
 	Release  func(context.Context, access.Handover) error
 	Handover http.Handler
+	// Losses looks after what of Content is lost; nil: nobody does.
+	Losses Losses
 	// Attesting recomputes settlements for validators; nil in a gateway that keeps no content. Evidence shows gateways of
 	// other members what was settled here; nil in one that hosts nothing.
 	Attesting *attesting.Worker
@@ -176,6 +178,7 @@ func New(options Options) (*API, error) {
 	a.addPeople()
 	a.addUploads()
 	a.addContents()
+	a.addLost()
 	a.addReview()
 	a.addModels()
 	a.addOrganisations()

@@ -233,7 +233,8 @@ var mayGet = map[access.Reason][]ledger.Role{
 }
 
 // obtain opens the content of a contribution for the caller: the contributor's own as it is; for anybody else it is
-// fetched from a holder, which records the release; what is here already is released by who may hand it on.
+// fetched from a holder, which records the release; what is here already is released by who may hand it on. What of the
+// organisation's own is lost is got back first.
 func (c *call) obtain(ctx context.Context, of contribution.Contribution, h access.Handover) (*content.Content, error) {
 	store := c.api.options.Content
 	if of.State == contribution.Erased || of.State == contribution.Erasing {
@@ -249,11 +250,24 @@ func (c *call) obtain(ctx context.Context, of contribution.Contribution, h acces
 		return nil, err
 	case err != nil && !errors.Is(err, content.ErrNotFound):
 		return nil, err
-	case held && of.Contributor == c.principal.Account:
-		return store.Open(ctx, info.ID)
 	}
-	if roles := mayGet[h.Reason]; !c.principal.Has(roles...) {
+	own := of.Contributor == c.principal.Account
+	if roles := mayGet[h.Reason]; !own && !c.principal.Has(roles...) {
 		return nil, newProblem(string(ledger.CodeForbidden), "for %s the gateway gives content to the roles %v only", ledger.Clip(string(h.Reason)), roles)
+	}
+	if losses := c.api.options.Losses; !held && losses != nil && of.Contributor.MSP() == c.api.options.Organisation {
+		if err := losses.Return(ctx, of.Name()); err != nil {
+			p := newProblem(codeUnavailable, "the gateway has lost the content, and nobody gives it back now; operators see why (datanet contribution lost)")
+			p.cause = err
+			return nil, p
+		}
+		if info, err = store.Find(ctx, of.Name(), of.Commitment); err != nil {
+			return nil, err
+		}
+		held = true
+	}
+	if held && own {
+		return store.Open(ctx, info.ID)
 	}
 	h.Datanet, h.To = of.Datanet, c.principal.Account
 	h.ID = releaseID(h, time.Now())

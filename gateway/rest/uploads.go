@@ -39,7 +39,7 @@ type BeginUpload struct {
 // Upload is an upload as far as it has come.
 type Upload struct {
 	ID       string        `json:"id"`
-	State    content.State `json:"state" enum:"uploading,ready"`
+	State    content.State `json:"state" enum:"uploading,ready,lost"`
 	Size     int64         `json:"size" doc:"Bytes of all files."`
 	Received int64         `json:"received" doc:"Bytes that are stored durably."`
 }

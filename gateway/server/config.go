@@ -118,6 +118,8 @@ type Content struct {
 	MasterKey string `yaml:"masterKey"`
 	// Quota bounds what an account may store, in bytes; 0 is no bound.
 	Quota int64 `yaml:"quota"`
+	// Reread is after how long each content is read whole again, so that what is damaged is found.
+	Reread time.Duration `yaml:"reread"`
 }
 
 // Sequencer says when approved contributions are sealed.
@@ -160,6 +162,7 @@ func defaults() Config {
 	return Config{
 		Channel: "datanet", Chaincode: "datanet", Listen: "127.0.0.1:8443",
 		Settlement:  Settlement{Amount: 100_000_000, Age: time.Hour, Every: 10 * time.Second, Refund: 10 * time.Minute, Courtesy: 10 * time.Second},
+		Content:     Content{Reread: 30 * 24 * time.Hour},
 		Paying:      Paying{Tokens: 1024, Patience: 30 * time.Second},
 		Attestation: Attestation{Rate: use.All, Engine: string(attesting.Streaming), Patience: 24 * time.Hour, Every: 30 * time.Second},
 		Serving:     Serving{Exposure: 100_000_000, Unsettled: 200_000, Abreast: 256, Tokens: 4096, Timeout: 5 * time.Minute},
@@ -345,6 +348,9 @@ func (c *Config) validate() error {
 	}
 	if c.Paying.Tokens == 0 || c.Paying.Tokens > math.MaxInt32 {
 		fault("paying.tokens", "must be from 1 to %d", math.MaxInt32)
+	}
+	if c.Content.Reread <= 0 {
+		fault("content.reread", "must be longer than 0")
 	}
 	if c.Paying.Patience <= 0 {
 		fault("paying.patience", "must be longer than 0")

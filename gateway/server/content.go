@@ -72,7 +72,7 @@ func (s *Server) openStore(ctx context.Context, make bool) (*content.Store, erro
 	if err != nil {
 		return nil, err
 	}
-	return content.New(ctx, s.state, bucket, keys, content.Options{Quota: s.config.Content.Quota})
+	return content.New(ctx, s.state, bucket, keys, content.Options{Organisation: s.config.Organisation, Quota: s.config.Content.Quota})
 }
 
 func (s *Server) openContent(ctx context.Context) (err error) {
@@ -88,6 +88,8 @@ func (s *Server) openContent(ctx context.Context) (err error) {
 		return err
 	}
 	s.content = l
+	s.replicas = s.newReplicas()
+	s.recovery = s.newRecovery(s.replicas)
 	return nil
 }
 

@@ -48,6 +48,7 @@ func newHealth(s *Server) *health {
 		"peer_height":       "Blocks that the organisation's peer has.",
 		"index_lag":         "Blocks that the index is behind the peer.",
 		"outbox_unfinished": "Writes whose outcome is not known yet.",
+		"contents_lost":     "Contents of the organisation's contributors that are lost, as far as is known.",
 		"peers_reachable":   "Peers that accept connections, if several are configured.",
 	} {
 		h.descriptions[name] = prometheus.NewDesc("datanet_gateway_"+name, help, nil, nil)
@@ -192,6 +193,9 @@ func (h *health) Collect(out chan<- prometheus.Metric) {
 	}
 	if configured, reachable := h.peers(); configured > 1 {
 		values["peers_reachable"] = float64(reachable)
+	}
+	if r := h.server.recovery; r != nil {
+		values["contents_lost"] = float64(r.Lost().Count)
 	}
 	for name, value := range values {
 		out <- prometheus.MustNewConstMetric(h.descriptions[name], prometheus.GaugeValue, value)

@@ -28,16 +28,32 @@ type replicas struct {
 	keeper       *exchange.Keeper
 
 	all     bool                        // everything has to be looked through
+	lost    chan struct{}               // something was lost: the same
 	fresh   map[contribution.Named]bool // approved since the last look
 	missing []contribution.Named        // could not be had
-	wait    time.Duration               // before what is missing is asked for again
-	next    time.Time                   // when
+	later
 }
 
+// later says when what could not be had is asked for again: each time after twice as long.
+type later struct {
+	wait time.Duration
+	next time.Time
+}
+
+func (l *later) postpone(now time.Time) {
+	l.wait = min(max(2*l.wait, replicaSoon), replicaLate)
+	l.next = now.Add(l.wait)
+}
+
+func (l *later) done() { *l = later{} }
+
 func (s *Server) newReplicas() *replicas {
-	return &replicas{organisation: s.config.Organisation, index: s.index, all: true, fresh: map[contribution.Named]bool{}, keeper: &exchange.Keeper{
-		MSP: s.config.Organisation, Account: ledger.NewAccount(s.config.Organisation, identity.GatewayEnrolment),
-		Ledger: query.New(s.index, s.config.Channel, s.config.Organisation), Store: s.content.store, Client: s.content.client, Log: s.log}}
+	return &replicas{organisation: s.config.Organisation, index: s.index, all: true, lost: make(chan struct{}, 1), fresh: map[contribution.Named]bool{}, keeper: s.keeper()}
+}
+
+func (s *Server) keeper() *exchange.Keeper {
+	return &exchange.Keeper{MSP: s.config.Organisation, Account: ledger.NewAccount(s.config.Organisation, identity.GatewayEnrolment),
+		Ledger: query.New(s.index, s.config.Channel, s.config.Organisation), Store: s.content.store, Client: s.content.client, Log: s.log}
 }
 
 // run works until the context ends.
@@ -54,7 +70,7 @@ func (r *replicas) run(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			r.keeper.Log.Error("keep replicas", "error", err)
 			r.all, err = true, nil
-			r.later(time.Now())
+			r.postpone(time.Now())
 		}
 		timer := time.NewTimer(replicaLate)
 		if r.all || len(r.missing) > 0 {
@@ -62,6 +78,8 @@ func (r *replicas) run(ctx context.Context) {
 		}
 		select {
 		case <-more:
+		case <-r.lost:
+			r.all, r.next = true, time.Time{}
 		case <-timer.C:
 		case <-ctx.Done():
 		}
@@ -134,13 +152,8 @@ func (r *replicas) look(ctx context.Context, now time.Time) (err error) {
 // decide sets when what is missing is asked for again.
 func (r *replicas) decide(now time.Time) {
 	if len(r.missing) == 0 {
-		r.wait, r.next = 0, time.Time{}
+		r.done()
 		return
 	}
-	r.later(now)
-}
-
-func (r *replicas) later(now time.Time) {
-	r.wait = min(max(2*r.wait, replicaSoon), replicaLate)
-	r.next = now.Add(r.wait)
+	r.postpone(now)
 }

@@ -77,6 +77,8 @@ type Server struct {
 	api        *rest.API
 	health     *health
 	content    *library          // nil when the gateway only reads
+	replicas   *replicas         // nil when the gateway only reads
+	recovery   *recovery         // nil when the gateway only reads
 	archive    *archive.Archive  // nil when the gateway hosts nothing
 	attesting  *attesting.Worker // nil when the gateway only reads
 	corpora    *corpus.Library   // nil when the gateway only reads
@@ -302,6 +304,7 @@ func (s *Server) openAPI(version string) (err error) {
 	}
 	if c := s.content; c != nil {
 		options.Content, options.Reviews, options.Exchange, options.Release, options.Handover = c.store, c.reviews, c.client, c.service.Release, c.handover
+		options.Losses = s.recovery
 	}
 	if s.artifacts != nil {
 		options.Artifacts, options.ArtifactHandover = s.artifacts.Store, s.artifacts.handler()
@@ -364,7 +367,8 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		work.Go(func() { s.attest(background) })
 		complete := &completion{organisation: s.config.Organisation, index: s.index, functions: functions{s}, log: s.log}
 		work.Go(func() { complete.run(background) })
-		work.Go(func() { s.newReplicas().run(background) })
+		work.Go(func() { s.replicas.run(background) })
+		work.Go(func() { s.recovery.run(background) })
 		work.Go(func() { s.api.PrepareReviews(background) })
 	}
 	if s.serving != nil {

@@ -30,7 +30,7 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 func (s *stage) commands() map[string]command {
 	return map[string]command{
 		"as": s.as, "secret": secret, "datanet": s.run, "fails": s.fails, "http": s.http, "id": id, "let": let, "want": want, "fill": fillFile, "bytes": size, "etag": etag,
-		"poems": poems, "pool": s.pool, "await": s.await, "follow": s.follow, "objects": s.objects, "gone": gone, "readonly": s.readOnly, "crash": s.crash, "heal": s.heal,
+		"poems": poems, "pool": s.pool, "await": s.await, "until": s.until, "follow": s.follow, "objects": s.objects, "gone": gone, "readonly": s.readOnly, "crash": s.crash, "heal": s.heal,
 	}
 }
 
@@ -122,8 +122,44 @@ func (s *stage) http(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(header.Write(ts.Stderr()))
 }
 
+// until repeats a request until its answer has a value, as what the gateway does by itself has to come.
+func (s *stage) until(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 5 {
+		ts.Fatalf("usage: [!] until PATH VALUE STATUS METHOD PATH...")
+	}
+	args = fill(ts, args)
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	last := ""
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-ticker.C {
+		answer, response, err := s.request(ts, args[2:])
+		if err != nil { // it is not there yet
+			last = err.Error()
+			continue
+		}
+		last = response.Status + " " + string(answer)
+		value, err := pick(string(answer), args[0])
+		if strconv.Itoa(response.StatusCode) == args[2] && err == nil && (value == args[1]) != neg {
+			_, err := ts.Stdout().Write(answer)
+			ts.Check(err)
+			return
+		}
+	}
+	ts.Fatalf("%s did not become %s: %s", args[0], args[1], last)
+}
+
 // send sends what the words of http say.
 func (s *stage) send(ts *testscript.TestScript, args []string) ([]byte, http.Header) {
+	answer, response, err := s.request(ts, args)
+	ts.Check(err)
+	if strconv.Itoa(response.StatusCode) != args[0] {
+		ts.Fatalf("%s %s answered %s, want %s: %s", args[1], args[2], response.Status, args[0], answer)
+	}
+	return answer, response.Header
+}
+
+// request sends what the words of http say; it fails if there is no answer.
+func (s *stage) request(ts *testscript.TestScript, args []string) ([]byte, *http.Response, error) {
 	d, err := s.door(ts.Getenv("ORG"))
 	ts.Check(err)
 	var body io.Reader
@@ -157,14 +193,12 @@ func (s *stage) send(ts *testscript.TestScript, args []string) ([]byte, http.Hea
 	ts.Check(err)
 	d.judged(faults{ts}, client)
 	response, err := client.Do(request)
-	ts.Check(err)
+	if err != nil {
+		return nil, nil, err
+	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
-	ts.Check(err)
-	if strconv.Itoa(response.StatusCode) != args[0] {
-		ts.Fatalf("%s %s answered %s, want %s: %s", args[1], args[2], response.Status, args[0], answer)
-	}
-	return answer, response.Header
+	return answer, response, err
 }
 
 func id(ts *testscript.TestScript, neg bool, args []string) {

@@ -28,6 +28,9 @@
 //	etag NAME                 takes the tag of the last answer of http
 //	await EVENT WORD...       follows the gateway's events from the first block on until there is one of this name whose
 //	                          document holds all words
+//	until PATH VALUE STATUS METHOD PATH...
+//	                          repeats a request, as http does, until the answer has this status and value; ! until, another
+//	                          value
 //	follow FROM EVENT WORD... the same after the event FROM, and prints the ids of all events of $DATANET up to there
 //	objects FILE DATANET      writes the names of the files in which the person's gateway keeps contents of a datanet
 //	gone FILE                 none of these files is there
