@@ -281,7 +281,7 @@ func (s *Identities) repeat(ctx context.Context, tx *database.Tx, invitation Inv
 }
 
 func (s *Identities) certify(enrolment string, roles []ledger.Role, public crypto.PublicKey) (Enrolment, error) {
-	text, err := s.config.Authority.Certify(network.User{Name: enrolment, Roles: roles}, public)
+	text, err := s.config.Authority.Certify(network.User{Name: enrolment, Roles: roles}, public, s.config.Validity)
 	if err != nil {
 		return Enrolment{}, err
 	}

@@ -52,6 +52,8 @@ type Config struct {
 	Custody Custody
 	// Keys is the algorithm of keys that are made here.
 	Keys network.KeyAlgorithm
+	// Validity is how long certificates last that are issued here; 0 is [pki.Validity].
+	Validity time.Duration
 	// Now is the clock; nil is the system's.
 	Now func() time.Time
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/gateway/attesting"
+	"github.com/datanet-consortium/datanet/network/pki"
 )
 
 // Config is everything that a gateway is told. config/gateway.yaml explains each setting by example. Paths are relative
@@ -72,8 +73,10 @@ type Identity struct {
 	// Keep are MSP folders of people whose keys the gateway takes into its keystore when it starts, to sign for them.
 	Keep []string `yaml:"keep"`
 	// Authority is the folder with cert.pem and key.pem of the organisation's identity authority; "" enrols nobody.
-	Authority string   `yaml:"authority"`
-	Issuers   []Issuer `yaml:"issuers"`
+	Authority string `yaml:"authority"`
+	// Validity is how long the certificates last that it issues.
+	Validity time.Duration `yaml:"validity"`
+	Issuers  []Issuer      `yaml:"issuers"`
 }
 
 // Issuer is an OpenID Connect provider.
@@ -162,6 +165,7 @@ func defaults() Config {
 	return Config{
 		Channel: "datanet", Chaincode: "datanet", Listen: "127.0.0.1:8443",
 		Settlement:  Settlement{Amount: 100_000_000, Age: time.Hour, Every: 10 * time.Second, Refund: 10 * time.Minute, Courtesy: 10 * time.Second},
+		Identity:    Identity{Validity: pki.Validity},
 		Content:     Content{Reread: 30 * 24 * time.Hour},
 		Paying:      Paying{Tokens: 1024, Patience: 30 * time.Second},
 		Attestation: Attestation{Rate: use.All, Engine: string(attesting.Streaming), Patience: 24 * time.Hour, Every: 30 * time.Second},
@@ -348,6 +352,9 @@ func (c *Config) validate() error {
 	}
 	if c.Paying.Tokens == 0 || c.Paying.Tokens > math.MaxInt32 {
 		fault("paying.tokens", "must be from 1 to %d", math.MaxInt32)
+	}
+	if c.Identity.Validity < leastValidity {
+		fault("identity.validity", "must be at least %s: what ends sooner cannot be renewed in time", leastValidity)
 	}
 	if c.Content.Reread <= 0 {
 		fault("content.reread", "must be longer than 0")

@@ -71,12 +71,17 @@ func (c custody) Remove(enrolment string) error { return c.keys.Remove(enrolment
 
 func (c custody) List() ([]string, error) { return c.keys.List() }
 
-// renewEvery is how often is looked for certificates of kept keys that end soon.
-const renewEvery = time.Hour
+const (
+	// renewEvery is how often is looked for certificates of kept keys that end soon, unless those that are issued here are
+	// so short that it would be too late: they are renewed in the last third of their life, in which is looked twice.
+	renewEvery = time.Hour
+	// leastValidity bounds how short.
+	leastValidity = time.Minute
+)
 
 // renewKept renews the certificates of kept keys before they end, until the context ends.
 func (s *Server) renewKept(ctx context.Context) {
-	ticker := time.NewTicker(renewEvery)
+	ticker := time.NewTicker(min(renewEvery, s.config.Identity.Validity/6))
 	defer ticker.Stop()
 	for {
 		s.renewDue(ctx, time.Now())

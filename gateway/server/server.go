@@ -228,7 +228,7 @@ func (s *Server) connect() error {
 }
 
 func (s *Server) openIdentities(ctx context.Context) (err error) {
-	config := identity.Config{MSPID: s.config.Organisation, Own: s.own}
+	config := identity.Config{MSPID: s.config.Organisation, Own: s.own, Validity: s.config.Identity.Validity}
 	if config.Authorities, err = s.config.authorities(); err != nil {
 		return err
 	}

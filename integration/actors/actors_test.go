@@ -29,12 +29,13 @@ func TestActors(t *testing.T) {
 	all, err := filepath.Glob("testdata/*.txt")
 	require.NoError(t, err)
 	first, audit, outage, recovery := []string{"testdata/founding.txt"}, []string{"testdata/audit.txt"}, []string{"testdata/outage.txt"}, []string{"testdata/recovery.txt"}
-	alone := slices.Concat(first, audit, outage, recovery)
+	renewal := []string{"testdata/renewal.txt"}
+	alone := slices.Concat(first, audit, outage, recovery, renewal)
 	rest := slices.DeleteFunc(slices.Clone(all), func(f string) bool { return slices.Contains(alone, f) })
 	for _, act := range []struct {
 		name    string
 		scripts []string
-	}{{"founding", first}, {"together", rest}, {"audit", audit}, {"outage", outage}, {"recovery", recovery}} {
+	}{{"founding", first}, {"together", rest}, {"audit", audit}, {"outage", outage}, {"recovery", recovery}, {"renewal", renewal}} {
 		if !t.Run(act.name, func(t *testing.T) {
 			testscript.Run(t, testscript.Params{Files: act.scripts, Setup: s.setup, Cmds: s.commands(), RequireExplicitExec: true})
 		}) {

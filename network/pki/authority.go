@@ -39,7 +39,7 @@ const (
 	// a change of the channel and must not become due every year.
 	AuthorityValidity = 10 * 365 * 24 * time.Hour
 
-	// backdate tolerates clocks that are behind the issuer's.
+	// backdate tolerates clocks that are behind the issuer's. A short life is backdated by a tenth at most.
 	backdate = 10 * time.Minute
 )
 
@@ -112,7 +112,7 @@ func (a *Authority) issue(template *x509.Certificate, public crypto.PublicKey, v
 	if now.After(a.Certificate.NotAfter) {
 		return nil, fmt.Errorf("issue a certificate for %s: the authority's own certificate in %s expired on %s; the organisation needs a new authority in the channel configuration", template.Subject.CommonName, a.dir, a.Certificate.NotAfter.Format(time.DateOnly))
 	}
-	template.NotBefore = latest(now.Add(-backdate), a.Certificate.NotBefore)
+	template.NotBefore = latest(now.Add(-min(backdate, validity/10)), a.Certificate.NotBefore)
 	template.NotAfter = earliest(now.Add(validity), a.Certificate.NotAfter)
 	template.BasicConstraintsValid = true
 	certPEM, err := sign(template, a.Certificate, public, a.signer)

@@ -1,10 +1,12 @@
 package pki
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
+	"time"
 
 	"github.com/hyperledger/fabric-chaincode-go/v2/pkg/attrmgr"
 
@@ -51,8 +53,8 @@ func OpenAuthority(dir string) (*Authority, error) {
 
 // Certify issues an identity certificate, in PEM, for a user's public key. The
 // user's name is the enrolment id, for people a pseudonym. That the user holds
-// the private key is for the caller to check.
-func (a *Authority) Certify(user network.User, public crypto.PublicKey) ([]byte, error) {
+// the private key is for the caller to check. It is valid for so long, with 0 for [Validity].
+func (a *Authority) Certify(user network.User, public crypto.PublicKey, validity time.Duration) ([]byte, error) {
 	if err := user.Validate(); err != nil {
 		return nil, fmt.Errorf("certify: %w", err)
 	}
@@ -60,7 +62,7 @@ func (a *Authority) Certify(user network.User, public crypto.PublicKey) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	return a.issue(template, public, Validity)
+	return a.issue(template, public, cmp.Or(validity, Validity))
 }
 
 // NewKey makes a private key.

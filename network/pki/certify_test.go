@@ -32,7 +32,7 @@ func TestACertifiedUserIsWhomTheChaincodeSees(t *testing.T) {
 	require.NoError(t, err)
 	key, err := pki.NewKey(network.ECDSAP256)
 	require.NoError(t, err)
-	text, err := authority.Certify(network.User{Name: "p9", Roles: []ledger.Role{ledger.Host, ledger.Curator}}, key.Public())
+	text, err := authority.Certify(network.User{Name: "p9", Roles: []ledger.Role{ledger.Host, ledger.Curator}}, key.Public(), 0)
 	require.NoError(t, err)
 	block, _ := pem.Decode(text)
 	cert, err := x509.ParseCertificate(block.Bytes)
@@ -58,9 +58,9 @@ func TestACertifiedUserIsWhomTheChaincodeSees(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, fabrics.Validate())
 
-	_, err = authority.Certify(network.User{Name: network.AdminUser, Roles: []ledger.Role{ledger.Host}}, key.Public())
+	_, err = authority.Certify(network.User{Name: network.AdminUser, Roles: []ledger.Role{ledger.Host}}, key.Public(), 0)
 	require.ErrorContains(t, err, "the administrator's name")
-	_, err = authority.Certify(network.User{Name: "p9"}, key.Public())
+	_, err = authority.Certify(network.User{Name: "p9"}, key.Public(), 0)
 	require.ErrorContains(t, err, "name at least one role")
 }
 
