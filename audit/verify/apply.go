@@ -110,6 +110,12 @@ var computed = map[peer.TxValidationCode]bool{
 	peer.TxValidationCode_MVCC_READ_CONFLICT: true, peer.TxValidationCode_PHANTOM_READ_CONFLICT: true,
 }
 
+// ofForm are the verdicts on form and creator that peers give before all others, and [open] too.
+var ofForm = map[peer.TxValidationCode]bool{
+	peer.TxValidationCode_BAD_PAYLOAD: true, peer.TxValidationCode_BAD_COMMON_HEADER: true, peer.TxValidationCode_BAD_CREATOR_SIGNATURE: true,
+	peer.TxValidationCode_BAD_PROPOSAL_TXID: true, peer.TxValidationCode_UNSUPPORTED_TX_PAYLOAD: true, peer.TxValidationCode_TARGET_CHAIN_NOT_FOUND: true,
+}
+
 // judge compares the peers' verdict with what form, creator and, for chaincode definitions, endorsements give. The
 // replay judges the rest.
 func (v *verifier) judge(c *checked, i int, t *transaction, verdict peer.TxValidationCode) {
@@ -128,6 +134,8 @@ func (v *verifier) judge(c *checked, i int, t *transaction, verdict peer.TxValid
 		if verdict != peer.TxValidationCode_VALID {
 			find(Forged, RuleVerdict, "a configuration that was ordered is %s", verdict)
 		}
+	case ofForm[verdict]:
+		find(Forged, RuleVerdict, "form and creator are good; the peers say %s", verdict)
 	case !computed[verdict]:
 		find(Unclear, RuleVerdict, "the verdict %s cannot be computed again", verdict)
 	case verdict == peer.TxValidationCode_VALID && t.invoked != t.chaincode:

@@ -236,6 +236,17 @@ var collusions = []collusion{
 		m["bases"] = []any{map[string]any{"name": s.Small.Name, "version": "9"}}
 		return f.written("curator1", rulestest.A, majority, map[string]map[string]any{string(composite("model", s.Small.Name, "9")): m}, nil)
 	}},
+	{"a rate card accepted in its host's name", []Rule{RuleSlots, RuleOutcome}, func(f *forger, s *told) int {
+		key, consent := f.entry("rate-card-consent", s.Card.Name, s.Card.Version, "000001")
+		consent["by"] = string(ledger.Account(consent["msp"].(string) + ":host2"))
+		return f.written("trainer1", rulestest.A, []string{rulestest.A, rulestest.C}, map[string]map[string]any{key: consent}, nil)
+	}},
+	{"a rate card in force that its host never accepted", []Rule{RuleSlots, RuleOutcome}, func(f *forger, s *told) int {
+		cardKey, card := f.entry("rate-card", s.Card.Name, s.Card.Version, "000001")
+		key, m := f.entry("model", s.Card.Name, s.Card.Version)
+		card["card"], m["card"] = 2, 2
+		return f.written("trainer1", rulestest.A, majority, map[string]map[string]any{strings.Replace(cardKey, "000001", "000002", 1): card, key: m}, nil)
+	}},
 	{"a model on data that asks for a part, at no price", []Rule{RulePrice, RuleOutcome}, func(f *forger, s *told) int {
 		key, c := f.entry("rate-card", s.Card.Name, s.Card.Version, "000001")
 		c["priceIn"], c["priceOut"] = "0", "0"

@@ -51,7 +51,7 @@ var kinds = map[string]func(i *invariants, c change) error{
 	"vote": (*invariants).vote, "contribution": (*invariants).contribution, "sealed": (*invariants).sealed, "snapshot": (*invariants).snapshot,
 	"ticket": (*invariants).ticket, "release": (*invariants).release, "model": (*invariants).model, "proposal": (*invariants).proposal,
 	"proposal-slot": (*invariants).approval, "claim": (*invariants).claim, "claim-slot": (*invariants).attestation, "erasure-slot": (*invariants).acknowledgement,
-	"replica-consent": (*invariants).consent, "rate-card": (*invariants).card,
+	"replica-consent": (*invariants).consent, "rate-card": (*invariants).card, "rate-card-consent": (*invariants).acceptance,
 }
 
 // change is one key that a transaction changed.
@@ -148,8 +148,17 @@ func (f filled) who() ledger.Account {
 	return ledger.Account(string(f.Validator) + string(f.Approver) + string(f.By))
 }
 
-// slot checks what all slots have in common: their key and guard are their organisation's, and so is who fills them.
+// slot checks what all slots have in common: they are made over the members, and see held.
 func (i *invariants) slot(c change, msp string, members []string) (filled, error) {
+	s, err := i.held(c, msp, members)
+	if err == nil && c.Before == nil && !i.allMembers(members) {
+		err = breaks(RuleSlots, "the slot is over %v, which are not the members", members)
+	}
+	return s, err
+}
+
+// held checks that key and guard of a slot are its organisation's, and so is who fills it.
+func (i *invariants) held(c change, msp string, members []string) (filled, error) {
 	s, found, err := read[filled](i.memory, c.After)
 	before, _, _ := read[filled](i.memory, c.Before)
 	switch {
@@ -159,8 +168,6 @@ func (i *invariants) slot(c change, msp string, members []string) (filled, error
 		return s, breaks(RuleSlots, "a slot was deleted")
 	case s.MSP != msp:
 		return s, breaks(RuleSlots, "the slot of %s says that it is of %q", msp, s.MSP)
-	case c.Before == nil && !i.allMembers(members):
-		return s, breaks(RuleSlots, "the slot is over %v, which are not the members", members)
 	case !slices.Contains(members, msp):
 		return s, breaks(RuleSlots, "%s has a slot, and is none of those that may have one: %v", msp, members)
 	case c.After.Policy == nil || !c.After.Policy.Equal(ledger.SlotPolicy(msp, members)):
@@ -388,18 +395,35 @@ func (i *invariants) release(c change) error {
 	return nil
 }
 
-// model: it descends from models that stood before it, so no model descends from itself.
+type registeredModel struct {
+	Bases     []modelName `json:"bases"`
+	Ancestors []modelName `json:"ancestors"`
+	Card      int         `json:"card"`
+	Slots     []string    `json:"slots"`
+}
+
+type modelName struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// model: it descends from models that stood before it, so no model descends from itself, and the card in force is accepted.
 func (i *invariants) model(c change) error {
-	type named struct {
-		Name    string `json:"name"`
-		Version string `json:"version"`
-	}
-	m, found, err := read[struct {
-		Bases     []named `json:"bases"`
-		Ancestors []named `json:"ancestors"`
-	}](i.memory, c.After)
-	if err != nil || !found || c.Before != nil {
+	m, found, err := read[registeredModel](i.memory, c.After)
+	if err != nil || !found {
 		return err
+	}
+	if before, _, err := read[registeredModel](i.memory, c.Before); err != nil || m.Card != 0 && m.Card != before.Card {
+		if err == nil {
+			err = i.accepted(c, m.Card)
+		}
+		return err
+	}
+	if c.Before != nil {
+		return nil
+	}
+	if !i.allMembers(m.Slots) {
+		return breaks(RuleSlots, "the model is over %v, which are not the members", m.Slots)
 	}
 	for _, base := range append(m.Bases, m.Ancestors...) {
 		key := string(composite("model", base.Name, base.Version))
@@ -409,6 +433,45 @@ func (i *invariants) model(c change) error {
 		}
 	}
 	return nil
+}
+
+// hostOf is the organisation of a rate card's host, and whether the host has to be asked: it is another than the model's.
+func (i *invariants) hostOf(name, version, card string) (msp string, foreign bool, err error) {
+	c, found, err := load[struct {
+		Host ledger.Account `json:"host"`
+	}](i, "rate-card", name, version, card)
+	if err == nil && !found {
+		err = breaks(RuleSlots, "there is no rate card %s of %s@%s", card, name, version)
+	}
+	return c.Host.MSP(), c.Host.MSP() != ledger.Owner(name), err
+}
+
+// accepted: a card comes into force with its host's consent.
+func (i *invariants) accepted(c change, card int) error {
+	number := fmt.Sprintf("%06d", card)
+	msp, foreign, err := i.hostOf(c.parts[0], c.parts[1], number)
+	if err != nil || !foreign {
+		return err
+	}
+	s, _, err := load[filled](i, "rate-card-consent", c.parts[0], c.parts[1], number)
+	if err == nil && s.By == "" {
+		err = breaks(RuleSlots, "rate card %d came into force, and %s has not accepted it", card, msp)
+	}
+	return err
+}
+
+// acceptance: of a rate card by its host's organisation, in its own slot, over those that were members when the model was
+// registered.
+func (i *invariants) acceptance(c change) error {
+	msp, _, err := i.hostOf(c.parts[0], c.parts[1], c.parts[2])
+	if err != nil {
+		return err
+	}
+	m, _, err := load[registeredModel](i, "model", c.parts[0], c.parts[1])
+	if err == nil {
+		_, err = i.held(c, msp, m.Slots)
+	}
+	return err
 }
 
 // card: it gives data, validators and base models what is due to them, and where something is due it has a price.

@@ -225,6 +225,12 @@ var forgeries = []forgery{
 		f.blocks[5].Metadata.Metadata[committed] = encode(f, m)
 		return 5
 	}},
+	{"something hidden beside a commit hash", RuleForm, func(f *forger) int {
+		m := decode(f, f.blocks[5].Metadata.Metadata[committed], &common.Metadata{})
+		m.Signatures = []*common.MetadataSignature{{Signature: []byte("hidden")}}
+		f.blocks[5].Metadata.Metadata[committed] = encode(f, m)
+		return 5
+	}},
 	{"metadata that nothing covers", RuleForm, func(f *forger) int {
 		f.blocks[5].Metadata.Metadata[common.BlockMetadataIndex_ORDERER] = []byte("hidden")
 		return 5

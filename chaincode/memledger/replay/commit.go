@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"errors"
@@ -97,15 +98,22 @@ func appendString(to []byte, field protowire.Number, value string) []byte {
 	return protowire.AppendString(protowire.AppendTag(to, field, protowire.BytesType), value)
 }
 
-// HeldCommitHash is the commit hash that a block holds.
+// HeldCommitHash is the commit hash that a block holds. It comes with an error too when it is not alone.
 func HeldCommitHash(block *common.Block) ([]byte, error) {
 	metadata := block.GetMetadata().GetMetadata()
 	if len(metadata) <= int(common.BlockMetadataIndex_COMMIT_HASH) {
 		return nil, errors.New("the block holds no commit hash")
 	}
-	value := &common.Metadata{}
-	if err := proto.Unmarshal(metadata[common.BlockMetadataIndex_COMMIT_HASH], value); err != nil {
+	encoded, value := metadata[common.BlockMetadataIndex_COMMIT_HASH], &common.Metadata{}
+	if err := proto.Unmarshal(encoded, value); err != nil {
 		return nil, fmt.Errorf("read the commit hash: %w", err)
+	}
+	plain, err := proto.Marshal(&common.Metadata{Value: value.GetValue()})
+	if err != nil {
+		return nil, fmt.Errorf("read the commit hash: %w", err)
+	}
+	if !bytes.Equal(encoded, plain) {
+		return value.GetValue(), errors.New("beside the commit hash there is something that nothing covers")
 	}
 	return value.GetValue(), nil
 }
