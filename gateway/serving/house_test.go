@@ -364,14 +364,17 @@ func (p *payer) post(a openai.Ask, path, body string) said {
 	t.Helper()
 	header, err := a.Encode()
 	require.NoError(t, err)
-	for {
-		s, err := p.house.send(t.Context(), path, body, openai.VoucherHeader, header)
-		require.NoError(t, err)
-		if s.fault == nil || s.fault.Code != openai.CodeUpstream || !strings.Contains(s.fault.Message, "being prepared") && !strings.Contains(s.fault.Message, "not here") {
-			return s
-		}
-		time.Sleep(time.Millisecond) // the corpus is not open yet
+	var s said
+	ready := func() bool { // the corpus may not be open yet, nor the artifact there
+		s, err = p.house.send(t.Context(), path, body, openai.VoucherHeader, header)
+		return err != nil || s.fault == nil || s.fault.Code != openai.CodeUpstream ||
+			!strings.Contains(s.fault.Message, "being prepared") && !strings.Contains(s.fault.Message, "not here")
 	}
+	if !ready() {
+		soon(t, ready)
+	}
+	require.NoError(t, err)
+	return s
 }
 
 // take checks an answer and accepts it.

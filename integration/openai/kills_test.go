@@ -144,7 +144,7 @@ func payWhileProcessesDie(t *testing.T, m *market.Market) {
 		if i < *killings {
 			strikes = append(strikes, func() {
 				msp := order[i%len(order)]
-				cut := beforeThePowerIsCut(m, msp)
+				cut := beforeThePowerIsCut(t, m, msp)
 				require.NoError(t, m.Kill(msp))
 				deaths[msp]++
 				replays += cut.check(t)

@@ -6,9 +6,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"github.com/stretchr/testify/require"
 
 	"github.com/datanet-consortium/datanet/attribution/merkle"
@@ -35,7 +37,7 @@ type powerCut struct {
 // beforeThePowerIsCut notes what clients have been given, and waits until more than one frame has been written since: all
 // that they have been given lies before the last frame then. A frame is written once the one before is synced, so a power
 // cut takes at most the last one.
-func beforeThePowerIsCut(m *market.Market, msp string) powerCut {
+func beforeThePowerIsCut(t *testing.T, m *market.Market, msp string) powerCut {
 	p := powerCut{acknowledged: map[merkle.Hash]uint64{}, folder: filepath.Join(m.Dir, "gateways", msp)}
 	given.mutex.Lock()
 	for id, last := range given.last {
@@ -54,14 +56,26 @@ func beforeThePowerIsCut(m *market.Market, msp string) powerCut {
 	for _, name := range names {
 		sizes[name] = size(name)
 	}
-	for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end) && len(p.journals) < len(names); time.Sleep(100 * time.Microsecond) {
-		for _, name := range names {
-			if now := size(name); now > sizes[name] {
+	written, err := fsnotify.NewWatcher()
+	require.NoError(t, err)
+	defer written.Close()
+	require.NoError(t, written.Add(p.folder))
+	enough := time.NewTimer(200 * time.Millisecond) // a gateway that nobody asks writes nothing
+	defer enough.Stop()
+	for len(p.journals) < len(names) {
+		select {
+		case event := <-written.Events:
+			name := filepath.Base(event.Name)
+			if now := size(name); slices.Contains(names, name) && now > sizes[name] {
 				sizes[name] = now
 				if grown[name]++; grown[name] == 2 {
 					p.journals = append(p.journals, name)
 				}
 			}
+		case err := <-written.Errors:
+			require.NoError(t, err)
+		case <-enough.C:
+			return p
 		}
 	}
 	return p
