@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/hyperledger/fabric-chaincode-go/v2/pkg/attrmgr"
 	"github.com/hyperledger/fabric-chaincode-go/v2/pkg/cid"
@@ -57,6 +58,14 @@ func TestACertifiedUserIsWhomTheChaincodeSees(t *testing.T) {
 	fabrics, err := fabricMSP(t, definition, "").DeserializeIdentity(raw)
 	require.NoError(t, err)
 	require.NoError(t, fabrics.Validate())
+
+	text, err = authority.Certify(network.User{Name: "p9", Roles: []ledger.Role{ledger.Host}}, key.Public(), time.Minute)
+	require.NoError(t, err)
+	block, _ = pem.Decode(text)
+	short, err := x509.ParseCertificate(block.Bytes)
+	require.NoError(t, err)
+	require.LessOrEqual(t, short.NotAfter.Sub(short.NotBefore), 66*time.Second, "it is backdated by a tenth of its life at most")
+	require.True(t, cert.NotAfter.After(short.NotAfter))
 
 	_, err = authority.Certify(network.User{Name: network.AdminUser, Roles: []ledger.Role{ledger.Host}}, key.Public(), 0)
 	require.ErrorContains(t, err, "the administrator's name")
