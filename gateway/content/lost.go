@@ -31,6 +31,11 @@ func (s *Store) Check(ctx context.Context, id string, read bool) (Info, error) {
 	if err != nil || r.State != Ready && r.State != Lost {
 		return r.Info, err
 	}
+	if r.State == Lost {
+		if by, err := s.Find(ctx, r.Place, r.Commitment); err == nil && by.State == Ready {
+			return by, s.drop(ctx, r.ID) // a crash came between
+		}
+	}
 	err = s.examine(ctx, r, read || r.State == Lost)
 	switch {
 	case err == nil && r.State == Lost:
@@ -63,12 +68,9 @@ func (s *Store) examine(ctx context.Context, r row, read bool) error {
 	return c.Verify(ctx)
 }
 
-// regain has a lost content count again, unless another one has taken its place.
+// regain has a lost content count again.
 func (s *Store) regain(ctx context.Context, r row) (Info, error) {
 	other, err := s.Find(ctx, r.Place, r.Commitment)
-	if err == nil && other.State == Ready {
-		return other, s.drop(ctx, r.ID)
-	}
 	if err == nil {
 		err = s.drop(ctx, other.ID) // what has come of another one so far
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -113,6 +114,31 @@ func TestWhatComesBackTakesThePlaceOfWhatWasLost(t *testing.T) {
 	require.NoError(t, f.Erase(t.Context(), place))
 	_, err = f.BeginReplica(t.Context(), of(place, p), head)
 	require.ErrorIs(t, err, content.ErrErased, "what is erased does not come back")
+}
+
+func TestACrashLeavesNoContentBesideTheOneThatTookItsPlace(t *testing.T) {
+	f := open(t, content.Options{Organisation: "AMSP"})
+	text := poems(3)
+	id, place, p := f.assigned(t, text)
+	c, err := f.Open(t.Context(), id)
+	require.NoError(t, err)
+	require.NoError(t, f.bucket.Delete(t.Context(), f.objects(t)[0]))
+	_, err = f.Check(t.Context(), id, false)
+	require.NoError(t, err)
+	info, err := f.BeginReplica(t.Context(), of(place, p), c.Head())
+	require.NoError(t, err)
+	_, err = f.AppendReplica(t.Context(), info.ID, 0, strings.NewReader(text))
+	require.NoError(t, err)
+	f.FailAt("a content is ready", func() { panic("crash") })
+	require.Panics(t, func() { _, _ = f.FinishReplica(t.Context(), info.ID) })
+	f.FailAt("", func() {})
+
+	by, err := f.Check(t.Context(), id, false)
+	require.NoError(t, err)
+	require.Equal(t, info.ID, by.ID)
+	_, err = f.Check(t.Context(), id, false)
+	require.ErrorIs(t, err, content.ErrNotFound)
+	require.Equal(t, text, f.text(t, info.ID))
 }
 
 func TestAnErasureReachesWhatIsLost(t *testing.T) {
