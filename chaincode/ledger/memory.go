@@ -13,7 +13,7 @@ const remembered = 4096
 // Memory keeps what committed values decode to, for a process that runs many transactions on a state that lies in memory:
 // all of them read the members, most the same datanets, schedules and accounts. It knows a value by where its bytes lie,
 // which must never change. It holds those asked for lately. The zero value is empty; a nil one remembers nothing. It is
-// safe for concurrent use, as long as nobody changes in place what is inside a value: rules do not.
+// safe for concurrent use, as long as nobody changes a string of a list in place: rules do not.
 type Memory struct {
 	guard      sync.RWMutex
 	young, old map[*byte]any
@@ -57,8 +57,9 @@ func (m *Memory) put(at *byte, value any) {
 	m.young[at] = value
 }
 
-// clip cuts the room behind all slices in a value, so that whoever appends to one gets a copy. It is false for a value that
-// cannot be shared: rules might write behind its pointers and into its maps.
+// clip prepares a value to be shared: it cuts the room behind lists of strings, so that whoever appends to one gets a copy.
+// It is false for a value that cannot be shared, since rules change in place what is behind pointers, in maps and in other
+// lists.
 func clip(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface, reflect.Map:
@@ -73,20 +74,15 @@ func clip(v reflect.Value) bool {
 			}
 		}
 	case reflect.Slice:
-		if !v.CanSet() {
+		if v.Cap() == 0 {
+			return true
+		}
+		if !v.CanSet() || v.Len() > 0 && v.Type().Elem().Kind() != reflect.String {
 			return false
 		}
 		v.Set(v.Slice3(0, v.Len(), v.Len()))
-		fallthrough
 	case reflect.Array:
-		switch v.Type().Elem().Kind() {
-		case reflect.Struct, reflect.Slice, reflect.Array, reflect.Pointer, reflect.Interface, reflect.Map:
-			for i := range v.Len() {
-				if !clip(v.Index(i)) {
-					return false
-				}
-			}
-		}
+		return v.Len() == 0 || v.Type().Elem().Kind() == reflect.Uint8
 	}
 	return true
 }

@@ -9,14 +9,16 @@ import (
 )
 
 func TestMemory(t *testing.T) {
-	type inner struct{ Parts []string }
 	type value struct {
 		Name  string
-		Many  []inner
-		Hash  [2][]byte
+		Parts []string
+		Inner struct{ Parts []Role }
+		Hash  [4]byte
 		At    time.Time
-		Maybe *inner         `json:",omitzero"`
-		Any   map[string]int `json:",omitzero"`
+		Maybe *struct{ A int } `json:",omitzero"`
+		Any   map[string]int   `json:",omitzero"`
+		Bytes []byte           `json:",omitzero"`
+		Many  []struct{ A int }
 	}
 	decoded := 0
 	var m Memory
@@ -25,29 +27,23 @@ func TestMemory(t *testing.T) {
 		require.NoError(t, err)
 		return v
 	}
-	data := []byte(`{"Name":"n","Many":[{"Parts":["a","b","c"]}],"Hash":["aGg=",""],"At":"2026-01-02T03:04:05Z"}`)
+	data := []byte(`{"Name":"n","Parts":["a","b","c"],"Inner":{"Parts":["d"]},"Hash":"AQIDBA==","At":"2026-01-02T03:04:05Z"}`)
 	first := load(data)
 	require.Equal(t, first, load(data))
 	require.Equal(t, 1, decoded, "the same bytes are decoded once")
 	require.Equal(t, first, load([]byte(string(data))))
 	require.Equal(t, 2, decoded, "equal bytes elsewhere are others")
+	for _, v := range []value{first, load(data)} {
+		require.Equal(t, len(v.Parts), cap(v.Parts), "who appends gets a copy")
+		require.Equal(t, len(v.Inner.Parts), cap(v.Inner.Parts), "who appends gets a copy")
+	}
 
-	_ = append(first.Many[0].Parts, "d")
-	_ = append(first.Many, inner{})
-	_ = append(first.Hash[0], 1)
-	second := load(data)
-	require.Equal(t, "d", append(append(second.Many[0].Parts, "d"), "e")[3])
-	require.Equal(t, []string{"a", "b", "c"}, load(data).Many[0].Parts)
-	require.Equal(t, cap(second.Many[0].Parts), len(second.Many[0].Parts), "who appends gets a copy")
-	require.Equal(t, cap(second.Hash[0]), len(second.Hash[0]))
-	require.Equal(t, 2, decoded)
-
-	for _, shared := range []string{`{"Maybe":{"Parts":[]}}`, `{"Any":{"a":1}}`} {
+	for _, changeable := range []string{`{"Maybe":{"A":1}}`, `{"Any":{"a":1}}`, `{"Bytes":"AQ=="}`, `{"Many":[{"A":1}]}`} {
 		decoded = 0
-		data := []byte(shared)
+		data := []byte(changeable)
 		load(data)
 		load(data)
-		require.Equal(t, 2, decoded, "what can be changed behind a pointer or in a map is not remembered: %s", shared)
+		require.Equal(t, 2, decoded, "what rules may change in place is not remembered: %s", changeable)
 	}
 
 	_, err := Remember(&m, data, func([]byte) (int, error) { return 0, errors.New("another type") })

@@ -60,6 +60,7 @@ func On(t T, config memledger.Config) *Consortium {
 	t.Helper()
 	c := &Consortium{Clock: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}
 	config.Observers, config.Registry = []string{Regulator}, rules.New(config.Members)
+	config.Registry.Remember(&ledger.Memory{}) // a rule that changes what it loaded shows in the next one
 	config.Now = func() time.Time { return c.Clock }
 	network, err := memledger.New(config)
 	if err != nil {
