@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric/protoutil"
@@ -68,13 +69,15 @@ type recorder struct {
 }
 
 // record begins a channel with new keys, whose blocks go into a bundle.
-func record(folder, keys, ordering string) (*verifytest.Network, *recorder, error) {
+func record(folder, keys string, s settings) (*verifytest.Network, *recorder, error) {
 	topology := config.BFT
-	if ordering == "raft" {
+	if s.ordering == "raft" {
 		topology = config.Raft
 	}
+	const member = "\n    mspId: "
+	text := strings.ReplaceAll(string(topology), member, "\n    keys: "+s.keys+member)
 	r := &recorder{}
-	n, err := verifytest.New(keys, string(topology), []string{rulestest.A, rulestest.B, rulestest.C}, rulestest.Regulator, func(b *common.Block) {
+	n, err := verifytest.New(keys, text, []string{rulestest.A, rulestest.B, rulestest.C}, rulestest.Regulator, func(b *common.Block) {
 		if b.Header.Number == 0 {
 			genesis := hex.EncodeToString(protoutil.BlockHeaderHash(b.Header))
 			r.Writer, r.failed = bundle.Create(folder, bundle.Manifest{Channel: "datanet", Chaincode: "datanet", Genesis: genesis, Unproved: []string{}})
@@ -87,15 +90,15 @@ func record(folder, keys, ordering string) (*verifytest.Network, *recorder, erro
 }
 
 // makeLedger writes a bundle with at least so many transactions.
-func makeLedger(folder, keys, ordering string, size int, progress io.Writer) (err error) {
-	n, r, err := record(folder, keys, ordering)
+func makeLedger(folder, keys string, s settings, progress io.Writer) (err error) {
+	n, r, err := record(folder, keys, s)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	m := &maker{Market: rulestest.MarketOn(must, rulestest.On(must, n.Config()))}
 	m.begin()
-	for m.made < size {
+	for m.made < s.size {
 		m.turn()
 		if r.failed != nil {
 			return r.failed

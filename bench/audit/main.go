@@ -1,7 +1,7 @@
 // Command audit measures how fast an audit bundle is verified, beside the bare cost of the signatures in it, measured in
 // the same run on as many cores.
 //
-//	go run ./bench/audit FOLDER [--make N | --uses N] [--ordering bft|raft] [--workers N] [--json FILE] [--cpuprofile FILE]
+//	go run ./bench/audit FOLDER [--make N | --uses N] [--ordering bft|raft] [--keys ed25519|ecdsa-p256] [--workers N] [--json FILE] [--cpuprofile FILE]
 //
 // With --uses it is made of paid uses, with receipts, texts and contents, and what these take is compared with the bare
 // recomputation of the same receipts.
@@ -27,6 +27,7 @@ import (
 	"github.com/datanet-consortium/datanet/audit/verify"
 	"github.com/datanet-consortium/datanet/bench/figure"
 	"github.com/datanet-consortium/datanet/bench/process"
+	"github.com/datanet-consortium/datanet/network"
 )
 
 type settings struct {
@@ -35,6 +36,7 @@ type settings struct {
 	together int
 	corpus   int
 	ordering string
+	keys     string
 	workers  int
 	json     string
 	profile  string
@@ -67,6 +69,7 @@ func command() *cobra.Command {
 	f.IntVar(&s.together, "together", 5000, "uses of a settlement, with --uses")
 	f.IntVar(&s.corpus, "corpus", 1_000_000, "tokens of the corpus, about, with --uses")
 	f.StringVar(&s.ordering, "ordering", "bft", "ordering service of such a bundle: bft or raft")
+	f.StringVar(&s.keys, "keys", string(network.Ed25519), "algorithm of its members' keys: ed25519 or ecdsa-p256")
 	f.IntVar(&s.workers, "workers", 0, "signatures checked at once (default: one for each core)")
 	f.StringVar(&s.json, "json", "", "also write the figures to this file")
 	f.StringVar(&s.profile, "cpuprofile", "", "write a processor profile of the verification to this file")
@@ -165,7 +168,7 @@ func makeBundle(folder string, s settings, progress io.Writer) error {
 	if s.uses > 0 {
 		err = makePaid(folder, keys, s, progress)
 	} else {
-		err = makeLedger(folder, keys, s.ordering, s.size, progress)
+		err = makeLedger(folder, keys, s, progress)
 	}
 	debug.FreeOSMemory()
 	return errors.Join(err, process.ForgetPeak())

@@ -82,7 +82,7 @@ func makePaid(folder, keys string, s settings, progress io.Writer) (err error) {
 	for i := range authors {
 		people = append(people, rulestest.User([]string{rulestest.B, rulestest.C}[i%2], fmt.Sprintf("author%d", i), ledger.Contributor))
 	}
-	n, r, err := record(folder, keys, s.ordering)
+	n, r, err := record(folder, keys, s)
 	if err != nil {
 		return err
 	}
