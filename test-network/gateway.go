@@ -30,6 +30,9 @@ const gatewayFile = "gateway.yaml"
 // sealQuiet is how long nothing more must have been approved before it is sealed.
 const sealQuiet = 200 * time.Millisecond
 
+// readyLimit is how long a start waits until a gateway has caught up with its peer. Whether it has is in the status then.
+const readyLimit = time.Minute
+
 // longestHealth bounds in bytes what is read of a gateway's health.
 const longestHealth = 64 << 10
 
@@ -55,10 +58,8 @@ func (s *State) gatewayNode(org *network.Organization, options *Options) (*node,
 	}
 	return &node{name: name, mspID: org.MSPID, address: org.GatewayAddress(), spec: process.Spec{
 		Name: name, Program: options.Gateway, Args: []string{"gateway", "serve", "--config", path}, Dir: home, Log: s.folder.log(name),
-		Healthy: func(ctx context.Context) error {
-			return gateway.get(ctx, "/healthz", http.StatusOK, func(io.Reader) error { return nil })
-		},
-		Env: []string{}, // none of this process
+		Healthy: func(ctx context.Context) error { return gateway.ready(ctx, name) },
+		Env:     []string{}, // none of this process
 	}}, nil
 }
 
@@ -152,7 +153,16 @@ func (n *Network) runGateways(ctx context.Context, state *State) error {
 			return err
 		}
 		n.put(planned)
-		starting.Go(func() error { return planned.process.WaitHealthy(ctx) })
+		starting.Go(func() error {
+			limited, cancel := context.WithTimeout(ctx, readyLimit)
+			defer cancel()
+			err := planned.process.WaitHealthy(limited)
+			if err != nil && limited.Err() != nil && ctx.Err() == nil {
+				n.options.Progress(err.Error())
+				return nil
+			}
+			return err
+		})
 	}
 	if err := starting.Wait(); err != nil {
 		return because(ctx, err)
@@ -181,7 +191,7 @@ func (s *State) gateway(org *network.Organization) (*gatewayClient, error) {
 }
 
 // get calls a path and gives the body of an answer with the status, or a worse one, to read.
-func (g *gatewayClient) get(ctx context.Context, path string, status int, read func(io.Reader) error) error {
+func (g *gatewayClient) get(ctx context.Context, path string, read func(io.Reader) error) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+g.address+path, nil)
 	if err != nil {
 		return fmt.Errorf("ask for %s: %w", path, err)
@@ -191,7 +201,7 @@ func (g *gatewayClient) get(ctx context.Context, path string, status int, read f
 		return fmt.Errorf("ask for %s: %w", path, err)
 	}
 	defer answer.Body.Close()
-	if answer.StatusCode != status && answer.StatusCode != http.StatusServiceUnavailable {
+	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusServiceUnavailable {
 		return fmt.Errorf("%s is answered with %s", path, answer.Status)
 	}
 	return read(io.LimitReader(answer.Body, longestHealth))
@@ -207,11 +217,16 @@ func (s *State) askGateway(ctx context.Context, node *NodeStatus) error {
 	if err != nil {
 		return err
 	}
+	return gateway.ready(ctx, node.Name)
+}
+
+// ready tells what a gateway lacks to do its work.
+func (g *gatewayClient) ready(ctx context.Context, name string) error {
 	var health struct {
 		Checks map[string]bool `json:"checks"`
 	}
-	if err := gateway.get(ctx, "/readyz", http.StatusOK, func(body io.Reader) error { return json.NewDecoder(body).Decode(&health) }); err != nil {
-		return fmt.Errorf("%s does not say how it is: %w", node.Name, err)
+	if err := g.get(ctx, "/readyz", func(body io.Reader) error { return json.NewDecoder(body).Decode(&health) }); err != nil {
+		return fmt.Errorf("%s does not say how it is: %w", name, err)
 	}
 	var unwell []string
 	for check, well := range health.Checks {
@@ -221,7 +236,7 @@ func (s *State) askGateway(ctx context.Context, node *NodeStatus) error {
 	}
 	if len(unwell) > 0 {
 		slices.Sort(unwell)
-		return fmt.Errorf("%s is not ready: %s", node.Name, strings.Join(unwell, ", "))
+		return fmt.Errorf("%s is not ready: %s", name, strings.Join(unwell, ", "))
 	}
 	return nil
 }

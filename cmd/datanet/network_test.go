@@ -32,7 +32,7 @@ func TestLifeOfASupervisedNetwork(t *testing.T) {
 
 	// Programs can use it from the start.
 	up := p.run(t, "network", "up", "--dir", dir, "--json")
-	require.Equal(t, exitSuccess, up.code, up.stderr)
+	require.Equal(t, exitSuccess, up.code, up.stderr+up.stdout)
 	require.Contains(t, up.stderr, "chaincode datanet is committed")
 	first := up.status(t)
 	require.Len(t, first.Nodes, 16)
