@@ -231,6 +231,9 @@ func (e *Engine) validateReads(tx *Transaction, u *updates) Flag {
 			return PhantomReadConflict
 		}
 	}
+	if tx.Conflicts {
+		return MVCCReadConflict
+	}
 	return Valid
 }
 

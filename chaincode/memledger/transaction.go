@@ -32,6 +32,8 @@ type Transaction struct {
 	Settled Flag
 	// Endorsed says that its endorsements suffice by rules outside the engine, which judges the rest.
 	Endorsed bool
+	// Conflicts says that something it read that the engine does not know, as private data, has changed since.
+	Conflicts bool
 }
 
 // Read is a key that the simulation read, and the version it saw: nil when the key was absent.

@@ -43,12 +43,12 @@ type changed struct {
 	version *memledger.Version // nil when it was deleted
 }
 
-// judge corrects verdicts by what was read of private data, which the engine does not know, and takes what the block wrote.
-func (s *private) judge(p *Prepared, verdicts []memledger.Flag) {
-	for i, tx := range p.transactions {
-		if tx.Endorsed && verdicts[i] == memledger.Valid {
-			verdicts[i] = s.reads(p.number, tx.private, p.flags[i])
-		}
+// judge marks the transactions that conflict over what they read of private data, which the engine does not know, and takes
+// what the block wrote. The engine must know of them: what they would have written conflicts with nothing.
+func (s *private) judge(p *Prepared) {
+	for i := range p.transactions {
+		tx := &p.transactions[i]
+		tx.Conflicts = tx.Endorsed && s.conflict(p.number, tx.private, p.flags[i])
 		if p.flags[i] != memledger.Valid {
 			continue
 		}
@@ -63,19 +63,19 @@ func (s *private) judge(p *Prepared, verdicts []memledger.Flag) {
 	}
 }
 
-// reads is the verdict on what a transaction of a block read: what an earlier one of the block changed conflicts. Where it
-// rests on blocks that did not go by, it is the peers'.
-func (s *private) reads(block uint64, reads []privateRead, peers memledger.Flag) memledger.Flag {
+// conflict tells whether a transaction of a block read what is another by now: also what an earlier one of the block changed.
+// Where that rests on blocks that did not go by, the peers are believed.
+func (s *private) conflict(block uint64, reads []privateRead, peers memledger.Flag) bool {
 	for _, r := range reads {
 		last, known := s.versions[r.key]
 		switch {
 		case known && last.block == block, (known || s.whole) && !same(last.version, r.version):
-			return memledger.MVCCReadConflict
+			return true
 		case !known && !s.whole && peers == memledger.MVCCReadConflict:
-			return peers
+			return true
 		}
 	}
-	return memledger.Valid
+	return false
 }
 
 func same(a, b *memledger.Version) bool { return a == b || a != nil && b != nil && *a == *b }

@@ -152,6 +152,7 @@ func (r *Replayer) Apply(p *Prepared) ([]Change, error) {
 		return nil, fmt.Errorf("chaincode policy at block %d: %w", p.number, err)
 	}
 	transactions := make([]memledger.Transaction, len(p.transactions))
+	r.private.judge(p)
 	for i := range p.transactions {
 		transactions[i] = p.transactions[i].Transaction
 	}
@@ -159,7 +160,6 @@ func (r *Replayer) Apply(p *Prepared) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.private.judge(p, verdicts)
 	for i := range transactions {
 		tx := &p.transactions[i].Transaction
 		if tx.Settled != "" {

@@ -257,3 +257,23 @@ func FuzzTransaction(f *testing.F) {
 		}
 	})
 }
+
+// commitOf is the commit of a definition that read an organisation's approval at a version, as endorsers of it do.
+func commitOf(t *testing.T, id, org string, at *kvrwset.Version) []byte {
+	collection := &kvrwset.HashedRWSet{HashedReads: []*kvrwset.KVReadHash{{KeyHash: []byte("sequence"), Version: at}}}
+	set := &rwset.NsReadWriteSet{Namespace: lifecycleNamespace, Rwset: marshal(t, writes("namespaces/fields/"+testChaincode+"/Sequence", id)),
+		CollectionHashedRwset: []*rwset.CollectionHashedReadWriteSet{{CollectionName: "_implicit_org_" + org, HashedRwset: marshal(t, collection)}}}
+	return endorsedSets(t, id, lifecycleNamespace, []*rwset.NsReadWriteSet{set}, "V/0", "W/0")
+}
+
+func TestADefinitionThatConflictsOverAnApprovalChangesNothing(t *testing.T) {
+	r := plainReplayer(t)
+	require.NoError(t, r.Block(withFlags(blockOf(2,
+		approval(t, "a", "V", nil),
+		commitOf(t, "b", "V", nil),
+		approval(t, "c", "W", nil),
+		commitOf(t, "d", "X", nil),
+		approval(t, "e", "X", nil),
+	), valid, mvcc, valid, valid, mvcc)))
+	require.Empty(t, r.Report().Differences)
+}
