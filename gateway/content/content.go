@@ -131,6 +131,8 @@ type Content struct {
 	store *Store
 	key   key
 	parts []part
+	// examined is set while [Store.Check] reads it, which finds itself what is damaged.
+	examined bool
 }
 
 // Open opens a content by its id. One that is not ready is [ErrUnfinished].

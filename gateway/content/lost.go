@@ -65,6 +65,7 @@ func (s *Store) examine(ctx context.Context, r row, read bool) error {
 	if err != nil || !read {
 		return err
 	}
+	c.examined = true
 	return c.Verify(ctx)
 }
 

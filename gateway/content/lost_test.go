@@ -78,6 +78,7 @@ func TestWhatIsNotWholeIsLostUntilItIsWholeAgain(t *testing.T) {
 			require.Equal(t, []string{id}, backup.Damaged)
 
 			check(false, content.Lost)
+			require.Empty(t, f.Suspects(), "a check tells what it finds itself, and suspects nothing to be checked again")
 			require.NoError(t, f.bucket.WriteAll(t.Context(), object, before, nil))
 			check(false, content.Ready)
 			require.Equal(t, text, f.text(t, id))

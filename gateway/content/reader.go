@@ -41,7 +41,7 @@ type reader struct {
 
 func (r *reader) Read(p []byte) (int, error) {
 	n, err := r.read(p)
-	if errors.Is(err, ErrDamaged) {
+	if errors.Is(err, ErrDamaged) && !r.content.examined {
 		r.content.store.suspect(r.content.ID)
 	}
 	return n, err

@@ -45,11 +45,16 @@ func (k *Keeper) returns(c contribution.Contribution) bool {
 }
 
 // Return fetches what is lost of own contributions from those who may hand it on, each content checked against its
-// commitment as any other, and tells what could not be had.
+// commitment as any other, and tells what could not be had. A name may stand among them twice.
 func (k *Keeper) Return(ctx context.Context, names []contribution.Named) (missing []Missing, err error) {
 	together := map[string][]contribution.Contribution{} // of one datanet, held by the same organisations
 	holders := map[string][]string{}
+	asked := map[contribution.Named]bool{}
 	for _, n := range names {
+		if asked[n] {
+			continue
+		}
+		asked[n] = true
 		c, err := query[contribution.Contribution](ctx, k.Ledger, "contribution:Get", n)
 		if err != nil {
 			return nil, err
