@@ -72,8 +72,14 @@ func (s *Store) examine(ctx context.Context, r row, read bool) error {
 // regain has a lost content count again.
 func (s *Store) regain(ctx context.Context, r row) (Info, error) {
 	other, err := s.Find(ctx, r.Place, r.Commitment)
-	if err == nil {
-		err = s.drop(ctx, other.ID) // what has come of another one so far
+	switch {
+	case err == nil && other.State == Ready: // it came while this one was read
+		return other, s.drop(ctx, r.ID)
+	case err == nil: // what has come of another one so far
+		err = s.mark(ctx, `id = ? AND state = ?`, []any{other.ID, Uploading}, nil, false)
+		if err == nil {
+			err = s.sweep(ctx, `id = ?`, other.ID)
+		}
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return r.Info, err

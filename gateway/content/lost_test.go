@@ -142,6 +142,38 @@ func TestACrashLeavesNoContentBesideTheOneThatTookItsPlace(t *testing.T) {
 	require.Equal(t, text, f.text(t, info.ID))
 }
 
+// TestWhatComesBackWhileTheLostIsReadAgainStays: the clock is asked when it was read and nothing is noted yet.
+func TestWhatComesBackWhileTheLostIsReadAgainStays(t *testing.T) {
+	meanwhile := func() {}
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	f := open(t, content.Options{Organisation: "AMSP", Now: func() time.Time {
+		then := meanwhile
+		meanwhile = func() {}
+		then()
+		return now
+	}})
+	text := poems(3)
+	id, place, p := f.assigned(t, text)
+	c, err := f.Open(t.Context(), id)
+	require.NoError(t, err)
+	object := f.objects(t)[0]
+	before, err := f.bucket.ReadAll(t.Context(), object)
+	require.NoError(t, err)
+	require.NoError(t, f.bucket.Delete(t.Context(), object))
+	_, err = f.Check(t.Context(), id, false)
+	require.NoError(t, err)
+	require.NoError(t, f.bucket.WriteAll(t.Context(), object, before, nil))
+	var came content.Info
+	meanwhile = func() { came = f.returned(t, of(place, p), c.Head(), text) }
+
+	_, err = f.Check(t.Context(), id, true)
+	require.NoError(t, err)
+	require.NotEmpty(t, came.ID)
+	info, err := f.Find(t.Context(), place, p.Commitment)
+	require.NoError(t, err)
+	require.Equal(t, text, f.text(t, info.ID))
+}
+
 func TestAnErasureReachesWhatIsLost(t *testing.T) {
 	f := open(t, content.Options{PartBytes: 100})
 	id, place, _ := f.assigned(t, poems(3))

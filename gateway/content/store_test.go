@@ -69,7 +69,9 @@ func openOn(t *testing.T, folder string, db *database.DB, keys *content.MasterKe
 	f.bucket, err = content.OpenBucket(t.Context(), bucketAddress(folder))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, f.bucket.Close()) }) // the one that the fixture has then
-	options.Now = func() time.Time { return f.clock }
+	if options.Now == nil {
+		options.Now = func() time.Time { return f.clock }
+	}
 	f.Store, err = content.New(t.Context(), db, f.bucket, keys, options)
 	require.NoError(t, err)
 	check, err := f.DrawSecret(t.Context())
