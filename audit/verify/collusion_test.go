@@ -236,6 +236,18 @@ var collusions = []collusion{
 		m["bases"] = []any{map[string]any{"name": s.Small.Name, "version": "9"}}
 		return f.written("curator1", rulestest.A, majority, map[string]map[string]any{string(composite("model", s.Small.Name, "9")): m}, nil)
 	}},
+	{"a model that descends from itself, offered at once", []Rule{RuleLineage, RuleOutcome}, func(f *forger, s *told) int {
+		_, m := f.entry("model", s.Small.Name, s.Small.Version)
+		m["version"], m["card"] = "9", 1
+		m["bases"] = []any{map[string]any{"name": s.Small.Name, "version": "9"}}
+		_, card := f.entry("rate-card", s.Card.Name, s.Card.Version, "000001")
+		card["version"], card["host"] = "9", string(ledger.Owner(s.Small.Name))+":host2"
+		return f.written("curator1", rulestest.A, majority, map[string]map[string]any{string(composite("model", s.Small.Name, "9")): m,
+			string(composite("rate-card", s.Small.Name, "9", "000001")): card}, nil)
+	}},
+	{"a key that has too few parts", []Rule{RuleState, RuleOutcome}, func(f *forger, s *told) int {
+		return f.written("curator1", rulestest.A, majority, map[string]map[string]any{string(composite("rate-card-consent", s.Card.Name)): {"msp": rulestest.B}}, nil)
+	}},
 	{"a rate card accepted in its host's name", []Rule{RuleSlots, RuleOutcome}, func(f *forger, s *told) int {
 		key, consent := f.entry("rate-card-consent", s.Card.Name, s.Card.Version, "000001")
 		consent["by"] = string(ledger.Account(consent["msp"].(string) + ":host2"))

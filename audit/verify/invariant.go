@@ -46,12 +46,19 @@ func newInvariants(chaincode string, state *replay.Replayer) *invariants {
 	return &invariants{chaincode: chaincode, state: state, memory: &ledger.Memory{}, waiting: map[ledger.Key]outcome{}, unused: map[string]place{}}
 }
 
-// kinds are the checks by the kind of the key that changed.
-var kinds = map[string]func(i *invariants, c change) error{
-	"vote": (*invariants).vote, "contribution": (*invariants).contribution, "sealed": (*invariants).sealed, "snapshot": (*invariants).snapshot,
-	"ticket": (*invariants).ticket, "release": (*invariants).release, "model": (*invariants).model, "proposal": (*invariants).proposal,
-	"proposal-slot": (*invariants).approval, "claim": (*invariants).claim, "claim-slot": (*invariants).attestation, "erasure-slot": (*invariants).acknowledgement,
-	"replica-consent": (*invariants).consent, "rate-card": (*invariants).card, "rate-card-consent": (*invariants).acceptance,
+// kind is the check of an entry that changed, whose key has so many parts.
+type kind struct {
+	parts int
+	check func(i *invariants, c change) error
+}
+
+// kinds are the checks by the kind of the key.
+var kinds = map[string]kind{
+	"vote": {4, (*invariants).vote}, "contribution": {2, (*invariants).contribution}, "sealed": {2, (*invariants).sealed}, "snapshot": {2, (*invariants).snapshot},
+	"ticket": {1, (*invariants).ticket}, "release": {2, (*invariants).release}, "model": {2, (*invariants).model}, "proposal": {1, (*invariants).proposal},
+	"proposal-slot": {2, (*invariants).approval}, "claim": {2, (*invariants).claim}, "claim-slot": {3, (*invariants).attestation},
+	"erasure-slot": {3, (*invariants).acknowledgement}, "replica-consent": {2, (*invariants).consent}, "rate-card": {3, (*invariants).card},
+	"rate-card-consent": {3, (*invariants).acceptance},
 }
 
 // change is one key that a transaction changed.
@@ -83,14 +90,18 @@ func (i *invariants) check(number uint64, changes []replay.Change, transaction f
 		if c.Namespace != i.chaincode || c.Collection != "" {
 			continue
 		}
-		kind, rest, _ := strings.Cut(strings.Trim(c.Key, "\x00"), "\x00")
-		check := kinds[kind]
-		if check == nil {
+		name, rest, _ := strings.Cut(strings.Trim(c.Key, "\x00"), "\x00")
+		kind, known := kinds[name]
+		if !known {
 			continue
 		}
 		one := change{Change: c, parts: strings.Split(rest, "\x00"), block: changes, place: place{block: number, tx: int(c.Version.Tx)}}
 		one.id, one.by, one.at = transaction(one.tx)
-		if err := check(i, one); err != nil {
+		err := breaks(RuleState, "a key of %d parts, where those of its kind have %d", len(one.parts), kind.parts)
+		if len(one.parts) == kind.parts {
+			err = kind.check(i, one)
+		}
+		if err != nil {
 			b, ok := err.(broken)
 			if !ok {
 				b = broken{RuleState, err.Error()}
@@ -413,14 +424,12 @@ func (i *invariants) model(c change) error {
 	if err != nil || !found {
 		return err
 	}
-	if before, _, err := read[registeredModel](i.memory, c.Before); err != nil || m.Card != 0 && m.Card != before.Card {
-		if err == nil {
-			err = i.accepted(c, m.Card)
-		}
-		return err
+	before, had, err := read[registeredModel](i.memory, c.Before)
+	if err == nil && m.Card != 0 && m.Card != before.Card {
+		err = i.accepted(c, m.Card)
 	}
-	if c.Before != nil {
-		return nil
+	if err != nil || had {
+		return err
 	}
 	if !i.allMembers(m.Slots) {
 		return breaks(RuleSlots, "the model is over %v, which are not the members", m.Slots)
