@@ -47,7 +47,7 @@ type holder struct {
 	places  map[string]settlement         // settlements of these blocks, by name
 	due     map[string]settlement         // those of them that should be there and were not read yet
 	built   bool                          // all contents have gone by
-	bills   map[merkle.Hash]*numbers.Seen // which requests the settlements so far bill, by session
+	bills   map[merkle.Hash]*numbers.Seen // which requests the settlements so far bill, by session, as far as their leaves are the ledger's
 }
 
 // parts checks what the bundle holds beside blocks.
@@ -303,7 +303,7 @@ func (h *holder) content(p bundle.Part, in io.Reader) error {
 	return nil
 }
 
-// billed are the requests of a session that the settlements so far bill.
+// billed are the requests of a session that the settlements so far bill: those of leaves that give the settled root.
 func (h *holder) billed(session merkle.Hash) *numbers.Seen {
 	if h.bills[session] == nil {
 		h.bills[session] = &numbers.Seen{}

@@ -407,6 +407,25 @@ func TestReceiptsOfADamagedFileAreNoFindings(t *testing.T) {
 	require.Equal(t, []Rule{RuleBundle, RuleBundle}, of(h))
 }
 
+// Who makes a bundle can put any leaves in it: those that do not give the settled root show nothing about a later settlement.
+func TestForgedLeavesOfOneSettlementAreNoFindingsAboutALaterOne(t *testing.T) {
+	h := paid(t, "raft")
+	for i := range h.settlements[0].Uses {
+		for j := range h.settlements[0].Uses[i] {
+			leaf, err := use.DecodeLeaf(h.settlements[0].Uses[i][j].Leaf)
+			require.NoError(t, err)
+			leaf.Number += 2 // that of a use which the later one bills
+			h.settlements[0].Uses[i][j].Leaf, err = leaf.Encode()
+			require.NoError(t, err)
+		}
+	}
+	report := h.verify()
+	require.Equal(t, Forged, report.Worst())
+	for _, f := range report.Findings {
+		require.NotEqual(t, h.claimKey(1), f.Key, "%s", f)
+	}
+}
+
 func TestTablesThatAreNotComparedAreSaidToBeUnclear(t *testing.T) {
 	h := paid(t, "raft")
 	defer func(most int) { mostShares = most }(mostShares)

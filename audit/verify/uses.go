@@ -52,7 +52,7 @@ type settled struct {
 	session   int
 	tree      *merkle.Frontier
 	sum       uint64
-	numbers   *numbers.Seen
+	numbers   *numbers.Seen // of its requests
 	discloses bool
 
 	withheld  int
@@ -145,7 +145,7 @@ func (s *settled) peaks(session int, m use.Move, peaks []merkle.Hash) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", parts.ErrForm, err)
 	}
-	s.session, s.tree, s.sum, s.numbers = session, tree, m.Before.Amount, s.billed(m.Session)
+	s.session, s.tree, s.sum, s.numbers = session, tree, m.Before.Amount, &numbers.Seen{}
 	if tree.Root() != m.Before.Root {
 		s.wrongly(Forged, RuleLeaves, "session %s: the peaks do not give the root before it", m.Session)
 	}
@@ -163,10 +163,12 @@ func (s *settled) mark() {
 		return
 	}
 	m := s.moves[s.session]
-	switch {
-	case s.tree.Root() != m.After.Root:
+	if s.tree.Root() != m.After.Root {
 		s.wrongly(Forged, RuleLeaves, "session %s: its %d uses do not give the root that was settled", m.Session, m.After.N)
-	case s.sum != m.After.Amount:
+		return
+	}
+	s.billed(m.Session).Join(s.numbers)
+	if s.sum != m.After.Amount {
 		s.wrongly(Broken, RuleLeaves, "session %s: its uses come to %d micro-credits, %d were settled", m.Session, s.sum, m.After.Amount)
 	}
 }
@@ -184,7 +186,7 @@ func (s *settled) use(ctx context.Context, session int, place uint64, u parts.Us
 		return fmt.Errorf("%w: %s: the sum of fees is no amount", parts.ErrForm, where)
 	}
 	s.sum += leaf.Fee
-	first := s.numbers.First(leaf.Number)
+	first := s.numbers.First(leaf.Number) && !s.billed(s.moves[session].Session).Has(leaf.Number)
 	fee, err := use.Fee(leaf.In, leaf.Out, uint64(s.card.PriceIn), uint64(s.card.PriceOut))
 	switch {
 	case leaf.Session != s.moves[session].Session || leaf.Card != s.claim.Card:

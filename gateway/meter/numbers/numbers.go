@@ -79,9 +79,26 @@ type Seen struct {
 	Further map[uint64]bool
 }
 
+// Has tells whether a number is there.
+func (s *Seen) Has(n uint64) bool { return s.Set.Has(n) || s.Further[n] }
+
+// Join takes in the numbers of another one, each by itself.
+func (s *Seen) Join(other *Seen) {
+	for _, r := range other.ranges {
+		s.First(r.First)
+		for n := r.First; n < r.Last; {
+			n++
+			s.First(n)
+		}
+	}
+	for n := range other.Further {
+		s.First(n)
+	}
+}
+
 // First takes in a number and tells whether it was not there.
 func (s *Seen) First(n uint64) bool {
-	if s.Has(n) || s.Further[n] {
+	if s.Has(n) {
 		return false
 	}
 	if s.Len() < MaxRanges {

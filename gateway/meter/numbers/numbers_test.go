@@ -34,3 +34,20 @@ func TestASetIsWhatAMapWouldBe(t *testing.T) {
 	_, err := numbers.Of([]numbers.Range{{First: 1, Last: 2}, {First: 3, Last: 4}})
 	require.ErrorIs(t, err, numbers.ErrOrder)
 }
+
+func TestASeenNumberIsFirstOnce(t *testing.T) {
+	var seen, joined numbers.Seen
+	joined.First(0)
+	for n := range uint64(numbers.MaxRanges + 10) {
+		require.True(t, seen.First(2*n))
+		require.False(t, seen.First(2*n))
+	}
+	require.Len(t, seen.Further, 10, "what no honest consumer leaves")
+	seen.First(1)
+	joined.Join(&seen)
+	for n := range uint64(2*numbers.MaxRanges + 30) {
+		want := n == 1 || n%2 == 0 && n < 2*(numbers.MaxRanges+10)
+		require.Equal(t, want, seen.Has(n), "%d", n)
+		require.Equal(t, want, joined.Has(n), "%d", n)
+	}
+}
