@@ -7,13 +7,17 @@ import (
 	"unsafe"
 )
 
-// remembered is how many values each half of a [Memory] holds.
-const remembered = 4096
+const (
+	// remembered is how many values each half of a [Memory] holds.
+	remembered = 4096
+	// longest is the most bytes of such a value: what a hostile ledger has rewritten a thousand times must not stay.
+	longest = 16 << 10
+)
 
 // Memory keeps what committed values decode to, for a process that runs many transactions on a state that lies in memory:
 // all of them read the members, most the same datanets, schedules and accounts. It knows a value by where its bytes lie,
-// which must never change. It holds those asked for lately. The zero value is empty; a nil one remembers nothing. It is
-// safe for concurrent use, as long as nobody changes a string of a list in place: rules do not.
+// which must never change. It holds those asked for lately, unless they are long. The zero value is empty; a nil one
+// remembers nothing. It is safe for concurrent use, as long as nobody changes a string of a list in place: rules do not.
 type Memory struct {
 	guard      sync.RWMutex
 	young, old map[*byte]any
@@ -21,7 +25,7 @@ type Memory struct {
 
 // Remember decodes a committed value, or returns what the same bytes were decoded to before.
 func Remember[T any](m *Memory, data []byte, decode func([]byte) (T, error)) (T, error) {
-	if m == nil || len(data) == 0 {
+	if m == nil || len(data) == 0 || len(data) > longest {
 		return decode(data)
 	}
 	at := unsafe.SliceData(data)

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +46,12 @@ func TestMemory(t *testing.T) {
 		load(data)
 		require.Equal(t, 2, decoded, "what rules may change in place is not remembered: %s", changeable)
 	}
+
+	decoded = 0
+	long := []byte(`{"Name":"` + strings.Repeat("n", longest) + `"}`)
+	load(long)
+	load(long)
+	require.Equal(t, 2, decoded, "what is long is not remembered")
 
 	_, err := Remember(&m, data, func([]byte) (int, error) { return 0, errors.New("another type") })
 	require.ErrorContains(t, err, "another type")
