@@ -22,13 +22,13 @@ def varint(n):
 
 
 def read_varint(data, at):
-    n = shift = 0
-    while True:
-        byte = data[at]
-        n |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 128:
+    n = 0
+    for shift in range(0, 64, 7):
+        n |= (data[at] & 127) << shift
+        at += 1
+        if data[at - 1] < 128 and n >> 64 == 0:
             return n, at
+    raise ValueError("a number has more than 64 bits")
 
 
 def field(number, value):

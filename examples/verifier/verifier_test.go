@@ -1,6 +1,7 @@
 package verifier_test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"os/exec"
@@ -78,9 +79,13 @@ var forgeries = map[string]struct {
 	"a verdict": {"verdict", func(b *common.Block) {
 		b.Metadata.Metadata[verdicts][0] ^= byte(peer.TxValidationCode_MVCC_READ_CONFLICT)
 	}},
-	"a verdict too many":            {"form", func(b *common.Block) { b.Metadata.Metadata[verdicts] = append(b.Metadata.Metadata[verdicts], 0) }},
-	"a byte of a commit hash":       {"commit-hash", func(b *common.Block) { flip(b.Metadata.Metadata[commitHash]) }},
-	"a field that nothing covers":   {"form", func(b *common.Block) { b.ProtoReflect().SetUnknown([]byte{0x78, 1}) }},
+	"a verdict too many":          {"form", func(b *common.Block) { b.Metadata.Metadata[verdicts] = append(b.Metadata.Metadata[verdicts], 0) }},
+	"a byte of a commit hash":     {"commit-hash", func(b *common.Block) { flip(b.Metadata.Metadata[commitHash]) }},
+	"a field that nothing covers": {"form", func(b *common.Block) { b.ProtoReflect().SetUnknown([]byte{0x78, 1}) }},
+	"a number of eleven bytes": {"form", func(b *common.Block) {
+		long := append(bytes.Repeat([]byte{0x80}, 10), 1)
+		b.Metadata.Metadata[signatures] = append(append(b.Metadata.Metadata[signatures], 0x78), long...)
+	}},
 	"an envelope with a second end": {"form", func(b *common.Block) { b.Data.Data[0] = append(b.Data.Data[0], 0x78, 1) }},
 }
 
