@@ -248,6 +248,15 @@ var collusions = []collusion{
 	{"a key that has too few parts", []Rule{RuleState, RuleOutcome}, func(f *forger, s *told) int {
 		return f.written("curator1", rulestest.A, majority, map[string]map[string]any{string(composite("rate-card-consent", s.Card.Name)): {"msp": rulestest.B}}, nil)
 	}},
+	{"a rate card of no model, and its consent", []Rule{RulePrice, RuleSlots, RuleOutcome}, func(f *forger, s *told) int {
+		_, card := f.entry("rate-card", s.Card.Name, s.Card.Version, "000001")
+		card["parts"], card["priceIn"] = map[string]any{}, "0"
+		_, consent := f.entry("rate-card-consent", s.Card.Name, s.Card.Version, "000001")
+		consent["by"] = ""
+		at := string(composite("rate-card-consent", s.Card.Name, "9", "000001"))
+		return f.written("curator1", rulestest.A, majority, map[string]map[string]any{at: consent, string(composite("rate-card", s.Card.Name, "9", "000001")): card},
+			map[string]ledger.Policy{at: ledger.SlotPolicy(consent["msp"].(string), nil)})
+	}},
 	{"a rate card accepted in its host's name", []Rule{RuleSlots, RuleOutcome}, func(f *forger, s *told) int {
 		key, consent := f.entry("rate-card-consent", s.Card.Name, s.Card.Version, "000001")
 		consent["by"] = string(ledger.Account(consent["msp"].(string) + ":host2"))

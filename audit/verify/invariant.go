@@ -159,10 +159,15 @@ func (f filled) who() ledger.Account {
 	return ledger.Account(string(f.Validator) + string(f.Approver) + string(f.By))
 }
 
-// slot checks what all slots have in common: they are made over the members, and see held.
+// slot checks what all slots but consents to rate cards have in common: they are made over the members, one of whom has it,
+// and see held.
 func (i *invariants) slot(c change, msp string, members []string) (filled, error) {
 	s, err := i.held(c, msp, members)
-	if err == nil && c.Before == nil && !i.allMembers(members) {
+	switch {
+	case err != nil:
+	case !slices.Contains(members, msp):
+		err = breaks(RuleSlots, "%s has a slot, and is none of those that may have one: %v", msp, members)
+	case c.Before == nil && !i.allMembers(members):
 		err = breaks(RuleSlots, "the slot is over %v, which are not the members", members)
 	}
 	return s, err
@@ -179,8 +184,6 @@ func (i *invariants) held(c change, msp string, members []string) (filled, error
 		return s, breaks(RuleSlots, "a slot was deleted")
 	case s.MSP != msp:
 		return s, breaks(RuleSlots, "the slot of %s says that it is of %q", msp, s.MSP)
-	case !slices.Contains(members, msp):
-		return s, breaks(RuleSlots, "%s has a slot, and is none of those that may have one: %v", msp, members)
 	case c.After.Policy == nil || !c.After.Policy.Equal(ledger.SlotPolicy(msp, members)):
 		return s, breaks(RuleSlots, "the slot is not guarded by %s and a majority of %v", msp, members)
 	case s.who() != before.who() && (s.who() != c.by.Account() || c.by.MSP != msp):
@@ -470,16 +473,17 @@ func (i *invariants) accepted(c change, card int) error {
 }
 
 // acceptance: of a rate card by its host's organisation, in its own slot, over those that were members when the model was
-// registered.
+// registered. The host's may have joined later.
 func (i *invariants) acceptance(c change) error {
 	msp, _, err := i.hostOf(c.parts[0], c.parts[1], c.parts[2])
 	if err != nil {
 		return err
 	}
-	m, _, err := load[registeredModel](i, "model", c.parts[0], c.parts[1])
-	if err == nil {
-		_, err = i.held(c, msp, m.Slots)
+	m, found, err := load[registeredModel](i, "model", c.parts[0], c.parts[1])
+	if err != nil || !found {
+		return either(err, breaks(RuleSlots, "a consent to a rate card of a model that is not there"))
 	}
+	_, err = i.held(c, msp, m.Slots)
 	return err
 }
 
@@ -497,7 +501,7 @@ func (i *invariants) card(c change) error {
 	if err != nil || !found {
 		return either(err, breaks(RulePrice, "a rate card was deleted"))
 	}
-	m, _, err := load[struct {
+	m, found, err := load[struct {
 		Due struct {
 			DataPpm       int `json:"dataPpm"`
 			ValidatorsPpm int `json:"validatorsPpm"`
@@ -506,8 +510,8 @@ func (i *invariants) card(c change) error {
 			Ppm int `json:"ppm"`
 		} `json:"upstream"`
 	}](i, "model", c.parts[:len(c.parts)-1]...)
-	if err != nil {
-		return err
+	if err != nil || !found {
+		return either(err, breaks(RulePrice, "a rate card of a model that is not there"))
 	}
 	below := 0
 	for _, u := range m.Upstream {

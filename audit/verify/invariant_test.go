@@ -10,6 +10,8 @@ import (
 
 	"github.com/datanet-consortium/datanet/audit/question/questiontest"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/memledger"
+	"github.com/datanet-consortium/datanet/chaincode/memledger/replay"
 	"github.com/datanet-consortium/datanet/chaincode/replica"
 	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
 )
@@ -36,4 +38,17 @@ func TestWhatIsLookedAtWithoutTheRulesHoldsOfAnHonestLedger(t *testing.T) {
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		require.True(t, met[kind], "the ledger has an entry of the kind %s", kind)
 	}
+}
+
+func TestAHostThatJoinedAfterTheModelHoldsItsConsent(t *testing.T) {
+	members := []string{rulestest.A, rulestest.B, rulestest.C}
+	guard := ledger.SlotPolicy("DMSP", members)
+	consent := change{Change: replay.Change{After: &memledger.Entry{Value: []byte(`{"msp":"DMSP","by":""}`), Policy: &guard}}}
+	i := newInvariants("datanet", nil)
+	_, err := i.held(consent, "DMSP", members)
+	require.NoError(t, err)
+	_, err = i.held(consent, rulestest.B, members)
+	require.Error(t, err, "the slot of another")
+	_, err = i.slot(consent, "DMSP", members)
+	require.ErrorContains(t, err, "none of those that may have one", "any other slot is a member's")
 }
