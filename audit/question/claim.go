@@ -170,7 +170,7 @@ func (a *Auditor) payments(ctx context.Context, c item[claim.Claim], answer *Cla
 func (c Claim) Report() report.Document {
 	s := c.Settlement
 	d := c.document("Settlement "+string(s.Host)+"/"+s.ID, report.Fact{Name: "rate card", Value: fmt.Sprintf("%s, card %d", s.Model.Named, s.Model.Card)}, report.Fact{Name: "state", Value: string(s.State)},
-		report.Fact{Name: "uses", Value: fmt.Sprint(s.Uses)}, report.Fact{Name: "fees", Value: s.Fees.String()}, report.Fact{Name: "data part", Value: s.Data.String()})
+		report.Fact{Name: "uses", Value: fmt.Sprint(s.Uses)}, report.Fact{Name: "fees", Value: s.Fees.String() + " micro-credits"}, report.Fact{Name: "data part", Value: s.Data.String() + " micro-credits"})
 	paid := &report.Table{Columns: []string{"paid at once to", "as", "micro-credits"}, None: "Nobody was paid at once."}
 	for _, p := range s.Paid {
 		paid.Add(s.Evidence, string(p.To), p.As, p.Amount.String())
@@ -181,11 +181,11 @@ func (c Claim) Report() report.Document {
 			votes.Add(nil, v.Organisation, "has not voted", "", "", "")
 			continue
 		}
-		votes.Add(append(optional(v.Evidence), optional(v.Registered)...), v.Organisation, string(v.By), fmt.Sprintf("%d of a million uses", v.Rate), v.Table, before(v))
+		votes.Add(append(optional(v.Evidence), optional(v.Registered)...), v.Organisation, string(v.By), recomputed(v.Rate), v.Table, before(v))
 	}
-	recomputed := report.Section{Title: fmt.Sprintf("Recomputation by others: a quorum of %d is needed", c.Quorum), Table: votes}
+	others := report.Section{Title: fmt.Sprintf("Recomputation by others: a quorum of %d is needed", c.Quorum), Table: votes}
 	for _, r := range c.Revisions {
-		recomputed.Say(s.Evidence, "Receipts must name revision %d of snapshot %d of %s, root %s.", r.Revision, r.Number, r.Datanet, r.Root)
+		others.Say(s.Evidence, "Receipts must name revision %d of snapshot %d of %s, root %s.", r.Revision, r.Number, r.Datanet, r.Root)
 	}
 	disputes := report.Section{Title: "Objections"}
 	if o := c.Objection; o != nil {
@@ -204,9 +204,17 @@ func (c Claim) Report() report.Document {
 	for _, one := range c.Steps {
 		steps.Add([]report.Evidence{one.Evidence}, one.State, report.Time(one.Evidence.Time), one.Evidence.By)
 	}
-	d.Sections = append(d.Sections, report.Section{Title: "Fixed parts", Table: paid}, recomputed, disputes,
-		report.Section{Title: fmt.Sprintf("Data part: %v of %v are paid", c.Paid, s.Data), Table: pages}, report.Section{Title: "Its states", Table: steps})
+	d.Sections = append(d.Sections, report.Section{Title: "Fixed parts", Table: paid}, others, disputes,
+		report.Section{Title: fmt.Sprintf("Data part: %v of %v micro-credits are paid", c.Paid, s.Data), Table: pages}, report.Section{Title: "Its states", Table: steps})
 	return d
+}
+
+// recomputed is a rate of sampling to read.
+func recomputed(rate int) string {
+	if rate == 1_000_000 {
+		return "all uses"
+	}
+	return fmt.Sprintf("%d of a million uses", rate)
 }
 
 func before(v Attestation) string {

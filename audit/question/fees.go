@@ -65,6 +65,11 @@ type Totals struct {
 
 // Fees answers a page of the settlements.
 func (a *Auditor) Fees(ctx context.Context, of FeesOf) (answer Fees, err error) {
+	if of.Host != "" {
+		if err := of.Host.Validate("host"); err != nil {
+			return answer, err
+		}
+	}
 	if answer.Asked, err = a.asked(ctx, "fees", "Fees of uses that no host has settled yet: sessions show only what was prepaid.",
 		"What was paid outside the network.", "Which receipts a data part follows from: attestors have recomputed them from the host's evidence."); err != nil {
 		return answer, err
@@ -169,7 +174,7 @@ func (f Fees) Report() report.Document {
 	for _, row := range []struct {
 		name   string
 		amount money.Amount
-	}{{fmt.Sprintf("fees of %d uses in %d settlements", f.Totals.Uses, len(f.Settlements)), f.Totals.Fees}, {"paid at once: host, owner, platform, upstream, validators", f.Totals.AtOnce},
+	}{{fmt.Sprintf("fees of %s in %s", report.Count(f.Totals.Uses, "use"), report.Count(len(f.Settlements), "settlement")), f.Totals.Fees}, {"paid at once: host, owner, platform, upstream, validators", f.Totals.AtOnce},
 		{"data parts, paid out by receipts", f.Totals.DataPaid}, {"data parts that wait", f.Totals.DataLeft}} {
 		sums.Add(nil, row.name, row.amount.String())
 	}

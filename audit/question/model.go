@@ -394,8 +394,8 @@ func (m Model) Report() report.Document {
 		report.Fact{Name: "state", Value: string(m.Model.State)}, report.Fact{Name: "artifacts (SHA-256)", Value: strings.Join(m.Model.Artifacts, ", ")},
 		report.Fact{Name: "training manifest (SHA-256)", Value: m.Model.Manifest})
 	corpus := report.Section{Title: "Lineage", Graph: m.Graph()}
-	corpus.Say([]report.Evidence{m.Registered}, "Registered by %s, on %d snapshots, with a corpus of %d canonical tokens, %d of them distinct, as the developer says; the chaincode checked the count against the lineage.",
-		m.Model.Developer, len(m.Snapshots), m.Model.Corpus.Tokens, m.Model.Corpus.Distinct)
+	corpus.Say([]report.Evidence{m.Registered}, "Registered by %s, on %s, with a corpus of %d canonical tokens, %d of them distinct, as the developer says; the chaincode checked the count against the lineage.",
+		m.Model.Developer, report.Count(len(m.Snapshots), "snapshot"), m.Model.Corpus.Tokens, m.Model.Corpus.Distinct)
 	for _, e := range m.Model.External {
 		corpus.Say([]report.Evidence{m.Registered}, "Built on %s from outside the network, licence %s, digest %s.", e.Name, e.Licence, e.Digest)
 	}
@@ -424,7 +424,7 @@ func (m Model) ticketSection() report.Section {
 			if l.Evidence != nil {
 				found = append(found, *l.Evidence)
 			}
-			t.Add(found, one.ID, report.Time(one.Opened), string(one.Trainer), string(one.Purpose), fmt.Sprintf("licence of %s for %d contributions: %s", l.Datanet, l.Leaves, terms(l.Licence, l.Own, l.Version)), nothing(l.Failures))
+			t.Add(found, one.ID, report.Time(one.Opened), string(one.Trainer), string(one.Purpose), fmt.Sprintf("licence of %s for %s: %s", l.Datanet, report.Count(l.Leaves, "contribution"), terms(l.Licence, l.Own, l.Version)), nothing(l.Failures))
 		}
 		for _, g := range one.Grants {
 			t.Add(append(slices.Clone(one.Evidence), g.Evidence...), one.ID, report.Time(one.Opened), string(one.Trainer), string(one.Purpose),

@@ -63,7 +63,19 @@ func (a *Auditor) Period(ctx context.Context, p PeriodOf) (answer Period, err er
 		"What the members did without sending a transaction."); err != nil {
 		return answer, err
 	}
-	answer.First, answer.End, answer.Mapping = p.First, p.End, "The blocks were named."
+	if p.End != 0 && p.First >= p.End {
+		return answer, ledger.Invalid("end", "must be after the first block, %d", p.First)
+	}
+	if !p.From.IsZero() && !p.Until.IsZero() && !p.From.Before(p.Until) {
+		return answer, ledger.Invalid("until", "must be after the beginning, %s", report.Time(&p.From))
+	}
+	answer.First, answer.End, answer.Mapping = p.First, p.End, "The blocks were named by their numbers."
+	if p.First == 0 && p.End == 0 {
+		answer.Mapping = "All blocks up to this height."
+	}
+	if p.End > answer.Height {
+		answer.Mapping += fmt.Sprintf(" At this height there are none from %d on.", answer.Height)
+	}
 	if answer.End == 0 || answer.End > answer.Height {
 		answer.End = answer.Height
 	}
@@ -86,7 +98,13 @@ func (a *Auditor) Period(ctx context.Context, p PeriodOf) (answer Period, err er
 		}
 	}
 	if answer.First >= answer.End {
-		return answer, ledger.Refuse(ledger.CodeNotFound, "there are no blocks of this period").At("from")
+		field := "from"
+		if p.From.IsZero() && p.Until.IsZero() {
+			field = "first"
+		} else if p.From.IsZero() {
+			field = "until"
+		}
+		return answer, ledger.Refuse(ledger.CodeNotFound, "there are no blocks of this period: the ledger has %d", answer.Height).At(field)
 	}
 	first, last, err := a.book.Chained(ctx, answer.First, answer.End)
 	if err != nil {
@@ -137,8 +155,12 @@ func (p Period) Report() report.Document {
 		report.Fact{Name: "blocks", Value: fmt.Sprintf("%d to %d, %d of them", p.First, p.End-1, p.Blocks)})
 	whole := report.Section{Title: "That nothing is missing"}
 	whole.Say(nil, "%s", p.Mapping)
-	whole.Say(nil, "There are %d blocks, numbered without a gap. The hash of each was recomputed from its number, the hash of the one before and the hash of its transactions; the first follows on %s, and the last has the hash %s. Whoever holds the blocks, by another peer or by a bundle, can compare these two.",
-		p.Blocks, orNone(p.Previous), p.LastHash)
+	begins := "the first follows on " + p.Previous
+	if p.Previous == "" {
+		begins = "the first is the genesis block, which has the hash " + p.FirstHash
+	}
+	whole.Say(nil, "The period has %s, numbered without a gap. The hash of each was recomputed from its number, the hash of the one before and the hash of its transactions; %s, and the last has the hash %s. Whoever holds the blocks, by another peer or by a bundle, can compare these two.",
+		report.Count(p.Blocks, "block"), begins, p.LastHash)
 	counts := &report.Table{Columns: []string{"function", "verdict", "transactions"}}
 	for _, c := range p.Counted {
 		name := c.Function
@@ -154,7 +176,7 @@ func (p Period) Report() report.Document {
 	if p.Next != "" {
 		events.More = "There are more; the next page begins at cursor " + p.Next + "."
 	}
-	d.Sections = append(d.Sections, whole, report.Section{Title: fmt.Sprintf("%d transactions", p.Total), Table: counts}, report.Section{Title: "Events in the order of the chain", Table: events})
+	d.Sections = append(d.Sections, whole, report.Section{Title: report.Count(p.Total, "transaction"), Table: counts}, report.Section{Title: "Events in the order of the chain", Table: events})
 	return d
 }
 
@@ -193,6 +215,9 @@ func (a *Auditor) Blocks(ctx context.Context, first uint64, limit int) (answer B
 	if answer.Asked, err = a.asked(ctx, "blocks", "When a block was made: blocks carry no time."); err != nil {
 		return answer, err
 	}
+	if first >= answer.Height {
+		return answer, ledger.Refuse(ledger.CodeNotFound, "the ledger has %s, the last is %d", report.Count(answer.Height, "block"), answer.Height-1).At("first")
+	}
 	headers, err := a.book.Headers(ctx, first, answer.Height, limit)
 	if err != nil {
 		return answer, err
@@ -217,6 +242,9 @@ func (b Blocks) Report() report.Document {
 	t := &report.Table{Columns: []string{"block", "previous hash", "hash of the transactions", "hash", "transactions", "clock"}}
 	for _, h := range b.Headers {
 		t.Add(nil, fmt.Sprint(h.Number), h.Previous, h.Data, h.Hash, fmt.Sprint(h.Transactions), report.Time(h.Clock))
+	}
+	if n := len(b.Headers); n > 0 && b.Headers[n-1].Number+1 < b.Height {
+		t.More = fmt.Sprintf("There are more; the next is block %d.", b.Headers[n-1].Number+1)
 	}
 	d.Sections = append(d.Sections, report.Section{Title: "The chain", Table: t})
 	return d

@@ -84,7 +84,7 @@ func (a *Auditor) asked(ctx context.Context, question string, unknown ...string)
 // document begins a report.
 func (a Asked) document(title string, facts ...report.Fact) report.Document {
 	return report.Document{Title: title, Unknown: a.Unknown, Facts: append([]report.Fact{
-		{Name: "channel", Value: a.Channel}, {Name: "height", Value: fmt.Sprintf("%d blocks", a.Height)}, {Name: "hash of the last block", Value: a.Last}}, facts...)}
+		{Name: "channel", Value: a.Channel}, {Name: "height", Value: report.Count(a.Height, "block")}, {Name: "hash of the last block", Value: a.Last}}, facts...)}
 }
 
 // evidence is the transaction that wrote an entry.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -200,7 +201,7 @@ func TestTheRegulatorAsksEverythingOfTheStory(t *testing.T) {
 
 	t.Run("everything of a period", func(t *testing.T) {
 		p, err := a.Period(ctx, question.PeriodOf{Page: ledger.PageRequest{Limit: 1000}})
-		show(t, "period", p, err)
+		text := show(t, "period", p, err)
 		require.EqualValues(t, len(s.Chain.Blocks), p.Blocks)
 		require.EqualValues(t, p.Total, len(p.Events))
 		require.Empty(t, p.Next)
@@ -218,6 +219,30 @@ func TestTheRegulatorAsksEverythingOfTheStory(t *testing.T) {
 		require.Equal(t, ledger.CodeNotFound, ledger.AsFault(err).Code)
 		_, err = a.Period(ctx, question.PeriodOf{From: s.Clock, First: 1})
 		require.Error(t, err)
+		require.Contains(t, text, "the first is the genesis block")
+		for field, of := range map[string]question.PeriodOf{"end": {First: 4, End: 4}, "until": {From: s.Clock, Until: s.Clock}, "first": {First: 1 << 40}} {
+			_, err = a.Period(ctx, of)
+			require.Equal(t, field, ledger.AsFault(err).Field, "%+v", of)
+		}
+		beyond, err := a.Period(ctx, question.PeriodOf{First: 2, End: 1 << 40})
+		require.NoError(t, err)
+		require.Contains(t, beyond.Mapping, fmt.Sprintf("there are none from %d on", len(s.Chain.Blocks)))
+	})
+
+	t.Run("headers, page by page", func(t *testing.T) {
+		b, err := a.Blocks(ctx, 0, 2)
+		require.Contains(t, show(t, "headers", b, err), "There are more; the next is block 2.")
+		b, err = a.Blocks(ctx, 0, len(s.Chain.Blocks))
+		require.NotContains(t, show(t, "all headers", b, err), "There are more")
+		_, err = a.Blocks(ctx, uint64(len(s.Chain.Blocks)), 1)
+		require.Equal(t, ledger.CodeNotFound, ledger.AsFault(err).Code)
+	})
+
+	t.Run("accounts that are none", func(t *testing.T) {
+		_, err := a.Roles(ctx, "AMSP", ledger.PageRequest{})
+		require.Equal(t, "account", ledger.AsFault(err).Field)
+		_, err = a.Fees(ctx, question.FeesOf{Host: "AMSP"})
+		require.Equal(t, "host", ledger.AsFault(err).Field)
 	})
 
 	t.Run("what is held of a person", func(t *testing.T) {

@@ -45,6 +45,11 @@ var breachWords = map[string]string{
 
 // Roles answers for one account, or ("") for all, page by page.
 func (a *Auditor) Roles(ctx context.Context, account ledger.Account, page ledger.PageRequest) (answer Roles, err error) {
+	if account != "" {
+		if err := account.Validate("account"); err != nil {
+			return answer, err
+		}
+	}
 	if answer.Asked, err = a.asked(ctx, "roles", "Roles of certificates that signed nothing here: an organisation's authority issues them, and the ledger sees a certificate when it signs.",
 		"Who stands behind an account: only its organisation knows.",
 		"Whether each transaction's function was open to these roles: audit verify runs the rules again over every block and finds what they do not allow."); err != nil {

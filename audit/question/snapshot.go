@@ -24,6 +24,7 @@ type Snapshot struct {
 	Revisions []snapshot.Revision `json:"revisions" doc:"The earliest first."`
 	Taken     report.Evidence     `json:"taken"`
 	Revised   report.Evidence     `json:"revised" doc:"The transaction of the latest revision."`
+	Evidence  []report.Evidence   `json:"evidence" doc:"The transactions of the versions and of the revisions."`
 	Makeup    Makeup              `json:"makeup"`
 }
 
@@ -50,7 +51,7 @@ func (a *Auditor) Snapshot(ctx context.Context, n snapshot.Named) (answer Snapsh
 	if err != nil {
 		return answer, err
 	}
-	answer.About, answer.Versions, answer.Revisions = head.value.Version, []datanet.Version{}, []snapshot.Revision{}
+	answer.About, answer.Versions, answer.Revisions, answer.Evidence = head.value.Version, []datanet.Version{}, []snapshot.Revision{}, []report.Evidence{}
 	for _, t := range s.value.Terms {
 		version, found, err := load[datanet.Version](ctx, a, datanet.VersionKey(n.Datanet, t.Version))
 		if err != nil {
@@ -58,6 +59,7 @@ func (a *Auditor) Snapshot(ctx context.Context, n snapshot.Named) (answer Snapsh
 		}
 		if found {
 			answer.Versions = append(answer.Versions, version.value)
+			answer.Evidence = append(answer.Evidence, version.evidence)
 		}
 	}
 	for number := max(1, s.value.Revision-most); number <= s.value.Revision; number++ {
@@ -67,6 +69,7 @@ func (a *Auditor) Snapshot(ctx context.Context, n snapshot.Named) (answer Snapsh
 		}
 		if found {
 			answer.Revisions = append(answer.Revisions, revision.value)
+			answer.Evidence = append(answer.Evidence, revision.evidence)
 		}
 	}
 	answer.Makeup, err = a.makeup(ctx, []snapshot.Named{n})
@@ -77,14 +80,14 @@ func (a *Auditor) Snapshot(ctx context.Context, n snapshot.Named) (answer Snapsh
 func (s Snapshot) Report() report.Document {
 	latest := s.Revisions[len(s.Revisions)-1]
 	d := s.document(fmt.Sprintf("Snapshot %d of %s", s.Number, s.Datanet), report.Fact{Name: "datanet", Value: s.About.Title}, report.Fact{Name: "owner", Value: ledger.Owner(s.Datanet)},
-		report.Fact{Name: "leaves", Value: strconv.FormatInt(s.Count, 10)}, report.Fact{Name: "live", Value: fmt.Sprintf("%d records, %d canonical tokens", latest.Records, latest.Tokens)})
+		report.Fact{Name: "leaves", Value: strconv.FormatInt(s.Count, 10)}, report.Fact{Name: "live", Value: report.Count(latest.Records, "record") + ", " + report.Count(latest.Tokens, "canonical token")})
 	revisions := &report.Table{Columns: []string{"revision", "root", "records", "tokens", "made tombstones", "transaction"}}
 	for _, r := range s.Revisions {
-		revisions.Add(nil, strconv.Itoa(r.Revision), r.Root.String(), strconv.FormatInt(r.Records, 10), strconv.FormatInt(r.Tokens, 10), strconv.Itoa(len(r.Erased)), r.Tx)
+		revisions.Add(s.written("snapshot-revision", fmt.Sprintf("%06d", r.Revision)), strconv.Itoa(r.Revision), r.Root.String(), strconv.FormatInt(r.Records, 10), strconv.FormatInt(r.Tokens, 10), strconv.Itoa(len(r.Erased)), r.Tx)
 	}
 	licences := &report.Table{Columns: []string{"version of the datanet", "licence", "contributions under it", "under licences of their own"}}
 	for i, v := range s.Versions {
-		licences.Add(nil, strconv.Itoa(v.Number), terms(v.Licence, false, v.Number), strconv.FormatInt(s.Terms[i].Plain, 10), strconv.FormatInt(s.Terms[i].Own, 10))
+		licences.Add(s.written("datanet-version", fmt.Sprintf("%010d", v.Number)), strconv.Itoa(v.Number), terms(v.Licence, false, v.Number), strconv.FormatInt(s.Terms[i].Plain, 10), strconv.FormatInt(s.Terms[i].Own, 10))
 	}
 	taken := report.Section{Title: "Revisions", Table: revisions}
 	taken.Say([]report.Evidence{s.Taken, s.Revised}, "Taken by %s, in its latest revision since %s.", s.Taken.By, orNone(report.Time(s.Revised.Time)))
@@ -92,11 +95,21 @@ func (s Snapshot) Report() report.Document {
 	return d
 }
 
+// written is the transaction of the entry of a kind whose key ends so.
+func (s Snapshot) written(kind, last string) []report.Evidence {
+	for _, e := range s.Evidence {
+		if len(e.Key) > 0 && e.Key[0] == kind && e.Key[len(e.Key)-1] == last {
+			return []report.Evidence{e}
+		}
+	}
+	return nil
+}
+
 // section shows a makeup.
 func (m Makeup) section(title string) report.Section {
 	s := report.Section{Title: title}
 	found := []report.Evidence{m.Latest}
-	s.Say(found, "%d contributions with %d records and %d canonical tokens, of works made %s; the last was sealed on %s.", m.Contributions, m.Records, m.Tokens, years(m.FromYear, m.ToYear), orNone(report.Time(m.Latest.Time)))
+	s.Say(found, "%s with %s and %s, of works made %s; the last was sealed on %s.", report.Count(m.Contributions, "contribution"), report.Count(m.Records, "record"), report.Count(m.Tokens, "canonical token"), years(m.FromYear, m.ToYear), orNone(report.Time(m.Latest.Time)))
 	if !m.Whole {
 		s.Say(nil, "There are more: only so many were counted.")
 	}
@@ -117,7 +130,7 @@ func (m Makeup) section(title string) report.Section {
 func names(list []Part) string {
 	all := make([]string, len(list))
 	for i, p := range list {
-		all[i] = fmt.Sprintf("%s (%d contributions, %d tokens)", p.Name, p.Contributions, p.Tokens)
+		all[i] = fmt.Sprintf("%s (%s, %s)", p.Name, report.Count(p.Contributions, "contribution"), report.Count(p.Tokens, "token"))
 	}
 	return strings.Join(all, ", ")
 }

@@ -175,7 +175,7 @@ func (t *Training) sources(m Model, abouts []item[datanet.Datanet]) {
 		switch p.Name {
 		case "public-dataset", "crawled", "user-generated", "synthetic", "licensed", "other":
 		default:
-			own = append(own, fmt.Sprintf("%s: %d contributions, %d tokens", p.Name, p.Contributions, p.Tokens))
+			own = append(own, fmt.Sprintf("%s: %s, %s", p.Name, report.Count(p.Contributions, "contribution"), report.Count(p.Tokens, "token")))
 		}
 	}
 	t.add("2.2.2", "Have private datasets been obtained from other third parties?", "Yes: datanets of the network, whose contributors are third parties. By how their contributions were collected: "+orNone(strings.Join(own, "; "))+".", "Private data that the provider had from elsewhere.", evidenceOf(abouts)...)
@@ -228,7 +228,7 @@ func used(p Part) string {
 	if p.Contributions == 0 {
 		return "No: no contribution in the lineage was collected so, as the contributors say."
 	}
-	return fmt.Sprintf("Yes: %d contributions, %d records, %d tokens, as the contributors say.", p.Contributions, p.Records, p.Tokens)
+	return fmt.Sprintf("Yes: %s, %s, %s, as the contributors say.", report.Count(p.Contributions, "contribution"), report.Count(p.Records, "record"), report.Count(p.Tokens, "token"))
 }
 
 func describe(abouts []item[datanet.Datanet]) string {
@@ -244,7 +244,7 @@ func (t *Training) licences(m Model, abouts []item[datanet.Datanet]) string {
 	for _, one := range m.Tickets {
 		n += len(one.Grants)
 	}
-	return fmt.Sprintf("Yes: data of %d datanets was used under their licences, and under %d grants of their owners; contributors are paid a part of every fee.", len(abouts), n)
+	return fmt.Sprintf("Yes: data of %s was used under the licence of each, and under %s of the owners; contributors are paid a part of every fee.", report.Count(len(abouts), "datanet"), report.Count(n, "grant"))
 }
 
 func (t *Training) grants(m Model) (list []report.Evidence) {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -44,17 +45,24 @@ func (t *Table) markdown(b *strings.Builder) {
 		fmt.Fprintf(b, "\n%s\n", plain(t.None))
 		return
 	}
+	cites, columns := t.Cites(), t.Columns
+	if cites {
+		columns = append(slices.Clone(columns), "evidence")
+	}
 	b.WriteString("\n|")
-	for _, c := range t.Columns {
+	for _, c := range columns {
 		fmt.Fprintf(b, " %s |", plain(c))
 	}
-	b.WriteString(" evidence |\n|" + strings.Repeat("---|", len(t.Columns)+1) + "\n")
+	b.WriteString("\n|" + strings.Repeat("---|", len(columns)) + "\n")
 	for _, row := range t.Rows {
 		b.WriteString("|")
 		for _, cell := range row.Cells {
 			fmt.Fprintf(b, " %s |", plain(cell))
 		}
-		fmt.Fprintf(b, " %s |\n", plain(strings.Join(versions(row.Evidence), ", ")))
+		if cites {
+			fmt.Fprintf(b, " %s |", plain(strings.Join(versions(row.Evidence), ", ")))
+		}
+		b.WriteString("\n")
 	}
 	if t.More != "" {
 		fmt.Fprintf(b, "\n%s\n", plain(t.More))

@@ -81,6 +81,19 @@ func (t *Table) Add(evidence []Evidence, cells ...string) {
 	t.Rows = append(t.Rows, Row{Cells: cells, Evidence: evidence})
 }
 
+// Cites tells whether any row rests on evidence of its own.
+func (t *Table) Cites() bool {
+	return slices.ContainsFunc(t.Rows, func(r Row) bool { return len(versions(r.Evidence)) > 0 })
+}
+
+// Count is a number of things, whose plural ends in s: "1 block", "2 blocks".
+func Count[N int | int64 | uint64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // Say appends a statement.
 func (s *Section) Say(evidence []Evidence, format string, args ...any) {
 	s.Statements = append(s.Statements, Statement{Text: fmt.Sprintf(format, args...), Evidence: evidence})

@@ -37,6 +37,15 @@ func ParseRoles(attribute string) []Role {
 	return roles
 }
 
+// AnyOf names roles of which one is needed: "host or operator".
+func AnyOf(roles []Role) string {
+	words := make([]string, len(roles))
+	for i, role := range roles {
+		words[i] = string(role)
+	}
+	return strings.Join(words, " or ")
+}
+
 // Caller is who signed the proposal, as the certificate says: organisation, enrolment, roles.
 type Caller struct {
 	MSP       string

@@ -1,8 +1,6 @@
 package member
 
 import (
-	"fmt"
-
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 )
 
@@ -27,18 +25,7 @@ func (Gate) Admit(r ledger.Reader, f *ledger.Function) error {
 		}
 	}
 	if len(f.Access.Roles) > 0 && !caller.Has(f.Access.Roles...) {
-		return ledger.Refuse(ledger.CodeForbidden, "%s needs the role %s", f.Name, oneOf(f.Access.Roles))
+		return ledger.Refuse(ledger.CodeForbidden, "%s needs the role %s", f.Name, ledger.AnyOf(f.Access.Roles))
 	}
 	return nil
-}
-
-func oneOf(roles []ledger.Role) string {
-	text := ""
-	for i, role := range roles {
-		if i > 0 {
-			text += " or "
-		}
-		text += fmt.Sprint(role)
-	}
-	return text
 }

@@ -166,8 +166,10 @@ func New(options Options) (*API, error) {
 	a := &API{options: options, registry: rules.New(nil), router: router, metrics: metrics, ahead: newPreparations(), stopping: make(chan struct{}),
 		rates: newRates(options.Rate, options.Burst), hosts: newRates(options.Rate*callersPerHost, options.Burst*callersPerHost)}
 	router.Use(a.observe, a.protect)
-	router.NotFound(a.plain(func() *Problem { return newProblem(codeUnknownRoute, "see /openapi.json") }))
-	router.MethodNotAllowed(a.plain(func() *Problem { return newProblem(codeMethod, "see /openapi.json") }))
+	router.NotFound(a.plain(func() *Problem {
+		return newProblem(codeUnknownRoute, "this gateway has no such operation; /openapi.json lists those that it has")
+	}))
+	router.MethodNotAllowed(a.plain(func() *Problem { return newProblem(codeMethod, "/openapi.json lists the methods of each path") }))
 	a.huma = humachi.New(router, huma.Config{OpenAPI: a.document()})
 	if err := a.addRoutes(); err != nil {
 		return nil, err

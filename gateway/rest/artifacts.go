@@ -65,7 +65,7 @@ func (c *call) artifactModel(own bool, roles ...ledger.Role) (model.Model, error
 		return model.Model{}, err
 	}
 	if !c.principal.Has(roles...) {
-		return model.Model{}, newProblem(string(ledger.CodeForbidden), "artifacts are for the roles %v", roles)
+		return model.Model{}, newProblem(string(ledger.CodeForbidden), "artifacts are for the role %s", ledger.AnyOf(roles))
 	}
 	if own && ledger.Owner(n.Name) != c.api.options.Organisation {
 		return model.Model{}, newProblem(string(ledger.CodeForbidden), "the model is another organisation's")

@@ -375,7 +375,7 @@ func (a *API) addAuditOfChain() {
 	audited(a, "audit-period", "/period", "All events of a period, with the proof that none is missing",
 		"The period is given by blocks, first to before end, or by times, from to before until.",
 		append(pageDocs(), queryParam("first", whole(0, math.MaxInt64), "The number of the first block."), queryParam("end", whole(1, math.MaxInt64), "The number of the block before which it ends."),
-			queryParam("from", instant("").Schema(nil), "The beginning."), queryParam("until", instant("").Schema(nil), "The end, which is no part of it.")), auditPeriod)
+			queryParam("from", text(), "The beginning: a time, or a date, which begins at midnight UTC."), queryParam("until", text(), "The end, which is no part of it: a time or a date.")), auditPeriod)
 	audited(a, "audit-blocks", "/blocks", "The headers of blocks, from which the chain of hashes can be computed again", "The hash of a block is SHA-256 over the ASN.1 DER of number, previous and data.",
 		append(pageDocs()[:1], queryParam("first", whole(0, math.MaxInt64), "The number of the first block.")),
 		func(c *call, auditor *question.Auditor) (question.Blocks, error) {
@@ -417,10 +417,8 @@ func auditPeriod(c *call, auditor *question.Auditor) (question.Period, error) {
 		*into = uint64(n)
 	}
 	for name, into := range map[string]*time.Time{"from": &of.From, "until": &of.Until} {
-		if text := c.query.Get(name); text != "" {
-			if *into, err = time.Parse(time.RFC3339, text); err != nil {
-				return question.Period{}, invalid(name, "must be a time such as 2030-01-02T15:04:05Z")
-			}
+		if *into, err = c.moment(name); err != nil {
+			return question.Period{}, err
 		}
 	}
 	return auditor.Period(c.ctx(), of)

@@ -124,9 +124,15 @@ func TestAuditsAreForRegulatorsAndOperators(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, s.get("regulator1", "/v1/audit/supply?height=100000").status)
 	})
 	t.Run("a period that is named twice, or badly", func(t *testing.T) {
-		for _, query := range []string{"first=1&from=2030-01-01T00:00:00Z", "from=yesterday", "first=-1", "first=100000", "cursor=x"} {
+		for _, query := range []string{"first=1&from=2030-01-01T00:00:00Z", "from=yesterday", "first=-1", "first=100000", "cursor=x", "from=2030-02-30", "from=2030-01-02&until=2030-01-01"} {
 			require.Contains(t, []int{http.StatusUnprocessableEntity, http.StatusBadRequest, http.StatusNotFound}, s.get("regulator1", "/v1/audit/period?"+query).status, query)
 		}
+	})
+	t.Run("a date is its midnight", func(t *testing.T) {
+		day := decode[question.Period](t, s.get("regulator1", "/v1/audit/period?from=1990-01-01"), http.StatusOK)
+		midnight := decode[question.Period](t, s.get("regulator1", "/v1/audit/period?from=1990-01-01T00:00:00Z"), http.StatusOK)
+		require.Equal(t, midnight.From, day.From)
+		require.Equal(t, midnight.LastHash, day.LastHash)
 	})
 	t.Run("a receipt is sent as its bytes", func(t *testing.T) {
 		a := s.send("regulator1", http.MethodPost, "/v1/audit/receipts", string(story.Receipt), "Content-Type", "application/octet-stream")

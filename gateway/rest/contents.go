@@ -253,7 +253,7 @@ func (c *call) obtain(ctx context.Context, of contribution.Contribution, h acces
 	}
 	own := of.Contributor == c.principal.Account
 	if roles := mayGet[h.Reason]; !own && !c.principal.Has(roles...) {
-		return nil, newProblem(string(ledger.CodeForbidden), "for %s the gateway gives content to the roles %v only", ledger.Clip(string(h.Reason)), roles)
+		return nil, newProblem(string(ledger.CodeForbidden), "for %s the gateway gives content to the role %s only", ledger.Clip(string(h.Reason)), ledger.AnyOf(roles))
 	}
 	if losses := c.api.options.Losses; !held && losses != nil && of.Contributor.MSP() == c.api.options.Organisation {
 		if err := losses.Return(ctx, of.Name()); err != nil {

@@ -22,7 +22,6 @@ func (a *API) addEarnings() {
 		op.method, op.tag, op.scope, op.problems, op.limit = get, "earnings", identity.Read, problems, earningsTime
 		a.add(&op)
 	}
-	instant := &huma.Schema{Type: huma.TypeString, Format: "date-time"}
 	add(operation{id: "get-earnings", path: ofAccount + "/earnings", summary: "Lists what an account has earned, the latest first",
 		doc:    "Credits that settlements, pay-outs of claims and pay-outs of pools have made, also when they are spent by now. A page may have fewer items than asked for while more follow.",
 		params: a.pageParams(), answers: good[ledger.Page[earnings.Earning]](http.StatusOK), handle: listEarnings})
@@ -30,7 +29,7 @@ func (a *API) addEarnings() {
 		doc: "By model, kind, day, month, settlement, or contribution: that one sums up the data parts only, divided among the contributions in which the credited spans stand first, " +
 			"from the receipts that the hosts' gateways give.",
 		params: []*huma.Param{queryParam("by", enum("model", "kind", "day", "month", "settlement", "contribution"), "By what; by model when it is left out."),
-			queryParam("from", instant, "Of transactions from this time on."), queryParam("until", instant, "And before this one."), a.heightParam()},
+			queryParam("from", text(), "Of transactions from this time on, or from midnight UTC of this date."), queryParam("until", text(), "And before this one."), a.heightParam()},
 		answers: good[earnings.Sums](http.StatusOK), handle: sumEarnings})
 	if a.options.Behind == nil {
 		return
@@ -82,10 +81,8 @@ func sumEarnings(c *call) error {
 	}
 	var in earnings.Range
 	for name, at := range map[string]*time.Time{"from": &in.From, "until": &in.Until} {
-		if given := c.query.Get(name); given != "" {
-			if *at, err = time.Parse(time.RFC3339, given); err != nil {
-				return invalid(name, "must be a time like 2030-01-31T12:00:00Z")
-			}
+		if *at, err = c.moment(name); err != nil {
+			return err
 		}
 	}
 	switch by {

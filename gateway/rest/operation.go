@@ -262,7 +262,7 @@ func (a *API) admit(c *call) error {
 	case !principal.May(c.op.scope):
 		return newProblem(string(ledger.CodeForbidden), "the API key lacks the scope %q", c.op.scope)
 	case len(c.op.roles) > 0 && !principal.Has(c.op.roles...):
-		return newProblem(string(ledger.CodeForbidden), "this is for the roles %v", c.op.roles)
+		return newProblem(string(ledger.CodeForbidden), "this is for the role %s", ledger.AnyOf(c.op.roles))
 	}
 	return nil
 }
@@ -324,6 +324,20 @@ func (c *call) number(name string, standard, least, most int64) (int64, error) {
 		return 0, invalid(name, "must be a whole number from %d to %d", least, most)
 	}
 	return n, nil
+}
+
+// moment reads a time from the query, or a date, which is its midnight UTC; the zero time when there is none.
+func (c *call) moment(name string) (time.Time, error) {
+	text := c.query.Get(name)
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at, nil
+		}
+	}
+	return time.Time{}, invalid(name, "must be a time such as 2030-01-31T12:00:00Z, or a date such as 2030-01-31")
 }
 
 // readBody reads a JSON body whole, up to the ledger's limit of a document.

@@ -25,7 +25,7 @@ func (a *API) addSettling() {
 		answers: good[Items[claim.Claim]](http.StatusOK), problems: []string{codeUnknown},
 		handle: func(c *call) error {
 			if !c.principal.Has(ledger.Host, ledger.Operator) {
-				return newProblem(string(ledger.CodeForbidden), "this is for the roles %v", []ledger.Role{ledger.Host, ledger.Operator})
+				return newProblem(string(ledger.CodeForbidden), "this is for the role %s", ledger.AnyOf([]ledger.Role{ledger.Host, ledger.Operator}))
 			}
 			if err := c.writeBy(settleTime + margin); err != nil {
 				return err
