@@ -46,7 +46,7 @@ func Open(path string) (*Reader, error) {
 		if err != nil {
 			return nil, err
 		}
-		manifest, err := Decode(data)
+		manifest, err := decoded(data)
 		if err != nil {
 			return nil, err
 		}
@@ -79,11 +79,20 @@ func Read(in io.Reader) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the manifest: %w", err)
 	}
-	manifest, err := Decode(data)
+	manifest, err := decoded(data)
 	if err != nil {
 		return nil, err
 	}
 	return &Reader{Manifest: manifest, source: a, close: func() error { return nil }}, nil
+}
+
+// decoded reads a manifest; one that is wrong in a format that is known is damaged.
+func decoded(data []byte) (*Manifest, error) {
+	m, err := Decode(data)
+	if err != nil && (m == nil || m.Format == Format) {
+		err = fmt.Errorf("%w: %w", err, ErrDamaged)
+	}
+	return m, err
 }
 
 // Close releases the bundle.

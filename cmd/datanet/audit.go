@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/datanet-consortium/datanet/audit/bundle"
+	document "github.com/datanet-consortium/datanet/audit/report"
 	verification "github.com/datanet-consortium/datanet/audit/verify"
 )
 
@@ -29,7 +31,7 @@ type findingsError struct {
 }
 
 func (e findingsError) Error() string {
-	return fmt.Sprintf("%d findings, the gravest is %q", e.count, e.worst)
+	return fmt.Sprintf("%s, the gravest is %q", document.Count(e.count, "finding"), e.worst)
 }
 
 func (e findingsError) exitCode() int {
@@ -41,6 +43,11 @@ func (e findingsError) exitCode() int {
 	}
 	return exitUnclear
 }
+
+// damagedError is a bundle of which nothing can be verified.
+type damagedError struct{ error }
+
+func (e damagedError) Unwrap() error { return e.error }
 
 func newAudit() *cobra.Command {
 	command := &cobra.Command{
@@ -77,6 +84,9 @@ do not allow, 12 the bundle is damaged or forged.`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(command *cobra.Command, args []string) error {
 			options := verification.Options{Chaincode: chaincode, Measure: stats, Workers: workers}
+			if genesis == "" {
+				return usageError{errors.New("--genesis is needed: the hash of the genesis block, from somebody other than who made the bundle")}
+			}
 			if err := decodeHash(genesis, &options.Genesis); err != nil {
 				return usageError{fmt.Errorf("--genesis: %w", err)}
 			}
@@ -114,6 +124,9 @@ func decodeHash(text string, into *[32]byte) error {
 
 func auditVerify(command *cobra.Command, path string, options verification.Options) error {
 	reader, err := bundle.Open(path)
+	if errors.Is(err, bundle.ErrDamaged) {
+		return damagedError{err}
+	}
 	if err != nil {
 		return err
 	}
@@ -147,11 +160,17 @@ func auditVerify(command *cobra.Command, path string, options verification.Optio
 
 func writeReport(out io.Writer, r *verification.Report, stats bool) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "channel %s, blocks %d to %d, %d transactions; the rules were run again for %d\n", r.Channel, r.First, r.Height-min(r.Height, 1), r.Transactions, r.Rerun)
+	if r.Height > r.First {
+		fmt.Fprintf(&b, "channel %s, blocks %d to %d, %s; the rules were run again for %d\n", r.Channel, r.First, r.Height-1, document.Count(r.Transactions, "transaction"), r.Rerun)
+	} else {
+		b.WriteString("no block could be read\n")
+	}
 	if r.Genesis != "" { // a range has none
 		fmt.Fprintf(&b, "genesis %s\n", r.Genesis)
 	}
-	fmt.Fprintf(&b, "last    %s\n", r.Tip)
+	if r.Tip != "" {
+		fmt.Fprintf(&b, "last    %s\n", r.Tip)
+	}
 	if h := r.Held; h != nil {
 		fmt.Fprintf(&b, "%d contents open their commitments, %d snapshots give their roots; %d settlements of %d uses, %d receipts held against leaf and model, %d of them computed again; %d attestors' tables follow from them\n",
 			h.Contents, h.Snapshots, h.Settlements, h.Uses, h.Receipts, h.Recomputed, h.Tables)

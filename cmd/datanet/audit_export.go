@@ -43,6 +43,24 @@ receipts again wherever a text is there: those that --texts names, which a party
 Without --gateway and --identity the gateway and first user of --org in the local network are taken.`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(command *cobra.Command, args []string) error {
+			wish.Receipts = wish.Receipts || wish.Contents
+			if texts != "" {
+				if !wish.Receipts {
+					return usageError{errors.New("--texts go with --receipts")}
+				}
+				if info, err := os.Stat(texts); err != nil || !info.IsDir() {
+					return usageError{fmt.Errorf("--texts: there is no folder %s", texts)}
+				}
+				wish.Texts = bundles.TextsIn(texts)
+			}
+			if len(wish.Models) > 0 && !wish.Receipts {
+				return usageError{errors.New("--model goes with --receipts")}
+			}
+			for _, name := range wish.Models {
+				if _, err := modelNamed(name); err != nil {
+					return usageError{err}
+				}
+			}
 			dir, err := stateDir(command)
 			if err != nil {
 				return err
@@ -50,18 +68,6 @@ Without --gateway and --identity the gateway and first user of --org in the loca
 			state, err := testnetwork.Open(dir)
 			if err != nil {
 				return err
-			}
-			wish.Receipts = wish.Receipts || wish.Contents
-			if texts != "" {
-				if !wish.Receipts {
-					return usageError{errors.New("--texts go with --receipts")}
-				}
-				wish.Texts = bundles.TextsIn(texts)
-			}
-			for _, name := range wish.Models {
-				if _, err := modelNamed(name); err != nil {
-					return usageError{err}
-				}
 			}
 			result, err := export(command, state, mspID, args[0], wish)
 			if err != nil {

@@ -44,7 +44,7 @@ var auditQuestions = []auditQuestion{
 	{use: "training-summary NAME VERSION", short: "The summary of training content of Article 53(1)(d) of Regulation (EU) 2024/1689", path: "/models/{name}/versions/{version}/training-summary", render: rendered[question.Training]},
 	{use: "claim HOST ID", short: "What became of a settlement: who recomputed it, who objected, who was paid", path: "/hosts/{host}/claims/{id}", render: rendered[question.Claim]},
 	{use: "period", short: "All events of a period, with the proof that none is missing", path: "/period", paged: true, render: rendered[question.Period],
-		flags: map[string]string{"first": "number of the first block", "end": "number of the block before which it ends", "from": "beginning, as 2030-01-02T15:04:05Z", "until": "end, as 2030-01-02T15:04:05Z"}},
+		flags: map[string]string{"first": "number of the first block", "end": "number of the block before which it ends", "from": "beginning, as 2030-01-02T15:04:05Z or 2030-01-02", "until": "end, which is no part of it, as 2030-01-02T15:04:05Z or 2030-01-02"}},
 	{use: "blocks", short: "Headers of blocks, from which the chain of hashes can be computed again", path: "/blocks", render: rendered[question.Blocks],
 		flags: map[string]string{"first": "number of the first block", "limit": "how many"}},
 	{use: "person ACCOUNT", short: "What is held of a person, who received it, and what was erased", path: "/people/{account}", paged: true, render: rendered[question.Person]},
@@ -80,8 +80,7 @@ var auditExports = []auditQuestion{
 func (q auditQuestion) command() *cobra.Command {
 	names := strings.Fields(q.use)[1:]
 	command := &cobra.Command{Use: q.use, Short: q.short, Args: arguments(cobra.ExactArgs(len(names))),
-		Long: q.short + `, with the ledger evidence beside every statement. For the roles
-regulator and operator.`}
+		Long: q.long()}
 	shown := showFlags(command, q.render != nil)
 	if q.paged {
 		command.Flags().Int("limit", 0, "how many entries of the list in the answer (default: as the gateway says)")
@@ -93,6 +92,11 @@ regulator and operator.`}
 	command.RunE = func(command *cobra.Command, args []string) error {
 		path := q.path
 		for i, name := range names {
+			if name == "NAME" || name == "DATANET" {
+				if owner, of, _ := strings.Cut(args[i], "/"); owner == "" || of == "" || strings.Contains(of, "/") {
+					return usageError{fmt.Errorf("%s: %q is no name: expected ORGANISATION/NAME, like PoetrySocietyMSP/persian-poetry", name, args[i])}
+				}
+			}
 			path = strings.ReplaceAll(path, "{"+strings.ToLower(name)+"}", escaped(args[i]))
 		}
 		query := shown.query()
@@ -107,6 +111,14 @@ regulator and operator.`}
 		})
 	}
 	return command
+}
+
+// long says what the answer has and for whom it is.
+func (q auditQuestion) long() string {
+	if q.render == nil {
+		return q.short + ". For the roles regulator and operator."
+	}
+	return q.short + ", with the ledger evidence beside\nevery statement. For the roles regulator and operator."
 }
 
 func keysOf(m map[string]string) (keys []string) {

@@ -136,5 +136,7 @@ func TestAModelIsSignedAndVerifiedOnTheCommandLine(t *testing.T) {
 	_, err = run("verify-model", folder, "--authority", authority)
 	require.ErrorContains(t, err, "is not the file that was signed")
 	_, err = run("sign-model", "nonsense", folder, "--msp-dir", msp)
-	require.ErrorContains(t, err, "is not a model")
+	require.ErrorContains(t, err, "is no model")
+	_, err = run("sign-model", "LabMSP/verse@1.0", filepath.Join(folder, "nowhere"), "--msp-dir", msp)
+	require.ErrorContains(t, err, "there is no folder")
 }

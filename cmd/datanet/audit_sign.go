@@ -28,8 +28,8 @@ statement in a Sigstore bundle, as OpenSSF Model Signing 1.0 has it. Symbolic li
 refused, and what lies in .git is left out. Files are read, nothing is sent.`,
 		Args: arguments(cobra.ExactArgs(2)),
 		RunE: func(command *cobra.Command, args []string) error {
-			if _, err := namedModel(args[0]); err != nil {
-				return err
+			if _, err := modelNamed(args[0]); err != nil {
+				return usageError{err}
 			}
 			if identity == "" {
 				p, err := chosen(command)
@@ -39,6 +39,12 @@ refused, and what lies in .git is left out. Files are read, nothing is sent.`,
 				if identity = p.Identity; identity == "" {
 					return usageError{errors.New("--msp-dir: the MSP folder of who signs is needed")}
 				}
+			}
+			if info, err := os.Stat(args[1]); err != nil || !info.IsDir() {
+				return usageError{fmt.Errorf("there is no folder %s", args[1])}
+			}
+			if msp == "" {
+				msp = identity
 			}
 			signer, err := pki.LoadIdentity(identity, msp)
 			if err != nil {
@@ -113,7 +119,7 @@ digests on the ledger, are among the signed files.`,
 			}
 			bundle, err := readText(signature, command.InOrStdin())
 			if err != nil {
-				return err
+				return fmt.Errorf("the signature: %w", err)
 			}
 			verified, err := modelsigning.Verify(bundle, pool)
 			if err != nil {
@@ -152,7 +158,7 @@ digests on the ledger, are among the signed files.`,
 
 // mustBeRegistered compares a signature with the model on the ledger.
 func mustBeRegistered(command *cobra.Command, s modelsigning.Statement) error {
-	n, err := namedModel(s.Subject[0].Name)
+	n, err := modelNamed(s.Subject[0].Name)
 	if err != nil {
 		return err
 	}
@@ -175,21 +181,6 @@ func mustBeRegistered(command *cobra.Command, s modelsigning.Statement) error {
 		}
 	}
 	return nil
-}
-
-// namedModel reads NAME@VERSION.
-func namedModel(text string) (model.Named, error) {
-	n := model.Named{}
-	for i := len(text) - 1; i >= 0; i-- {
-		if text[i] == '@' {
-			n = model.Named{Name: text[:i], Version: text[i+1:]}
-			break
-		}
-	}
-	if err := n.Validate(); err != nil {
-		return n, usageError{fmt.Errorf("%q is not a model as AILabMSP/verse@1.0: %w", text, err)}
-	}
-	return n, nil
 }
 
 // withinFolder is the path of a file within a folder, if it lies there.

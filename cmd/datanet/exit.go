@@ -76,9 +76,12 @@ func exitCode(err error) int {
 		refusal    *client.Problem
 	)
 	var found findingsError
+	var damaged damagedError
 	switch {
 	case errors.As(err, &found):
 		return found.exitCode()
+	case errors.As(err, &damaged):
+		return exitForged
 	// Cobra has no type for an unknown command.
 	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage

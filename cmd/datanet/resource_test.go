@@ -132,10 +132,31 @@ func TestWithoutAnIdentityCommandsSayWhatToDo(t *testing.T) {
 	require.Contains(t, out.String(), "problem  identity:")
 }
 
+func TestADamagedManifestIsADamagedBundle(t *testing.T) {
+	folder := t.TempDir()
+	verify := func() (int, string) {
+		var out, errs bytes.Buffer
+		return run(t.Context(), []string{"audit", "verify", folder, "--genesis", strings.Repeat("0", 64)}, &out, &errs), errs.String()
+	}
+	code, _ := verify()
+	require.Equal(t, exitFailure, code, "a folder without a manifest is no bundle")
+	for manifest, want := range map[string]int{"{": exitForged, `{"format":"datanet-audit/1"}`: exitForged, `{"format":"datanet-audit/9"}`: exitFailure} {
+		require.NoError(t, os.WriteFile(filepath.Join(folder, "manifest.json"), []byte(manifest), 0o600))
+		code, errs := verify()
+		require.Equal(t, want, code, "%s: %s", manifest, errs)
+	}
+}
+
 func TestMistakesInAWriteAreFoundBeforeAnythingIsSent(t *testing.T) {
 	for want, args := range map[string][]string{
 		"is not an account":                   {"account", "transfer", "x", "5"},
 		"accepts between 2 and 3":             {"account", "transfer", "x"},
+		"usage: datanet audit claim HOST ID":  {"audit", "claim", "x"},
+		`NAME: "verse" is no name`:            {"audit", "model", "verse", "1.0"},
+		"DATANET: \"A/b/c\" is no name":       {"audit", "contribution", "A/b/c", "1"},
+		"--texts: there is no folder":         {"audit", "export", "bundle", "--receipts", "--texts", "/nowhere"},
+		"--model goes with --receipts":        {"audit", "export", "bundle", "--model", "A/verse@1"},
+		"--genesis is needed":                 {"audit", "verify", "bundle"},
 		"--purpose: ":                         {"ticket", "open", "--snapshots", "A/verse@1", "--purpose", "theft"},
 		"unknown flag: --colour":              {"account", "open", "--colour", "red"},
 		"no such file":                        {"datanet", "create", "A/verse", "--from", "/nowhere"},

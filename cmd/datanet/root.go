@@ -55,7 +55,7 @@ func version() string {
 func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(command *cobra.Command, args []string) error {
 		if err := check(command, args); err != nil {
-			return usageError{err}
+			return usageError{fmt.Errorf("%w; usage: %s", err, command.UseLine())}
 		}
 		return nil
 	}
