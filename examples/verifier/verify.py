@@ -18,8 +18,11 @@ def main(folder, genesis):
         worst = max(worst, EXIT[severity])
         print("%s: %s: block %d%s: %s" % (severity, rule, block, "" if tx is None else ", transaction %d" % tx, text))
 
-    with open(os.path.join(folder, "manifest.json"), encoding="utf-8") as file:
-        manifest = json.load(file)
+    try:
+        with open(os.path.join(folder, "manifest.json"), encoding="utf-8") as file:
+            manifest = json.load(file)
+    except (OSError, ValueError) as error:
+        sys.exit("there is no bundle in the folder %s: %s" % (folder, error))
     if manifest["format"] != "datanet-audit/1" or manifest["first"] != 0:
         sys.exit("only bundles in the format datanet-audit/1 that begin with block 0")
     ledger = Ledger(manifest["channel"], manifest["chaincode"], report)
@@ -36,6 +39,8 @@ def main(folder, genesis):
                 at += 4 + size
         if ledger.height != manifest["height"]:
             report("forged", "bundle", ledger.height, None, "it ends before block %d" % manifest["height"])
+    except OSError as error:
+        report("forged", "bundle", ledger.height, None, "it is damaged: %s" % error)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         report("forged", "form", ledger.height, None, "it cannot be read: %r" % error)
     print("%d blocks, %d transactions, %d entries in the state" % (ledger.height, ledger.transactions, len(ledger.state)))
