@@ -81,6 +81,15 @@ func TestAFolderOfAnotherBundleIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, "choose another folder")
 }
 
+func TestAFolderOfOtherFilesIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "letter.txt"), nil, 0o600))
+	_, err := Create(dir, wanted(0))
+	require.ErrorContains(t, err, "letter.txt, which is no file of a bundle")
+	require.NoError(t, os.Rename(filepath.Join(dir, "letter.txt"), filepath.Join(dir, segmentName(0))))
+	export(t, dir, 0, 3)
+}
+
 func TestAWriterTakesOnlyTheBlockThatIsDue(t *testing.T) {
 	w, err := Create(t.TempDir(), wanted(0))
 	require.NoError(t, err)

@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"google.golang.org/protobuf/proto"
@@ -47,6 +49,9 @@ func Create(dir string, want Manifest) (*Writer, error) {
 	data, err := readBounded(filepath.Join(dir, manifestName))
 	switch {
 	case errors.Is(err, os.ErrNotExist):
+		if err := onlyOurs(dir); err != nil {
+			return nil, err
+		}
 		want.Format, want.Height, want.Segments, want.Base, want.State, want.Parts, want.Holder = Format, want.First, []Segment{}, nil, nil, nil, ""
 		w.manifest = want
 		return w, nil
@@ -67,6 +72,21 @@ func Create(dir string, want Manifest) (*Writer, error) {
 		w.held[p.File] = true
 	}
 	return w, nil
+}
+
+// onlyOurs refuses a folder with files that no interrupted export has left.
+func onlyOurs(dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("look into the folder of the bundle: %w", err)
+	}
+	for _, file := range files {
+		ours := func(prefix string) bool { return strings.HasPrefix(file.Name(), prefix) }
+		if !slices.ContainsFunc([]string{manifestName, baseName, stateName, "blocks-", string(Snapshot) + "-", string(Content) + "-", string(Settlement) + "-"}, ours) {
+			return fmt.Errorf("%s holds %s, which is no file of a bundle: choose another folder", dir, file.Name())
+		}
+	}
+	return nil
 }
 
 // Next is the number of the block that is due.

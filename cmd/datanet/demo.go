@@ -107,6 +107,15 @@ func goOn(out io.Writer, state *testnetwork.State, dir string) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	regulator, err := state.GatewayURL(topology.Regulator.MSPID)
+	if err != nil {
+		return err
+	}
+	org, material, err := state.Organization(topology.Regulator.MSPID)
+	if err != nil {
+		return err
+	}
+	inspector := material.UserMSPDir(org.Users[0].Name)
 	dir = nearby(dir)
 	people := filepath.Join(dir, "demo", "people")
 	fmt.Fprintf(out, `
@@ -116,10 +125,12 @@ Go on as one of the story's people: with the command line, which signs with thei
 or by curl, with the API key of one for whom the gateway signs:
   . %[2]s
   curl --cacert "$CA" -H "Authorization: Bearer $API_KEY" "$GATEWAY/v1/datanets"
+or as the regulator's inspector, who asks what docs/audit.md lists:
+  datanet audit period --identity %[4]s --gateway %[5]s
 
   datanet network status --dir %[3]s    shows the network, whose state lies in this folder
   datanet network down --dir %[3]s      ends it; with --clean it removes the folder
-`, filepath.Join(people, "consumer"), filepath.Join(people, "curator", "env"), dir)
+`, filepath.Join(people, "consumer"), filepath.Join(people, "curator", "env"), dir, nearby(inspector), regulator)
 	return nil
 }
 

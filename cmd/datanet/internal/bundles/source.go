@@ -116,6 +116,9 @@ func (s *Source) begin(ctx context.Context, folder string, wish Wish) (*bundle.W
 	if err != nil {
 		return nil, nil, err
 	}
+	if wish.To != 0 && w.Next() > wish.To {
+		return nil, nil, fmt.Errorf("%s has blocks up to %d already: choose another folder to end before %d", folder, w.Next()-1, wish.To)
+	}
 	if wish.From > 0 && !w.HasBase() {
 		if err := s.base(ctx, w, wish.From); err != nil {
 			return nil, nil, err
