@@ -15,11 +15,13 @@ import (
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/bundles"
 	"github.com/datanet-consortium/datanet/gateway/client"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
+	"github.com/datanet-consortium/datanet/network/pki"
 	testnetwork "github.com/datanet-consortium/datanet/test-network"
 )
 
 func newAuditExport() *cobra.Command {
-	var mspID, file, texts string
+	var file, texts string
+	var from origin
 	var wish bundles.Wish
 	command := &cobra.Command{
 		Use:   "export FOLDER",
@@ -40,7 +42,10 @@ erased, stays out; with --to also what was not released by then. Verify looks fo
 the organisation of the gateway, which the manifest names; it rebuilds the corpora and computes
 receipts again wherever a text is there: those that --texts names, which a party to the use kept
 (datanet chat --keep) and handed over.
-Without --gateway and --identity the gateway and first user of --org in the local network are taken.`,
+The peer is that of --org in the local network of --dir, asked as the first user of --org; without
+--gateway and --identity so is the gateway. Anywhere else --peer names the peer, --peer-ca the
+authority of its TLS certificate, and --org the organisation of --identity, which the peer must let
+read.`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(command *cobra.Command, args []string) error {
 			wish.Receipts = wish.Receipts || wish.Contents
@@ -61,15 +66,7 @@ Without --gateway and --identity the gateway and first user of --org in the loca
 					return usageError{err}
 				}
 			}
-			dir, err := stateDir(command)
-			if err != nil {
-				return err
-			}
-			state, err := testnetwork.Open(dir)
-			if err != nil {
-				return err
-			}
-			result, err := export(command, state, mspID, args[0], wish)
+			result, err := export(command, from, args[0], wish)
 			if err != nil {
 				return err
 			}
@@ -87,7 +84,11 @@ Without --gateway and --identity the gateway and first user of --org in the loca
 	}
 	flags := command.Flags()
 	flags.String("dir", ".datanet", "state folder of the network")
-	flags.StringVar(&mspID, "org", "", "MSP ID of the organisation whose peer is asked (default: the regulator's)")
+	flags.StringVar(&from.mspID, "org", "", "MSP ID of the organisation whose peer is asked (default: the regulator's)")
+	flags.StringVar(&from.peer, "peer", "", "HOST:PORT of a peer that is not of a local network")
+	flags.StringVar(&from.authority, "peer-ca", "", "PEM file of the authority of the peer's TLS certificate")
+	flags.StringVar(&from.channel, "channel", "datanet", "channel of --peer")
+	flags.StringVar(&from.chaincode, "chaincode", "datanet", "chaincode on the channel of --peer")
 	flags.StringVar(&file, "file", "", "pack the bundle into this file as well")
 	flags.Uint64Var(&wish.From, "from", 0, "first block")
 	flags.BoolVar(&wish.State, "state", true, "begin a range with the state before it")
@@ -100,34 +101,84 @@ Without --gateway and --identity the gateway and first user of --org in the loca
 	return command
 }
 
-// export connects to an organisation's peer, and to its gateway where that is needed.
-func export(command *cobra.Command, state *testnetwork.State, mspID, folder string, wish bundles.Wish) (*bundles.Exported, error) {
-	if mspID == "" {
-		mspID = state.Topology().Regulator.MSPID
+// origin is the peer that is asked: one of a local network, or any other.
+type origin struct{ mspID, peer, authority, channel, chaincode string }
+
+// connect opens a connection to the peer, and tells how to reach the gateway.
+func (o origin) connect(command *cobra.Command) (*bundles.Source, func() (*client.Client, error), io.Closer, error) {
+	if o.peer == "" {
+		return o.local(command)
 	}
-	org, material, err := state.Organization(mspID)
+	p, err := chosen(command)
+	switch {
+	case err != nil:
+		return nil, nil, nil, err
+	case p.Identity == "" || o.mspID == "" || o.authority == "":
+		return nil, nil, nil, usageError{errors.New("--peer needs --identity, the MSP ID of its organisation as --org, and the authority of the peer's certificate as --peer-ca")}
+	case command.Flags().Changed("dir"):
+		return nil, nil, nil, usageError{errors.New("give --peer or --dir, not both")}
+	}
+	identity, err := pki.LoadIdentity(p.Identity, o.mspID)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, nil, nil, usageError{err}
+	}
+	authority, err := os.ReadFile(o.authority)
+	if err != nil {
+		return nil, nil, nil, usageError{fmt.Errorf("--peer-ca: %w", err)}
+	}
+	source, conn, err := reach(o.peer, authority, identity, o.channel, o.chaincode)
+	return source, func() (*client.Client, error) { return connect(command) }, conn, err
+}
+
+func (o origin) local(command *cobra.Command) (*bundles.Source, func() (*client.Client, error), io.Closer, error) {
+	dir, err := stateDir(command)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	state, err := testnetwork.Open(dir)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("%w (a peer elsewhere is named by --peer)", err)
+	}
+	if o.mspID == "" {
+		o.mspID = state.Topology().Regulator.MSPID
+	}
+	org, material, err := state.Organization(o.mspID)
+	if err != nil {
+		return nil, nil, nil, usageError{err}
 	}
 	if len(org.Users) == 0 {
-		return nil, fmt.Errorf("%s has no user in the topology who could read its peer", mspID)
+		return nil, nil, nil, fmt.Errorf("%s has no user in the topology who could read its peer", o.mspID)
 	}
 	user := org.Users[0].Name
-	identity, err := state.User(mspID, user)
+	identity, err := state.User(o.mspID, user)
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
-	conn, err := fabric.Dial(org.PeerAddress(), material.TLSCA.PEM)
+	source, conn, err := reach(org.PeerAddress(), material.TLSCA.PEM, identity, state.Topology().Channel, state.Topology().Chaincode.Name)
+	return source, func() (*client.Client, error) { return exportGateway(command, state, o.mspID, user) }, conn, err
+}
+
+func reach(peer string, authority []byte, identity fabric.Identity, channel, chaincode string) (*bundles.Source, io.Closer, error) {
+	conn, err := fabric.Dial(peer, authority)
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	source := &bundles.Source{Channel: channel, Chaincode: chaincode}
+	if source.Peer, err = fabric.Connect(conn, identity, channel, chaincode); err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	return source, conn, nil
+}
+
+// export connects to an organisation's peer, and to its gateway where that is needed.
+func export(command *cobra.Command, from origin, folder string, wish bundles.Wish) (*bundles.Exported, error) {
+	source, gateway, conn, err := from.connect(command)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	source := &bundles.Source{Channel: state.Topology().Channel, Chaincode: state.Topology().Chaincode.Name}
-	if source.Peer, err = fabric.Connect(conn, identity, source.Channel, source.Chaincode); err != nil {
-		return nil, err
-	}
 	if wish.Receipts {
-		if source.Gateway, err = exportGateway(command, state, mspID, user); err != nil {
+		if source.Gateway, err = gateway(); err != nil {
 			return nil, err
 		}
 		defer source.Gateway.Close()

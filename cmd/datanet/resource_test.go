@@ -155,6 +155,7 @@ func TestMistakesInAWriteAreFoundBeforeAnythingIsSent(t *testing.T) {
 		`NAME: "verse" is no name`:            {"audit", "model", "verse", "1.0"},
 		"DATANET: \"A/b/c\" is no name":       {"audit", "contribution", "A/b/c", "1"},
 		"--texts: there is no folder":         {"audit", "export", "bundle", "--receipts", "--texts", "/nowhere"},
+		"--peer needs --identity":             {"audit", "export", "bundle", "--peer", "localhost:7051"},
 		"--model goes with --receipts":        {"audit", "export", "bundle", "--model", "A/verse@1"},
 		"--genesis is needed":                 {"audit", "verify", "bundle"},
 		"--purpose: ":                         {"ticket", "open", "--snapshots", "A/verse@1", "--purpose", "theft"},

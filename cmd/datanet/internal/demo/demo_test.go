@@ -124,6 +124,17 @@ func takeOut(t *testing.T, options Options) {
 	require.Contains(t, out, "not given: content")
 	require.Contains(t, verify(0, filepath.Join(dir, "lab")), "48 receipts were not computed again: no text was handed over")
 
+	// From anywhere, by the peer's address and a member's own identity.
+	own := options.Network.Topology().Members[0]
+	material, err := options.Network.Material().Organization(own.MSPID)
+	require.NoError(t, err)
+	elsewhere := []string{"export", filepath.Join(dir, "elsewhere"), "--peer", own.PeerAddress(), "--org", own.MSPID, "--peer-ca", material.Peer().TLS.CAFile,
+		"--identity", material.UserMSPDir("operator1"), "--gateway", "https://" + own.GatewayAddress(), "--ca", material.GatewayTLS().CAFile, "--receipts"}
+	require.Contains(t, datanet(0, elsewhere...), "2 settlements of 48 uses with their receipts")
+	require.Contains(t, verify(0, filepath.Join(dir, "elsewhere")), "no finding")
+	elsewhere[1], elsewhere[5] = filepath.Join(dir, "stranger"), "NobodyMSP"
+	require.Contains(t, datanet(1, elsewhere...), "ask for the height")
+
 	// A range, with the state before it and without.
 	ranged, bare := filepath.Join(dir, "range"), filepath.Join(dir, "bare")
 	datanet(0, "export", ranged, "--dir", filepath.Join(dir, "network"), "--from", "60", "--receipts")
