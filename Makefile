@@ -31,6 +31,7 @@ soak: ## the large counts; takes long
 	$(GO) test -timeout 60m ./gateway/content -run TestALargeContentTakesConstantMemory -v -args -content.large=1000000000
 	$(GO) test -timeout 60m ./integration -run TestWhatGatewaysWrite -v
 	$(GO) test -timeout 120m ./audit/verify -run TestEveryByteOfABlock -v -args -flips.stride=1
+	$(GO) test -timeout 60m -race -short ./audit/verify
 	[ -e $(LEDGER)/manifest.json ] || $(GO) run ./bench --ledger $(LEDGER) --size $(LEDGER_SIZE) --ordering raft --transactions 2000 --sessions 100
 	$(MAKE) bench-audit
 	$(GO) run ./bench/attribution --only equal --cases 20000
