@@ -78,7 +78,7 @@ func (r *rerunner) compare(t *transaction, chaincode string) *difference {
 	if err != nil {
 		return &difference{message: fmt.Sprintf("the rules refuse %s: %v", function, err), key: first(wrote, guarded)}
 	}
-	if key, hidden := hidden(t, chaincode, s.read); hidden {
+	if key, found := hidden(t, chaincode, s.read); found {
 		return &difference{key: key, message: function + " reads it by the rules, and does not say so: no conflict would show"}
 	}
 	return differ(t, function, out, wrote, guarded)

@@ -20,5 +20,6 @@
 // # Determinism
 //
 // Endorsers must agree byte for byte. Rules have no clock but [Reader.Time], no randomness, no floats, no goroutines,
-// no logging, and never depend on the order of a map.
+// no logging, and never depend on the order of a map. They change no string in a list that they loaded, but make a list of
+// their own: the verifier runs many transactions at once on values that it decoded once, see [Memory].
 package ledger
