@@ -109,7 +109,9 @@ func takeOut(t *testing.T, options Options) {
 	for _, bundle := range []string{folder, packed} {
 		out := verify(0, bundle)
 		require.Contains(t, out, "no finding")
-		require.Contains(t, out, "48 receipts held against leaf and model, 48 of them computed again; 4 attestors' tables follow from them")
+		require.Contains(t, out, "48 receipts held against leaf and model, 48 of them computed again")
+		// One vote decides here. A second attestor's comes before the decision or not at all.
+		require.Regexp(t, "; [234] attestors' tables follow from them", out)
 	}
 	settled, err := filepath.Glob(filepath.Join(folder, "settlement-*"))
 	require.NoError(t, err)
