@@ -86,10 +86,13 @@ func (t *Table) Cites() bool {
 	return slices.ContainsFunc(t.Rows, func(r Row) bool { return len(versions(r.Evidence)) > 0 })
 }
 
-// Count is a number of things, whose plural ends in s: "1 block", "2 blocks".
-func Count[N int | int64 | uint64](n N, thing string) string {
-	if n == 1 {
+// Count is a number of things: "1 block", "2 blocks". A plural that does not end in s is given.
+func Count[N int | int64 | uint32 | uint64](n N, thing string, plural ...string) string {
+	switch {
+	case n == 1:
 		return "1 " + thing
+	case len(plural) > 0:
+		return fmt.Sprintf("%d %s", n, plural[0])
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
 }
@@ -157,6 +160,17 @@ func versions(all []Evidence) []string {
 		if e.Some() && !slices.Contains(list, e.Version()) {
 			list = append(list, e.Version())
 		}
+	}
+	return list
+}
+
+// label is a version as it stands beside a statement: a receipt's id is given whole in the list of evidence only.
+func label(version string) string { return cut(version, len("receipt ")+16) }
+
+func labels(all []Evidence) []string {
+	list := versions(all)
+	for i := range list {
+		list[i] = label(list[i])
 	}
 	return list
 }

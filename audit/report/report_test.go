@@ -37,4 +37,6 @@ func TestCountsAreWordedByNumber(t *testing.T) {
 	require.Equal(t, "0 blocks", report.Count(0, "block"))
 	require.Equal(t, "1 block", report.Count(uint64(1), "block"))
 	require.Equal(t, "2 blocks", report.Count(int64(2), "block"))
+	require.Equal(t, "1 person", report.Count(1, "person", "people"))
+	require.Equal(t, "2 people", report.Count(2, "person", "people"))
 }

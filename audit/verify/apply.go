@@ -78,7 +78,11 @@ func (v *verifier) chain(header *common.BlockHeader) {
 	case v.previous != nil && !bytes.Equal(header.GetPreviousHash(), protoutil.BlockHeaderHash(v.previous)):
 		find(RuleChain, "its header names %x as the block before, which is %x", header.GetPreviousHash(), protoutil.BlockHeaderHash(v.previous))
 	case v.previous == nil && number != v.report.First:
-		find(RuleChain, "it is the first block, and block %d is due", v.report.First)
+		unchecked := ""
+		if v.config == nil {
+			unchecked = "; without its configuration no signature is checked"
+		}
+		find(RuleChain, "it is the first block, and block %d is due%s", v.report.First, unchecked)
 	}
 	if v.previous == nil && number == 0 {
 		v.report.Genesis = hex.EncodeToString(hash)

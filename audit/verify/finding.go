@@ -3,6 +3,8 @@ package verify
 import (
 	"fmt"
 	"strings"
+
+	"github.com/datanet-consortium/datanet/audit/report"
 )
 
 // Severity is how grave a finding is.
@@ -75,21 +77,51 @@ type Finding struct {
 	TxID     string   `json:"txId,omitempty"`
 	Key      string   `json:"key,omitempty"`
 	Message  string   `json:"message"`
+	// Also are later ones of the same severity and rule, which may follow from what broke before; see [breaking].
+	Also []Finding `json:"also,omitempty"`
 }
+
+// breaking are the rules without which what comes later cannot be judged well: the chain of blocks, the configuration in
+// force, or the transactions that count. After a finding of theirs one of each severity and rule is told, with all others
+// of that kind in it.
+var breaking = map[Rule]bool{RuleGenesis: true, RuleChain: true, RuleLastConfig: true, RuleConfiguration: true, RuleVerdict: true}
+
+// mostPlaces is how many other places the text of a finding names.
+const mostPlaces = 3
 
 func (f Finding) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s: block %d", f.Severity, f.Rule, f.Block)
-	if f.Tx != nil {
-		fmt.Fprintf(&b, ", transaction %d", *f.Tx)
-	}
+	fmt.Fprintf(&b, "%s: %s: %s", f.Severity, f.Rule, f.place())
 	if f.TxID != "" {
 		fmt.Fprintf(&b, " (%s)", f.TxID)
 	}
 	if f.Key != "" {
 		fmt.Fprintf(&b, ", key %s", f.Key)
 	}
-	return b.String() + ": " + f.Message
+	b.WriteString(": " + f.Message)
+	for i, a := range f.Also[:min(len(f.Also), mostPlaces)] {
+		b.WriteString([]string{"; after it, and perhaps because of it, also at ", ", "}[min(i, 1)] + a.version())
+	}
+	if more := len(f.Also) - mostPlaces; more > 0 {
+		fmt.Fprintf(&b, " and in %s", report.Count(more, "other place"))
+	}
+	return b.String()
+}
+
+// version is where a finding is, in the form in which reports print places.
+func (f Finding) version() string {
+	if f.Tx == nil {
+		return fmt.Sprintf("block %d", f.Block)
+	}
+	return fmt.Sprintf("%d.%d", f.Block, *f.Tx)
+}
+
+// place is the same in words.
+func (f Finding) place() string {
+	if f.Tx == nil {
+		return fmt.Sprintf("block %d", f.Block)
+	}
+	return fmt.Sprintf("block %d, transaction %d", f.Block, *f.Tx)
 }
 
 // Report is what a verification found.
@@ -117,6 +149,15 @@ type Report struct {
 	Stats    Stats    `json:"stats"`
 
 	measured *signatures
+}
+
+// Count is how many findings there are, with those that others hold.
+func (r *Report) Count() int {
+	count := r.Suppressed
+	for _, f := range r.Findings {
+		count += 1 + len(f.Also)
+	}
+	return count
 }
 
 // Worst is the gravest severity among the findings, "" when there are none but notes.

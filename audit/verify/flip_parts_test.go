@@ -51,7 +51,7 @@ func TestEveryByteOfAPartIsCovered(t *testing.T) {
 	for _, one := range s.settlements {
 		add(bundle.Settlement, one.Name, func(out *bytes.Buffer) error { return one.Write(out) })
 	}
-	h := &holder{v: &verifier{facts: f, report: &Report{}, options: Options{MaxFindings: 10}}, facts: f, of: s.holder, held: &Held{NotRecomputed: map[string]int{}}, places: map[string]settlement{}, due: map[string]settlement{}}
+	h := &holder{v: &verifier{facts: f, report: &Report{}, options: Options{MaxFindings: 10}}, facts: f, of: s.holder, held: &Held{NotRecomputed: map[string]int{}}, places: map[string]settlement{}}
 	h.corpora = newCorpora(f, t.TempDir())
 	defer func() { require.NoError(t, h.corpora.close()) }()
 	manifest := &bundle.Manifest{}

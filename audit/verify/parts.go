@@ -13,6 +13,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/audit/bundle"
 	"github.com/datanet-consortium/datanet/audit/parts"
+	"github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/gateway/evidence"
 	"github.com/datanet-consortium/datanet/gateway/meter/numbers"
 )
@@ -45,7 +46,6 @@ type holder struct {
 	waiting int       // bytes of texts whose receipts wait to be computed again
 	last    *registration
 	places  map[string]settlement         // settlements of these blocks, by name
-	due     map[string]settlement         // those of them that should be there and were not read yet
 	built   bool                          // all contents have gone by
 	bills   map[merkle.Hash]*numbers.Seen // which requests the settlements so far bill, by session, as far as their leaves are the ledger's
 }
@@ -55,7 +55,7 @@ func (v *verifier) parts(ctx context.Context, r *bundle.Reader) (err error) {
 	if len(r.Manifest.Parts) == 0 && r.Manifest.Receipts == nil {
 		return nil
 	}
-	h := &holder{v: v, facts: v.facts, of: r.Manifest.Holder, held: &Held{NotRecomputed: map[string]int{}}, places: map[string]settlement{}, due: map[string]settlement{}, bills: map[merkle.Hash]*numbers.Seen{}}
+	h := &holder{v: v, facts: v.facts, of: r.Manifest.Holder, held: &Held{NotRecomputed: map[string]int{}}, places: map[string]settlement{}, bills: map[merkle.Hash]*numbers.Seen{}}
 	v.report.Held = h.held
 	if v.state == nil {
 		v.report.Unproved = append(v.report.Unproved, "snapshots, contents and receipts in the bundle: without the state of the ledger there is nothing to hold them against")
@@ -68,7 +68,7 @@ func (v *verifier) parts(ctx context.Context, r *bundle.Reader) (err error) {
 	if err := h.plan(r.Manifest); err != nil {
 		return err
 	}
-	if err := v.damaged(r.Parts(func(p bundle.Part, in io.Reader) (func(error), error) {
+	err = r.Parts(func(p bundle.Part, in io.Reader) (func(error), error) {
 		if err := context.Cause(ctx); err != nil {
 			return nil, err
 		}
@@ -91,14 +91,18 @@ func (v *verifier) parts(ctx context.Context, r *bundle.Reader) (err error) {
 				v.find(f)
 			}
 		}, err
-	})); err != nil {
+	})
+	if unread := len(r.Manifest.Parts) - h.number; err != nil && unread > 0 {
+		err = fmt.Errorf("%w; this part and those after it, %d in all, are not checked", err, unread)
+	}
+	if err := v.damaged(err); err != nil {
 		return err
 	}
 	h.number++
 	if err := h.recomputeAll(ctx); err != nil {
 		return err
 	}
-	h.missing(r.Manifest.Receipts)
+	h.missing(r.Manifest)
 	return nil
 }
 
@@ -161,9 +165,6 @@ func (h *holder) plan(m *bundle.Manifest) error {
 	}
 	for _, s := range h.facts.settled {
 		h.places[settlementName(s.host, s.claim)] = s
-		if m.Receipts != nil && s.block < m.Receipts.Before && h.wanted(m.Receipts.Models, s) {
-			h.due[settlementName(s.host, s.claim)] = s
-		}
 	}
 	return nil
 }
@@ -181,13 +182,20 @@ func (h *holder) wanted(models []string, s settlement) bool {
 	return false
 }
 
-// missing tells of settlements that should be there.
-func (h *holder) missing(said *bundle.Receipts) {
-	if said == nil {
+// missing tells of settlements that should be there and that the manifest does not name; one that it names is damaged if it
+// could not be read.
+func (h *holder) missing(m *bundle.Manifest) {
+	if m.Receipts == nil {
 		return
 	}
+	named := map[string]bool{}
+	for _, p := range m.Parts {
+		if p.Kind == bundle.Settlement {
+			named[settlementName(p.Name[0], p.Name[1])] = true
+		}
+	}
 	for _, s := range h.facts.settled {
-		if _, due := h.due[settlementName(s.host, s.claim)]; due {
+		if s.block < m.Receipts.Before && h.wanted(m.Receipts.Models, s) && !named[settlementName(s.host, s.claim)] {
 			h.v.find(Finding{Severity: Unclear, Rule: RuleWithheld, Block: s.block, Tx: &s.tx, TxID: s.id, Key: "claim/" + s.host + "/" + s.claim,
 				Message: "the bundle has no leaves and receipts of this settlement"})
 		}
@@ -207,7 +215,6 @@ func (h *holder) part(ctx context.Context, p bundle.Part, in io.Reader) error {
 	case bundle.Content:
 		return h.content(p, in)
 	default:
-		delete(h.due, settlementName(p.Name[0], p.Name[1]))
 		return h.settlement(ctx, p, in)
 	}
 }
@@ -332,7 +339,7 @@ func (v *verifier) unheld(r *bundle.Reader) {
 	}
 	open("that erased content is gone elsewhere: only what is in the bundle was looked at")
 	for _, why := range slices.Sorted(maps.Keys(held.NotRecomputed)) {
-		open(fmt.Sprintf("%d receipts were not computed again: %s", held.NotRecomputed[why], why))
+		open(fmt.Sprintf("%s not computed again: %s", report.Count(held.NotRecomputed[why], "receipt"), why))
 	}
 	if r.Manifest.Receipts == nil || len(r.Manifest.Receipts.Models) > 0 {
 		open("receipts of other models than those that were asked for")

@@ -135,7 +135,7 @@ func TestWhatIsNotThereIsSaidAndNoFinding(t *testing.T) {
 	require.Empty(t, report.Findings)
 	require.Zero(t, report.Held.Recomputed)
 	require.Equal(t, map[string]int{earlierRoot: 3, withoutContent: 2, withoutText: 2}, report.Held.NotRecomputed)
-	require.Contains(t, strings.Join(report.Unproved, "\n"), "2 receipts were not computed again: "+withoutText)
+	require.Contains(t, strings.Join(report.Unproved, "\n"), "2 receipts not computed again: "+withoutText)
 
 	h = paid(t, "raft")
 	h.receipts, h.settlements = nil, h.settlements[1:]

@@ -45,7 +45,12 @@ func (v *verifier) blocks(ctx context.Context, r *bundle.Reader) error {
 			if !errors.Is(p.err, bundle.ErrDamaged) {
 				return p.err
 			}
-			v.find(Finding{Severity: Forged, Rule: RuleBundle, Block: v.report.Height, Message: p.err.Error()})
+			f := Finding{Severity: Forged, Rule: RuleBundle, Block: v.report.Height, Message: p.err.Error()}
+			if v.cut = v.report.Height < r.Manifest.Height; v.cut {
+				f.Message += "; from here on blocks are not checked, nor what rests on the state after the last one"
+				v.state, v.rerun = nil, nil
+			}
+			v.find(f)
 			return nil
 		}
 		select {

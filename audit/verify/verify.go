@@ -75,6 +75,9 @@ type verifier struct {
 	commit     []byte // commit hash of the block before
 	signatures signatures
 	helpers    chan func() // taken by workers that have nothing else to do
+	cut        bool        // the files ended before the last block that the manifest names
+	kept       int         // findings
+	broken     int         // place in the report, from 1, of the first finding of those that break what comes later; 0: none
 }
 
 // Run verifies a bundle. The error is for a bundle that cannot be read at all, or a context that ended; everything else
@@ -117,7 +120,7 @@ func (v *verifier) begin(r *bundle.Reader) error {
 	if v.options.Chaincode != "" && v.options.Chaincode != r.Manifest.Chaincode {
 		v.find(Finding{Severity: Forged, Rule: RuleBundle, Message: fmt.Sprintf("the manifest is for chaincode %q", r.Manifest.Chaincode)})
 	}
-	if r.Manifest.Genesis != hex.EncodeToString(v.options.Genesis[:]) {
+	if r.Manifest.First > 0 && r.Manifest.Genesis != hex.EncodeToString(v.options.Genesis[:]) {
 		v.find(Finding{Severity: Forged, Rule: RuleGenesis, Message: "the manifest names another genesis block: " + r.Manifest.Genesis})
 	}
 	if r.Manifest.First == 0 {
@@ -233,13 +236,16 @@ func (v *verifier) genesis(block *common.Block) {
 // end compares what came with what the manifest and the auditor say.
 func (v *verifier) end(r *bundle.Reader) {
 	last := v.report.Height
+	if v.report.Genesis != "" && v.report.Genesis != r.Manifest.Genesis {
+		v.find(Finding{Severity: Forged, Rule: RuleBundle, Message: fmt.Sprintf("the manifest names another genesis block, %s, than the bundle has", r.Manifest.Genesis)})
+	}
 	if v.report.Channel != r.Manifest.Channel && v.config != nil { // nothing was read, and that is a finding already
 		v.find(Finding{Severity: Forged, Rule: RuleBundle, Message: fmt.Sprintf("the manifest is for channel %q", r.Manifest.Channel)})
 	}
-	if last == v.report.First {
+	if last == v.report.First && !v.cut {
 		v.find(Finding{Severity: Forged, Rule: RuleTip, Block: last, Message: "the bundle holds no block"})
 	}
-	if tip := v.options.Tip; tip != nil && last <= tip.Number {
+	if tip := v.options.Tip; tip != nil && last <= tip.Number && !(v.cut && tip.Number < r.Manifest.Height) {
 		v.find(Finding{Severity: Forged, Rule: RuleTip, Block: last, Message: fmt.Sprintf("the bundle ends before block %d, which exists", tip.Number)})
 	}
 	if tip := v.options.Tip; tip != nil && tip.Number+1 < v.report.First {
@@ -267,11 +273,24 @@ func (v *verifier) finish(start time.Time) {
 	}
 }
 
-// find keeps a finding. Only one goroutine may call it at a time.
+// find keeps a finding, in the one that it may follow from if there is one. Only one goroutine may call it at a time.
 func (v *verifier) find(f Finding) {
-	if len(v.report.Findings) >= v.options.MaxFindings {
+	if v.kept >= v.options.MaxFindings {
 		v.report.Suppressed++
 		return
 	}
+	v.kept++
+	if v.broken > 0 && f.Severity != Noted {
+		for i, told := range v.report.Findings[v.broken-1:] {
+			if told.Severity == f.Severity && told.Rule == f.Rule {
+				head := &v.report.Findings[v.broken-1+i]
+				head.Also = append(head.Also, f)
+				return
+			}
+		}
+	}
 	v.report.Findings = append(v.report.Findings, f)
+	if breaking[f.Rule] && f.Severity == Forged && v.broken == 0 {
+		v.broken = len(v.report.Findings)
+	}
 }

@@ -131,7 +131,7 @@ func run(c *cobra.Command, folder string, s settings) (err error) {
 	}
 	out := c.OutOrStdout()
 	fmt.Fprintf(out, "%d blocks, %d transactions %v, %d rules run again, %d findings\n", report.Height-report.First, report.Transactions, report.Verdicts,
-		report.Rerun, len(report.Findings)+report.Suppressed)
+		report.Rerun, report.Count())
 	fmt.Fprintf(out, "%.2f s, %.0f transactions/s with %d workers; %d signatures alone %.2f s, a ratio of %.0f %%\n", figures.Seconds, figures.PerSecond,
 		figures.Workers, figures.Signatures, figures.BareSeconds, 100*figures.Ratio)
 	fmt.Fprintf(out, "processor time %.2f s, of signatures alone %.2f s, a ratio of %.0f %%; peak memory %.2f GB\n", figures.ProcessorSeconds,

@@ -24,6 +24,12 @@ const (
 	exitForged  = 12
 )
 
+// Exit codes of audit export, beside those of all commands: the bundle is whole without what was not given.
+const (
+	exitSomeGiven = 13
+	exitNoneGiven = 14 // of the contents, or of the receipts
+)
+
 // findingsError says that a verification found something. The findings have been printed.
 type findingsError struct {
 	worst verification.Severity
@@ -153,7 +159,7 @@ func auditVerify(command *cobra.Command, path string, options verification.Optio
 		err = writeReport(command.OutOrStdout(), report, options.Measure)
 	}
 	if err == nil && report.Worst() != "" {
-		err = findingsError{worst: report.Worst(), count: len(report.Findings) + report.Suppressed}
+		err = findingsError{worst: report.Worst(), count: report.Count()}
 	}
 	return err
 }
@@ -172,21 +178,28 @@ func writeReport(out io.Writer, r *verification.Report, stats bool) error {
 		fmt.Fprintf(&b, "last    %s\n", r.Tip)
 	}
 	if h := r.Held; h != nil {
-		fmt.Fprintf(&b, "%d contents open their commitments, %d snapshots give their roots; %d settlements of %d uses, %d receipts held against leaf and model, %d of them computed again; %d attestors' tables follow from them\n",
-			h.Contents, h.Snapshots, h.Settlements, h.Uses, h.Receipts, h.Recomputed, h.Tables)
+		fmt.Fprintf(&b, `held against the ledger:
+ - contents that open their commitments: %d
+ - snapshots whose leaves give their roots: %d
+ - settlements: %d, of %s
+ - receipts held against leaf and model: %d, computed again from texts and contents: %d
+ - attestors' tables that follow from receipts: %d
+`, h.Contents, h.Snapshots, h.Settlements, document.Count(h.Uses, "use"), h.Receipts, h.Recomputed, h.Tables)
 	}
 	if stats {
 		s := r.Stats
-		fmt.Fprintf(&b, "%.2f s, %.0f transactions/s, %d signatures; these alone %.2f s, a ratio of %.0f %%\n", s.Seconds, s.PerSecond, s.Signatures, s.BareSeconds, 100*s.Ratio)
+		fmt.Fprintf(&b, "%.2f s, %.0f transactions/s, %s; alone %.2f s, a ratio of %.0f %%\n", s.Seconds, s.PerSecond, document.Count(s.Signatures, "signature"), s.BareSeconds, 100*s.Ratio)
 	}
 	if len(r.Findings) == 0 {
 		b.WriteString("no finding\n")
+	} else {
+		b.WriteString("findings:\n")
 	}
 	for _, f := range r.Findings {
-		fmt.Fprintln(&b, f)
+		fmt.Fprintln(&b, " -", f)
 	}
 	if r.Suppressed > 0 {
-		fmt.Fprintf(&b, "and %d more\n", r.Suppressed)
+		fmt.Fprintf(&b, " - and %d more that are not listed\n", r.Suppressed)
 	}
 	b.WriteString("not shown by this verification:\n")
 	for _, u := range r.Unproved {
