@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/gateway/client"
 )
 
@@ -19,6 +20,7 @@ func newLost() *cobra.Command {
 		Short: "List contents of your organisation's contributors that its gateway has lost",
 		Long: `The gateway looks for what is missing or damaged by itself, and asks for it again from whoever holds it
 to hand it on, as keepers of replicas do ("datanet replica"). What is listed nobody has given back so far.
+Contents that are there and cannot be read are listed too.
 
 For the role operator.`,
 		Args: arguments(cobra.NoArgs),
@@ -43,7 +45,8 @@ func newRecover() *cobra.Command {
 		Long: `Looks whether the content of each contribution of your organisation is there, and fetches what is lost
 from who holds it. Each release stands on the ledger, and what comes is checked against its commitment.
 The gateway does so by itself too, when it starts and when something cannot be read. What is erased
-does not come back. The exit code is 4 if something stays lost.
+does not come back. Contents that are there and cannot be read, as for their files' permissions, are
+told and left as they are. The exit code is 4 if something stays lost or cannot be read.
 
 For the role operator.`,
 		Args: arguments(cobra.NoArgs),
@@ -55,11 +58,11 @@ For the role operator.`,
 			if wantsJSON(command) {
 				err = printJSON(command.OutOrStdout(), lost)
 			} else {
-				fmt.Fprintf(command.OutOrStdout(), "%d contents came back.\n", lost.Returned)
+				fmt.Fprintf(command.OutOrStdout(), "%s came back.\n", document.Count(lost.Returned, "content"))
 				err = printLost(command.OutOrStdout(), lost)
 			}
-			if err == nil && lost.Count > 0 {
-				err = fmt.Errorf("%d contents stay lost: %w", lost.Count, errUnwell)
+			if err == nil && lost.Count+lost.Unreadable > 0 {
+				err = fmt.Errorf("%s lost, %d cannot be read: %w", document.Count(lost.Count, "content"), lost.Unreadable, errUnwell)
 			}
 			return err
 		}),
@@ -69,6 +72,20 @@ For the role operator.`,
 }
 
 func printLost(out io.Writer, lost client.Lost) error {
+	for _, c := range lost.Unread {
+		of := "of no contribution yet"
+		if c.ID != "" {
+			of = c.Datanet + " " + c.ID
+		}
+		if _, err := fmt.Fprintf(out, "%s  content %s: %s\n", of, c.Content, printable(c.Why)); err != nil {
+			return err
+		}
+	}
+	if more := lost.Unreadable - len(lost.Unread); more > 0 {
+		if _, err := fmt.Fprintf(out, "and %d more that cannot be read\n", more); err != nil {
+			return err
+		}
+	}
 	if lost.Count == 0 {
 		when := "; not everything was looked through yet"
 		if !lost.Looked.IsZero() {

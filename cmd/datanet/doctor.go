@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/account"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/member"
@@ -145,7 +146,7 @@ func (d *doctor) keptByGateway(c *client.Client) {
 		d.kept("kept certificate", k)
 	}
 	if soon == 0 && len(list) > 0 {
-		d.ok("kept certificates", "%d certificates by which the gateway signs are valid, or renewed in time", len(list))
+		d.ok("kept certificates", "valid, or renewed in time: %s by which the gateway signs", document.Count(len(list), "certificate"))
 	}
 }
 
@@ -163,11 +164,16 @@ func (d *doctor) contents(c *client.Client) {
 }
 
 func (d *doctor) lost(lost client.Lost) {
+	if lost.Unreadable > 0 {
+		d.fail("contents", "see to the gateway's rights to its content store, or to its disk; datanet contribution lost lists them",
+			"%s that cannot be read, such as %s of %s: %s", document.Count(lost.Unreadable, "content"), lost.Unread[0].ID, lost.Unread[0].Datanet, lost.Unread[0].Why)
+	}
 	switch {
 	case lost.Count > 0:
 		first := lost.Items[0]
 		d.fail("contents", "datanet contribution lost lists them; the gateway asks for them again from who holds them, else they come from a backup (datanet gateway restore)",
-			"%d contents of the organisation's contributors are lost, such as %s of %s: %s", lost.Count, first.ID, first.Datanet, first.Why)
+			"lost: %s of the organisation's contributors, such as %s of %s: %s", document.Count(lost.Count, "content"), first.ID, first.Datanet, first.Why)
+	case lost.Unreadable > 0: // said
 	case lost.Looked.IsZero():
 		d.ok("contents", "are being looked through")
 	default:

@@ -19,7 +19,9 @@ func TestTheDoctorSaysWhatIsLost(t *testing.T) {
 		"not looked yet":  {client.Lost{}, resultOK, "being looked through"},
 		"nothing is lost": {client.Lost{Looked: time.Now()}, resultOK, "are there"},
 		"one is": {client.Lost{Looked: time.Now(), Count: 1, Items: []client.LostContent{{Datanet: "AMSP/verse", ID: "cd", Why: "nobody else holds it"}}},
-			resultProblem, "1 contents of the organisation's contributors are lost, such as cd of AMSP/verse: nobody else holds it"},
+			resultProblem, "lost: 1 content of the organisation's contributors, such as cd of AMSP/verse: nobody else holds it"},
+		"one cannot be read": {client.Lost{Looked: time.Now(), Unreadable: 1, Unread: []client.UnreadContent{{Datanet: "AMSP/verse", ID: "cd", Why: "permission denied"}}},
+			resultProblem, "1 content that cannot be read, such as cd of AMSP/verse: permission denied"},
 	} {
 		d := &doctor{ctx: t.Context()}
 		d.lost(test.lost)

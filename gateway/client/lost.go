@@ -14,6 +14,17 @@ type Lost struct {
 	Returned int           `json:"returned"`        // how many contents came back then
 	Count    int           `json:"count"`           // how many are lost
 	Items    []LostContent `json:"items"`           // the first of them
+
+	Unreadable int             `json:"unreadable"` // how many contents are there and cannot be read
+	Unread     []UnreadContent `json:"unread"`     // the first of them
+}
+
+// UnreadContent is a content that the gateway has and cannot read, by its id in the store and its contribution, if it is of one.
+type UnreadContent struct {
+	Content string `json:"content"`
+	Datanet string `json:"datanet,omitzero"`
+	ID      string `json:"id,omitzero"`
+	Why     string `json:"why"`
 }
 
 // LostContent is a contribution whose content the gateway has not, and why nobody gave it back so far.

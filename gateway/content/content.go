@@ -38,6 +38,8 @@ var (
 	ErrExists     = errors.New("the upload exists with other files or rules: choose a new id")
 	ErrAssigned   = errors.New("the content is assigned to another contribution: upload it again, since a commitment is for one")
 	ErrDamaged    = errors.New("the stored content is damaged: it is not what was committed to")
+	// ErrUnreadable is an object that is there, or may be, and cannot be read, as for its file's permissions.
+	ErrUnreadable = errors.New("a stored object cannot be read")
 	ErrMismatch   = errors.New("the content is not what the ledger's commitments say")
 )
 

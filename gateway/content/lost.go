@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
+
+	"gocloud.dev/gcerrors"
 )
 
 // What is not whole any more is lost: an object is missing or altered, or the key does not open. The store then answers
@@ -25,7 +28,8 @@ func (s *Store) suspect(id string) {
 }
 
 // Check looks whether a content is whole and tells the state it is in now: whether its objects are there in their sizes,
-// and when it is to be read, whether its bytes open the commitment. What is lost counts again only after it was read.
+// and when it is to be read, whether its bytes open the commitment. What is lost counts again only after it was read. A content
+// of which an object cannot be read stays in its state, and the error is [ErrUnreadable].
 func (s *Store) Check(ctx context.Context, id string, read bool) (Info, error) {
 	r, err := s.row(ctx, s.db, `id = ?`, id)
 	if err != nil || r.State != Ready && r.State != Lost {
@@ -40,12 +44,20 @@ func (s *Store) Check(ctx context.Context, id string, read bool) (Info, error) {
 	switch {
 	case err == nil && r.State == Lost:
 		return s.regain(ctx, r)
+	case unreadable(err):
+		return r.Info, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	case !errors.Is(err, ErrDamaged):
 		return r.Info, err
 	}
 	r.State = Lost
 	_, err = rowsAffected(s.db.ExecContext(ctx, `UPDATE content_items SET state = ? WHERE id = ? AND state = ?`, Lost, id, Ready))
 	return r.Info, err
+}
+
+// unreadable tells errors over one object from those over the whole bucket, after which looking further is no use.
+func unreadable(err error) bool {
+	var file *fs.PathError
+	return errors.As(err, &file) || gcerrors.Code(err) == gcerrors.PermissionDenied
 }
 
 // examine fails with [ErrDamaged] when a content is not whole.

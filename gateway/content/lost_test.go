@@ -3,6 +3,7 @@ package content_test
 import (
 	"bytes"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -84,6 +85,29 @@ func TestWhatIsNotWholeIsLostUntilItIsWholeAgain(t *testing.T) {
 			require.Equal(t, text, f.text(t, id))
 		})
 	}
+}
+
+// A file that is a link to itself cannot be read by anybody, so the test holds for root too.
+func TestAContentThatCannotBeReadIsToldAndNotLost(t *testing.T) {
+	f := open(t, content.Options{Organisation: "AMSP", PartBytes: 100})
+	text := poems(3)
+	id, place, p := f.assigned(t, text)
+	file := filepath.Join(f.folder, "objects", f.objects(t)[0])
+	require.NoError(t, os.Rename(file, file+".away"))
+	require.NoError(t, os.Symlink(filepath.Base(file), file))
+	for _, read := range []bool{false, true} {
+		checked, err := f.Check(t.Context(), id, read)
+		require.ErrorIs(t, err, content.ErrUnreadable)
+		require.Equal(t, content.Ready, checked.State)
+		require.Equal(t, place, checked.Place)
+	}
+	_, err := f.Find(t.Context(), place, p.Commitment)
+	require.NoError(t, err, "nothing is fetched in its place")
+	require.NoError(t, os.Rename(file+".away", file))
+	checked, err := f.Check(t.Context(), id, true)
+	require.NoError(t, err)
+	require.Equal(t, content.Ready, checked.State)
+	require.Equal(t, text, f.text(t, id))
 }
 
 func TestWhatComesBackTakesThePlaceOfWhatWasLost(t *testing.T) {

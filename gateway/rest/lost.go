@@ -20,6 +20,17 @@ type Lost struct {
 	Returned int           `json:"returned" doc:"How many contents came back then."`
 	Count    int           `json:"count" doc:"How many contents are lost."`
 	Items    []LostContent `json:"items" doc:"At most 1000 of them."`
+
+	Unreadable int             `json:"unreadable" doc:"How many contents have an object that is there and cannot be read, as for its file's permissions. They are not lost, and nothing is fetched in their place."`
+	Unread     []UnreadContent `json:"unread" doc:"At most 1000 of them."`
+}
+
+// UnreadContent is a content that the gateway has and cannot read.
+type UnreadContent struct {
+	Content string `json:"content" doc:"Its id in the gateway's store."`
+	Datanet string `json:"datanet,omitzero" doc:"The contribution that it is of; missing when it is of none yet."`
+	ID      string `json:"id,omitzero"`
+	Why     string `json:"why"`
 }
 
 // LostContent is a contribution whose content the gateway has not.

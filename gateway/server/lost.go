@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -36,6 +37,7 @@ type recovery struct {
 
 	mutex    sync.Mutex // guards what follows
 	missing  []exchange.Missing
+	unread   map[string]rest.UnreadContent // by the content's id in the store
 	looked   time.Time
 	returned int
 }
@@ -47,7 +49,7 @@ type look struct {
 }
 
 func (s *Server) newRecovery(r *replicas) *recovery {
-	return &recovery{server: s, keeper: s.keeper(), replicas: r, asked: make(chan look), all: true}
+	return &recovery{server: s, keeper: s.keeper(), replicas: r, asked: make(chan look), all: true, unread: map[string]rest.UnreadContent{}}
 }
 
 // run works until the context ends.
@@ -141,11 +143,17 @@ func (r *recovery) checkAll(ctx context.Context, read bool) error {
 func (r *recovery) checked(ctx context.Context, id string, read bool) (content.Info, error) {
 	info, err := r.keeper.Store.Check(ctx, id, read)
 	if errors.Is(err, content.ErrNotFound) || errors.Is(err, content.ErrErased) { // meanwhile
+		r.read(id)
 		return content.Info{}, nil
+	}
+	if errors.Is(err, content.ErrUnreadable) {
+		r.unreadable(info, err)
+		return info, nil
 	}
 	if err != nil {
 		return info, fmt.Errorf("check content %s: %w", id, err)
 	}
+	r.read(id)
 	if info.State == content.Lost {
 		r.server.log.Warn("a content is lost", "datanet", info.Place.Datanet, "contribution", info.Place.ID, "content", id, "replica", info.Replica)
 		if info.Replica {
@@ -158,6 +166,23 @@ func (r *recovery) checked(ctx context.Context, id string, read bool) (content.I
 	return info, nil
 }
 
+// unreadable notes a content that cannot be read, and logs it once.
+func (r *recovery) unreadable(info content.Info, why error) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if _, noted := r.unread[info.ID]; !noted {
+		r.server.log.Error("a content cannot be read", "datanet", info.Place.Datanet, "contribution", info.Place.ID, "content", info.ID, "error", why)
+	}
+	r.unread[info.ID] = rest.UnreadContent{Content: info.ID, Datanet: info.Place.Datanet, ID: info.Place.ID, Why: why.Error()}
+}
+
+// read notes that a content can be read, or is not there to be read.
+func (r *recovery) read(id string) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	delete(r.unread, id)
+}
+
 // check reads a content, and gets it back if it is lost.
 func (r *recovery) check(ctx context.Context, id string) error {
 	info, err := r.checked(ctx, id, true)
@@ -167,9 +192,12 @@ func (r *recovery) check(ctx context.Context, id string) error {
 	return r.getBack(ctx, append(r.names(), info.Place))
 }
 
-// reread reads contents whose time has come.
+// reread reads contents whose time has come, and again those that could not be read.
 func (r *recovery) reread(ctx context.Context) error {
-	ids, err := r.keeper.Store.Unverified(ctx, time.Now().Add(-r.server.config.Content.Reread), rereadTogether)
+	r.mutex.Lock()
+	waiting := len(r.unread)
+	r.mutex.Unlock()
+	ids, err := r.keeper.Store.Unverified(ctx, time.Now().Add(-r.server.config.Content.Reread), waiting+rereadTogether)
 	for _, id := range ids {
 		if err == nil {
 			err = r.check(ctx, id)
@@ -199,7 +227,12 @@ func (r *recovery) getBack(ctx context.Context, names []contribution.Named) erro
 func (r *recovery) Lost() rest.Lost {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	l := rest.Lost{Looked: r.looked, Returned: r.returned, Count: len(r.missing), Items: []rest.LostContent{}}
+	l := rest.Lost{Looked: r.looked, Returned: r.returned, Count: len(r.missing), Items: []rest.LostContent{}, Unreadable: len(r.unread), Unread: []rest.UnreadContent{}}
+	for _, id := range slices.Sorted(maps.Keys(r.unread)) {
+		if len(l.Unread) < manyLost {
+			l.Unread = append(l.Unread, r.unread[id])
+		}
+	}
 	for _, m := range r.missing[:min(len(r.missing), manyLost)] {
 		l.Items = append(l.Items, rest.LostContent{Datanet: m.Datanet, ID: m.ID, Contributor: m.Contributor, State: m.State, Why: m.Why})
 	}
