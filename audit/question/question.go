@@ -32,6 +32,7 @@ type Book interface {
 	Versions(ctx context.Context, key ledger.Key, limit int) ([]index.Entry, error)
 	Find(ctx context.Context, f index.Filter, page ledger.PageRequest) (ledger.Page[index.Entry], error)
 	Transaction(ctx context.Context, id string) (index.Transaction, error)
+	TransactionAt(ctx context.Context, block uint64, position int) (index.Transaction, error)
 	Transactions(ctx context.Context, first, end uint64, page ledger.PageRequest) (ledger.Page[index.Transaction], error)
 	Headers(ctx context.Context, first, end uint64, limit int) ([]index.Header, error)
 	Chained(ctx context.Context, first, end uint64) (begin, last index.Header, err error)

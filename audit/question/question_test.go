@@ -286,6 +286,13 @@ func TestTheRegulatorAsksEverythingOfTheStory(t *testing.T) {
 		require.Empty(t, lost.Writes)
 		require.NotEmpty(t, lost.Proposal.Document)
 		require.Contains(t, text, "it had no effect")
+		placed, err := a.Transaction(ctx, lost.Transaction.Version(), s.raw)
+		require.NoError(t, err)
+		require.Equal(t, lost, placed)
+		for _, nowhere := range []string{"0.9", "1000000.0", "9999999999999999999.0", "1.2000000", "1.2.3", "-1.0", ".0", ""} {
+			_, err := a.Transaction(ctx, nowhere, nil)
+			require.Equal(t, ledger.CodeNotFound, ledger.AsFault(err).Code, nowhere)
+		}
 		m, err := a.Model(ctx, s.Small, ledger.PageRequest{})
 		require.NoError(t, err)
 		valid, err := a.Transaction(ctx, m.Registered.Transaction, nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -11,6 +12,7 @@ import (
 	"github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/gateway/block"
+	"github.com/datanet-consortium/datanet/gateway/index"
 )
 
 // Transaction answers a transaction's history from the proposal to the state.
@@ -59,9 +61,20 @@ type Effect struct {
 	Later   []report.Evidence `json:"later" doc:"The transactions that wrote the key afterwards, the earliest first, at most 10."`
 }
 
-// Transaction answers one transaction. raw is its block as the peer has it, nil when that cannot be had.
-func (a *Auditor) Transaction(ctx context.Context, id string, raw func(ctx context.Context, number uint64) (*block.Block, error)) (answer Transaction, err error) {
-	tx, err := a.book.Transaction(ctx, id)
+// find finds a transaction by its id, or by its place as reports print it, block.position. No id has that form.
+func (a *Auditor) find(ctx context.Context, name string) (index.Transaction, error) {
+	before, after, placed := strings.Cut(name, ".")
+	block, wrong := strconv.ParseUint(before, 10, 64)
+	position, wrongToo := strconv.ParseUint(after, 10, 31)
+	if !placed || wrong != nil || wrongToo != nil {
+		return a.book.Transaction(ctx, name)
+	}
+	return a.book.TransactionAt(ctx, block, int(position))
+}
+
+// Transaction answers one transaction, by its id or place. raw is its block as the peer has it, nil when that cannot be had.
+func (a *Auditor) Transaction(ctx context.Context, name string, raw func(ctx context.Context, number uint64) (*block.Block, error)) (answer Transaction, err error) {
+	tx, err := a.find(ctx, name)
 	if err != nil {
 		return answer, err
 	}
@@ -145,12 +158,12 @@ func (t Transaction) Report() report.Document {
 	cited := []report.Evidence{t.Transaction}
 	life := report.Section{Title: "From proposal to state"}
 	if p := t.Proposal; p != nil {
-		life.Say(cited, "Proposed by %s, whose certificate shows the roles %s, with the document %s", orNone(t.Transaction.By), orNone(join(p.Roles)), orNone(string(p.Document)))
-		life.Say(cited, "Endorsed by the peers of %s, on the versions of %d keys; answered %s", orNone(strings.Join(p.Endorsers, ", ")), len(p.Reads), orNone(string(p.Response)))
+		life.Say(cited, "Proposed by %s, whose certificate shows these roles: %s, with the document %s", orNone(t.Transaction.By), orNone(join(p.Roles)), orNone(string(p.Document)))
+		life.Say(cited, "Endorsed by the peers of %s, on the versions of %s; answered %s", orNone(strings.Join(p.Endorsers, ", ")), report.Count(len(p.Reads), "key"), orNone(string(p.Response)))
 	}
-	life.Say(cited, "Ordered as number %d of the %d transactions of block %d, which has the hash %s and follows on %s.", t.Transaction.Position+1, t.Block.Transactions, t.Block.Number, t.Block.Hash, t.Block.Previous)
+	life.Say(cited, "Ordered as number %d of %s in block %d, which has the hash %s and follows on %s.", t.Transaction.Position+1, report.Count(t.Block.Transactions, "transaction"), t.Block.Number, t.Block.Hash, t.Block.Previous)
 	if t.Code == "VALID" {
-		life.Say(cited, "Found valid: its %d writes took effect, with the event %s.", len(t.Writes), orNone(t.Event))
+		life.Say(cited, "Found valid: its effect was %s, with the event %s.", report.Count(len(t.Writes), "write"), orNone(t.Event))
 	} else {
 		life.Say(cited, "Found %s: it had no effect.", t.Code)
 	}

@@ -138,8 +138,18 @@ func (v *View) Breaches(ctx context.Context, limit int) ([]Breach, error) {
 // Transaction is [Index.Transaction] for one within the height.
 func (v *View) Transaction(ctx context.Context, id string) (Transaction, error) {
 	tx, err := v.index.Transaction(ctx, id)
+	return v.within(ledger.Clip(id), tx, err)
+}
+
+// TransactionAt is [Index.TransactionAt] for one within the height.
+func (v *View) TransactionAt(ctx context.Context, block uint64, position int) (Transaction, error) {
+	tx, err := v.index.TransactionAt(ctx, block, position)
+	return v.within(fmt.Sprintf("%d.%d", block, position), tx, err)
+}
+
+func (v *View) within(name string, tx Transaction, err error) (Transaction, error) {
 	if err == nil && tx.Block >= v.height {
-		err = ledger.Refuse(ledger.CodeNotFound, "transaction %s came after %d blocks", ledger.Clip(id), v.height)
+		err = ledger.Refuse(ledger.CodeNotFound, "transaction %s came after %d blocks", name, v.height)
 	}
 	return tx, err
 }

@@ -17,7 +17,7 @@ type Transaction struct {
 	Code    string // the peers' verdict: VALID, MVCC_READ_CONFLICT, …
 	Event   string
 	Payload []byte // of the event
-	// Writes are the entries that a valid transaction wrote, by key; only [Index.Transaction] gives them.
+	// Writes are the entries that a valid transaction wrote, by key; only [Index.Transaction] and [Index.TransactionAt] give them.
 	Writes []Entry
 }
 
@@ -36,9 +36,29 @@ const transactionColumns = `t.place, t.txid, t.time, t.msp, t.account, t.functio
 
 // Transaction finds a transaction by its id, the valid one if an id was used again. A missing one is a not_found fault.
 func (x *Index) Transaction(ctx context.Context, id string) (Transaction, error) {
-	found, err := x.transactions(ctx, `SELECT `+transactionColumns+` WHERE t.txid = ? ORDER BY CASE t.code WHEN 'VALID' THEN 0 ELSE 1 END, t.place LIMIT 1`, clip(id, maxColumn))
-	if err == nil && (len(found) == 0 || id == "") {
-		err = ledger.Refuse(ledger.CodeNotFound, "no transaction %s is indexed", ledger.Clip(id))
+	if id == "" {
+		return Transaction{}, noTransaction(id)
+	}
+	return x.transaction(ctx, ledger.Clip(id), `t.txid = ? ORDER BY CASE t.code WHEN 'VALID' THEN 0 ELSE 1 END, t.place`, clip(id, maxColumn))
+}
+
+// TransactionAt finds a transaction by its place. A missing one is a not_found fault.
+func (x *Index) TransactionAt(ctx context.Context, block uint64, position int) (Transaction, error) {
+	name := fmt.Sprintf("%d.%d", block, position)
+	if block >= 1<<(63-positions) || position < 0 || position >= 1<<positions {
+		return Transaction{}, noTransaction(name)
+	}
+	return x.transaction(ctx, name, `t.place = ?`, int64(placeOf(block, position)))
+}
+
+func noTransaction(name string) error {
+	return ledger.Refuse(ledger.CodeNotFound, "no transaction %s is indexed", name)
+}
+
+func (x *Index) transaction(ctx context.Context, name, which string, value any) (Transaction, error) {
+	found, err := x.transactions(ctx, `SELECT `+transactionColumns+` WHERE `+which+` LIMIT 1`, value)
+	if err == nil && len(found) == 0 {
+		err = noTransaction(name)
 	}
 	if err != nil {
 		return Transaction{}, err

@@ -389,7 +389,7 @@ func (a *API) addAuditOfChain() {
 			}
 			return auditor.Blocks(c.ctx(), uint64(first), int(limit))
 		})
-	audited(a, "audit-transaction", "/transactions/{transaction}", "A transaction's history, from the proposal to the state", "", nil,
+	audited(a, "audit-transaction", "/transactions/{transaction}", "A transaction's history, from the proposal to the state", "The transaction is named by its id, or by its place, as 61.0: block and position in it, from 0.", nil,
 		func(c *call, auditor *question.Auditor) (question.Transaction, error) {
 			return auditor.Transaction(c.ctx(), c.param("transaction"), a.rawBlock())
 		})

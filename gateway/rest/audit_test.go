@@ -67,7 +67,7 @@ func TestAuditsAreForRegulatorsAndOperators(t *testing.T) {
 	paths := []string{model,
 		"/v1/audit/datanets/" + story.Pool + "/contributions/" + story.Erased.ID,
 		"/v1/audit/people/" + string(story.Ann.Account()), "/v1/audit/unused", settled, "/v1/audit/fees", "/v1/audit/supply", "/v1/audit/period", "/v1/audit/blocks",
-		"/v1/audit/transactions/" + story.Copy, "/v1/audit/roles", "/v1/audit/datanets/" + story.Pool + "/snapshots/1", "/v1/audit/datanets/" + story.Pool + "/snapshots/1/croissant",
+		"/v1/audit/transactions/" + story.Copy, "/v1/audit/transactions/1.0", "/v1/audit/roles", "/v1/audit/datanets/" + story.Pool + "/snapshots/1", "/v1/audit/datanets/" + story.Pool + "/snapshots/1/croissant",
 		model + "/training-summary", model + "/mlbom", model + "/prov", settled + "/uses",
 	}
 	for _, path := range paths {
