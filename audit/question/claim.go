@@ -214,7 +214,7 @@ func recomputed(rate int) string {
 	if rate == 1_000_000 {
 		return "all uses"
 	}
-	return fmt.Sprintf("%d of a million uses", rate)
+	return ppm(uint32(rate)) + " of the uses"
 }
 
 func before(v Attestation) string {

@@ -503,12 +503,13 @@ func (m Model) Graph() *report.Graph {
 	}
 	add(m.Model.Named, string(m.Model.Purpose)+", "+string(m.Model.State), m.Registered, m.Model.External)
 	for _, t := range m.Tickets {
-		g.Nodes = append(g.Nodes, report.Node{ID: "ticket " + t.ID, Layer: 1, Title: "ticket " + t.ID, Note: string(t.Purpose) + ", " + report.Time(t.Opened), Kind: report.Ticket, Evidence: t.Evidence})
+		opened, _, _ := strings.Cut(report.Time(t.Opened), "T")
+		g.Nodes = append(g.Nodes, report.Node{ID: "ticket " + t.ID, Layer: 1, Title: "ticket " + t.ID, Note: string(t.Purpose) + ", opened " + opened, Kind: report.Ticket, Evidence: t.Evidence})
 	}
 	for _, s := range m.Snapshots {
 		id := fmt.Sprintf("%s@%d", s.Datanet, s.Number)
 		if !slices.ContainsFunc(g.Nodes, func(n report.Node) bool { return n.ID == id }) {
-			g.Nodes = append(g.Nodes, report.Node{ID: id, Layer: 0, Title: id, Note: fmt.Sprintf("%d leaves, %d tokens", s.Count, s.Tokens), Kind: report.Snapshot, Evidence: s.Evidence[:1]})
+			g.Nodes = append(g.Nodes, report.Node{ID: id, Layer: 0, Title: id, Note: report.Count(s.Count, "leaf", "leaves") + ", " + report.Count(s.Tokens, "token"), Kind: report.Snapshot, Evidence: s.Evidence[:1]})
 		}
 		to := m.Model.Named.String()
 		if s.Via != "" {

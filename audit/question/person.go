@@ -193,7 +193,7 @@ func (p Person) Report() report.Document {
 		self.Say([]report.Evidence{*p.Opened}, "Opened on %s. The ledger holds the pseudonym and no name.", report.Time(p.Opened.Time))
 	}
 	for _, h := range p.Roles {
-		self.Say(append([]report.Evidence{h.First}, optional(h.Last)...), "Its certificates showed the roles %s from %s on, last: %s.", orNone(join(h.Roles)), report.Time(h.First.Time), h.until())
+		self.Say(append([]report.Evidence{h.First}, optional(h.Last)...), "Its certificates showed these roles: %s, from %s on, last %s.", orNone(join(h.Roles)), report.Time(h.First.Time), h.until())
 	}
 	d.Sections = append(d.Sections, self)
 	given := &report.Table{Columns: []string{"contribution", "collected", "on what ground", "state", "who has had it", "erased"}, None: "It has contributed nothing."}

@@ -220,7 +220,7 @@ func homes(id string, datanets []string) (keys []ledger.Key) {
 func (r Receipt) Report() report.Document {
 	self := report.Evidence{Receipt: r.ID}
 	d := r.document("Answer of "+r.Model, report.Fact{Name: "receipt", Value: r.ID}, report.Fact{Name: "form", Value: r.Form}, report.Fact{Name: "artifact", Value: r.Artifact},
-		report.Fact{Name: "answer", Value: fmt.Sprintf("%d tokens, %d bytes", r.OutputTokens, r.OutputBytes)}, report.Fact{Name: "credited", Value: ppm(r.CoveragePpm) + " of its information"})
+		report.Fact{Name: "answer", Value: report.Count(r.OutputTokens, "token") + ", " + report.Count(r.OutputBytes, "byte")}, report.Fact{Name: "credited", Value: ppm(r.CoveragePpm) + " of its information"})
 	checks := &report.Table{Columns: []string{"what the ledger says", "holds"}}
 	for _, c := range r.Checks {
 		checks.Add(c.Evidence, c.What, yes(c.Holds))
@@ -243,4 +243,7 @@ func (r Receipt) Report() report.Document {
 	return d
 }
 
-func ppm(n uint32) string { return fmt.Sprintf("%d.%04d %%", n/10_000, n%10_000) }
+// ppm is a part in millionths to read, in percent.
+func ppm(n uint32) string {
+	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%d.%04d", n/10_000, n%10_000), "0"), ".") + " %"
+}

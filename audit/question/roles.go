@@ -144,7 +144,7 @@ func (r Roles) Report() report.Document {
 	}
 	breaches := report.Section{Title: "Breaches of the separation of duties"}
 	if len(r.Breaches) == 0 {
-		breaches.Say(nil, "None: no organisation may vote on its own contributions, every slot that is filled was filled by its own organisation, no host attested its own settlement, nobody approved an own proposal, and the issuer redeemed nothing of its own.")
+		breaches.Say(nil, "None: no organisation may vote on its own contributions, every slot that is filled was filled by its own organisation, no host attested its own settlement, nobody approved their own proposal, and the issuer redeemed nothing of its own.")
 	}
 	for _, b := range r.Breaches {
 		breaches.Say(b.Evidence, "%s", b.What)

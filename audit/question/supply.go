@@ -73,12 +73,12 @@ func (s Supply) Report() report.Document {
 	sums.Add(nil, "issued − redeemed − all that is held", s.Difference)
 	verdict := report.Section{Title: "Issued − redeemed = balances + credits + escrow + sessions + claims + pay-outs", Table: sums}
 	if s.Difference == "0" && len(s.Unbalanced) == 0 {
-		verdict.Say(nil, "The equation holds, and held after every one of the %d blocks: no credit was created or lost.", s.Height)
+		verdict.Say(nil, "The equation holds, and held after each of %d blocks: no credit was created or lost.", s.Height)
 	} else {
 		verdict.Say(nil, "The equation does not hold; the first blocks after which it did not are %v.", s.Unbalanced)
 	}
 	if s.Unreadable > 0 {
-		verdict.Say(nil, "%d entries are none that a rule writes.", s.Unreadable)
+		verdict.Say(nil, "Not written by any rule: %s.", report.Count(s.Unreadable, "entry", "entries"))
 	}
 	mints := &report.Table{Columns: []string{"to", "micro-credits", "proposal"}, None: "Nothing was issued."}
 	for _, m := range s.Mints {

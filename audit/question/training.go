@@ -88,7 +88,7 @@ func (t *Training) add(number, title, value, gap string, evidence ...report.Evid
 func (t *Training) general(m Model, abouts []item[datanet.Datanet]) {
 	cited := m.Registered
 	t.add("1", "Version of the Summary", "", "The provider numbers the summaries that it publishes, and links to the earlier ones.")
-	t.add("1", "Last update", fmt.Sprintf("The ledger after %d blocks.", t.Height), "The day on which the provider publishes it.")
+	t.add("1", "Last update", fmt.Sprintf("The ledger after %s.", report.Count(t.Height, "block")), "The day on which the provider publishes it.")
 	t.add("1.1", "Provider name and contact details", ledger.Owner(m.Model.Name)+", by account "+string(m.Model.Developer), "Legal name and contact details: the ledger knows organisations by their MSP IDs.", cited)
 	t.add("1.1", "Authorised representative name and contact details", "", "The ledger does not know representatives.")
 	t.add("1.2", "Versioned model name(s)", m.Model.Named.String(), "", cited)
@@ -107,7 +107,7 @@ func (t *Training) general(m Model, abouts []item[datanet.Datanet]) {
 	t.add("1.3", "Latest date of data acquisition or collection for model training", report.Time(t.Makeup.Latest.Time), "The time is that of the transaction that sealed the last contribution; when the text was collected before, its contributor's organisation knows.", t.Makeup.Latest)
 	t.add("1.3", "Is the model continuously trained on new or dynamic data after this date?", "No: a registered version stands for the snapshots of its tickets and for its artifacts' digests; training on more is another version.", "", cited)
 	t.add("1.3", "Linguistic characteristics of the overall training data", names(t.Makeup.Languages), "")
-	t.add("1.3", "Other relevant characteristics of the overall training data", fmt.Sprintf("Works made %s; %d of %d contributions hold personal data of living people, as their contributors say.", years(t.Makeup.FromYear, t.Makeup.ToYear), t.Makeup.PersonalData.Contributions, t.Makeup.Contributions), "")
+	t.add("1.3", "Other relevant characteristics of the overall training data", fmt.Sprintf("Works made %s. Personal data of living people, as the contributors say: in %d of %d contributions.", years(t.Makeup.FromYear, t.Makeup.ToYear), t.Makeup.PersonalData.Contributions, t.Makeup.Contributions), "")
 }
 
 func modalities(abouts []item[datanet.Datanet]) (list []string) {
@@ -263,7 +263,7 @@ func (t *Training) processing(m Model) {
 	t.add("3.1", "Is the provider a signatory of the Code of Practice, with its commitments on reservations of rights?", "", "The ledger does not know who signed it.")
 	t.add("3.1", "Measures to respect reservations of rights from the text and data mining exception or limitation",
 		"Every contribution was given by a contributor under a licence, and the chaincode refused a training ticket that a licence or grant did not cover (licence interlock). "+
-			fmt.Sprintf("%d contributions have been withdrawn or erased since; they enter no later snapshot and no new ticket.", left),
+			fmt.Sprintf("Withdrawn or erased since: %s. They enter no later snapshot and no new ticket.", report.Count(left, "contribution")),
 		"Measures taken for data from outside the network.", t.grants(m)...)
 	t.add("3.2", "General description of measures to remove illegal content", "Each contribution was approved by a quorum of independent organisations, which saw an automatic report on duplicates, derived text, personal-data patterns and odd characters, and could decline it for its licence, its origin or personal data.",
 		"What validators looked for beyond the report.")

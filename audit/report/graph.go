@@ -78,7 +78,7 @@ func (g *Graph) SVG() string {
 		fmt.Fprintf(&b, `<g><title>%s %s</title><rect x="%d" y="%d" width="%d" height="%d" rx="6" fill="%s" stroke="#8a94a6"/>`, html.EscapeString(n.Title), html.EscapeString(n.Note), p.x, p.y, nodeWidth, nodeHeight, colours[n.Kind])
 		fmt.Fprintf(&b, `<text x="%d" y="%d" font-family="system-ui, sans-serif" font-size="13" font-weight="600" fill="#1c2330">%s</text>`, p.x+10, p.y+19, html.EscapeString(cut(n.Title, lettersTitle)))
 		fmt.Fprintf(&b, `<text x="%d" y="%d" font-family="system-ui, sans-serif" font-size="11" fill="#3c4656">%s</text>`, p.x+10, p.y+35, html.EscapeString(cut(n.Note, lettersNote)))
-		fmt.Fprintf(&b, `<text x="%d" y="%d" font-family="ui-monospace, monospace" font-size="10" fill="#1a56a8">%s</text></g>`, p.x+10, p.y+50, html.EscapeString(cut(strings.Join(versions(n.Evidence), " "), lettersNote)))
+		fmt.Fprintf(&b, `<text x="%d" y="%d" font-family="ui-monospace, monospace" font-size="10" fill="#1a56a8">%s</text></g>`, p.x+10, p.y+50, html.EscapeString(cut(strings.Join(labels(n.Evidence), " "), lettersNote)))
 	}
 	b.WriteString("</svg>")
 	return b.String()

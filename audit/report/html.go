@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"slices"
 	"strings"
+	"time"
 )
 
 //go:embed report.html
@@ -14,7 +15,7 @@ var page string
 
 var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
 	"versions": versions, "anchor": anchor, "time": Time, "draw": func(g *Graph) template.HTML { return template.HTML(g.SVG()) },
-	"long": long,
+	"class": class, "label": label,
 }).Parse(page))
 
 // HTML writes the document as one file without scripts and without any resource from elsewhere.
@@ -38,9 +39,18 @@ func (d Document) HTML() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// long tells whether a text has a word that must be broken, as an id.
-func long(text string) bool {
-	return slices.ContainsFunc(strings.Fields(text), func(word string) bool { return len(word) > 24 })
+// class is how a cell is laid out: a word that must be broken, as an id; a time, which must not; or text that needs room.
+func class(text string) string {
+	_, notTime := time.Parse(time.RFC3339, text)
+	switch {
+	case notTime == nil:
+		return "time"
+	case slices.ContainsFunc(strings.Fields(text), func(word string) bool { return len(word) > 24 }):
+		return "long"
+	case len(text) > 24:
+		return "prose"
+	}
+	return ""
 }
 
 // anchor is the name of a version in the page.

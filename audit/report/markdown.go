@@ -60,7 +60,7 @@ func (t *Table) markdown(b *strings.Builder) {
 			fmt.Fprintf(b, " %s |", plain(cell))
 		}
 		if cites {
-			fmt.Fprintf(b, " %s |", plain(strings.Join(versions(row.Evidence), ", ")))
+			fmt.Fprintf(b, " %s |", plain(strings.Join(labels(row.Evidence), ", ")))
 		}
 		b.WriteString("\n")
 	}
@@ -70,7 +70,7 @@ func (t *Table) markdown(b *strings.Builder) {
 }
 
 func references(all []Evidence) string {
-	list := versions(all)
+	list := labels(all)
 	if len(list) == 0 {
 		return ""
 	}
