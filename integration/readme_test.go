@@ -37,12 +37,12 @@ func followReadme(t *testing.T, programs, state string) {
 		"the model answers":                  "micro-credits. Receipt ",
 		"the letter is registered":           "1 registered, 0 registered before, 0 failed",
 		"a validator is shown it":            "A letter that nobody has written before",
-		"the vote is cast":                   "1 votes cast, 0 refused",
+		"the vote is cast":                   "1 vote cast, 0 refused",
 		"it waits for the other's vote":      `"state":"pending"`,
 		"the grant is given":                 `"grantee":"NationalLibraryMSP"`,
 		"the consumer has what is left over": `"balance":"80000000"`,
-		"the regulator gets the contents":    "1 settlements of 24 uses with their receipts, 24 with a text; 1 snapshots; 12 contents",
-		"the receipts are computed again":    "24 of them computed again",
+		"the regulator gets the contents":    "1 settlement of 24 uses with their receipts, 24 with a text; 1 snapshot; 12 contents",
+		"the receipts are computed again":    "computed again from texts and contents: 24",
 		"nothing is wrong":                   "no finding",
 	} {
 		require.Contains(t, string(out), words, claim)

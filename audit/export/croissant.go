@@ -44,7 +44,7 @@ func Croissant(s question.Snapshot) ([]byte, error) {
 	creators := []object{}
 	for _, o := range s.Makeup.Organisations {
 		creators = append(creators, object{"@type": "sc:Organization", "@id": urn(channel, "organisation", o.Name), "name": o.Name,
-			"description": fmt.Sprintf("%d contributions came through this organisation; their authors are not on the ledger", o.Contributions)})
+			"description": report.Count(o.Contributions, "contribution") + " came through this organisation; the authors are not on the ledger"})
 	}
 	description := s.About.Description
 	if description == "" {
@@ -61,7 +61,7 @@ func Croissant(s question.Snapshot) ([]byte, error) {
 			"contentUrl":  urn(channel, "ticket-content", s.Datanet), "encodingFormat": "application/jsonlines"}},
 		"recordSet":           []object{recordSet()},
 		"prov:wasGeneratedBy": activity(channel, s.Taken), "prov:wasAttributedTo": owner["@id"],
-		"rai:personalSensitiveInformation": fmt.Sprintf("%d of %d contributions hold personal data of living people, as their contributors say.", s.Makeup.PersonalData.Contributions, s.Makeup.Contributions),
+		"rai:personalSensitiveInformation": fmt.Sprintf("Personal data of living people, as the contributors say: in %d of %d contributions.", s.Makeup.PersonalData.Contributions, s.Makeup.Contributions),
 		"rai:dataCollection":               collection(s.Makeup),
 		"datanet:root":                     latest.Root.String(), "datanet:revision": strconv.Itoa(latest.Revision), "datanet:leaves": strconv.FormatInt(s.Count, 10),
 		"datanet:records": strconv.FormatInt(latest.Records, 10), "datanet:tokens": strconv.FormatInt(latest.Tokens, 10),
@@ -121,7 +121,7 @@ func offers(s question.Snapshot) []object {
 		if len(v.Licence.Geography) > 0 {
 			constraints = append(constraints, object{"@type": "odrl:Constraint", "odrl:leftOperand": object{"@id": "odrl:spatial"}, "odrl:operator": object{"@id": "odrl:isAnyOf"}, "odrl:rightOperand": v.Licence.Geography})
 		}
-		list[i] = object{"@type": []string{"CreativeWork", "odrl:Offer"}, "name": fmt.Sprintf("Terms of %s, version %d, for %d contributions", v.Name, v.Number, s.Terms[i].Plain),
+		list[i] = object{"@type": []string{"CreativeWork", "odrl:Offer"}, "name": fmt.Sprintf("Terms of %s, version %d, for %s", v.Name, v.Number, report.Count(s.Terms[i].Plain, "contribution")),
 			"odrl:permission": object{"@type": "odrl:Permission", "odrl:action": object{"@id": "odrl:use"}, "odrl:constraint": constraints}}
 	}
 	return list
@@ -130,7 +130,7 @@ func offers(s question.Snapshot) []object {
 func collection(m question.Makeup) []string {
 	list := []string{}
 	for _, p := range m.Methods {
-		list = append(list, fmt.Sprintf("%s: %d contributions, %d records, %d tokens", p.Name, p.Contributions, p.Records, p.Tokens))
+		list = append(list, fmt.Sprintf("%s: %s, %s, %s", p.Name, report.Count(p.Contributions, "contribution"), report.Count(p.Records, "record"), report.Count(p.Tokens, "token")))
 	}
 	return list
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/attribution/receipt"
 	"github.com/datanet-consortium/datanet/attribution/text1"
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/corpus"
 )
 
@@ -83,9 +84,9 @@ func runBench(command *cobra.Command, folder *corpus.Folder, outputs int) (err e
 		return printJSON(command.OutOrStdout(), m)
 	}
 	w := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "corpus\t%s, %d records, %d tokens, %d distinct\n", megabytes(m.Bytes), m.Records, m.Tokens, m.Distinct)
+	fmt.Fprintf(w, "corpus\t%s, %s, %s, %d distinct\n", megabytes(m.Bytes), document.Count(m.Records, "record"), document.Count(m.Tokens, "token"), m.Distinct)
 	fmt.Fprintf(w, "build\t%.1f s, %.1f MB/s; index %s, token stream %s\n", m.Seconds, m.BuildMBPerSecond, megabytes(m.IndexBytes), megabytes(m.StreamBytes))
-	fmt.Fprintf(w, "receipts\t%d outputs of %d tokens on average\n", m.Outputs, m.OutputTokens/m.Outputs)
+	fmt.Fprintf(w, "receipts\t%s of %s on average\n", document.Count(m.Outputs, "output"), document.Count(m.OutputTokens/m.Outputs, "token"))
 	fmt.Fprintf(w, "  indexed\tmedian %.3f ms, p95 %.3f ms\n", m.ReceiptMedian, m.ReceiptP95)
 	fmt.Fprintf(w, "  streaming check\tmedian %.1f ms, p95 %.1f ms; all %d at once %.1f ms\n", m.CheckMedian, m.CheckP95, m.Outputs, m.CheckAll)
 	fmt.Fprintf(w, "  equal\tall %d\n", m.Outputs)

@@ -16,6 +16,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/index"
 	"github.com/datanet-consortium/datanet/attribution/ingest"
 	"github.com/datanet-consortium/datanet/attribution/streaming"
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/corpus"
 )
 
@@ -44,8 +45,8 @@ all texts of the corpus. What stood in it is replaced.`,
 			if wantsJSON(command) {
 				return printJSON(command.OutOrStdout(), result)
 			}
-			fmt.Fprintf(command.OutOrStdout(), "Built %d tokens of %d records by %d contributors in %.1f s into %s: index %s, token stream %s.\n",
-				result.Tokens, result.Records, result.Contributions, result.Seconds, out, megabytes(result.IndexBytes), megabytes(result.StreamBytes))
+			fmt.Fprintf(command.OutOrStdout(), "Built %s of %s by %s in %.1f s into %s: index %s, token stream %s.\n",
+				document.Count(result.Tokens, "token"), document.Count(result.Records, "record"), document.Count(result.Contributions, "contributor"), result.Seconds, out, megabytes(result.IndexBytes), megabytes(result.StreamBytes))
 			return nil
 		},
 	}

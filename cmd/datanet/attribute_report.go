@@ -15,6 +15,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/explain"
 	"github.com/datanet-consortium/datanet/attribution/ingest"
 	findings "github.com/datanet-consortium/datanet/attribution/report"
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/corpus"
 )
 
@@ -109,8 +110,8 @@ const shown = 10
 
 func printReport(out io.Writer, r *findings.Report) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "contribution\t%d records, %d bytes, %d tokens\n", r.Contribution.Records, r.Contribution.Bytes, r.Contribution.Tokens)
-	fmt.Fprintf(w, "compared with\t%d contributions, %d records, %d tokens\n", r.Corpus.Contributions, r.Corpus.Records, r.Corpus.Tokens)
+	fmt.Fprintf(w, "contribution\t%s, %s, %s\n", document.Count(r.Contribution.Records, "record"), document.Count(r.Contribution.Bytes, "byte"), document.Count(r.Contribution.Tokens, "token"))
+	fmt.Fprintf(w, "compared with\t%s, %s, %s\n", document.Count(r.Corpus.Contributions, "contribution"), document.Count(r.Corpus.Records, "record"), document.Count(r.Corpus.Tokens, "token"))
 	fmt.Fprintf(w, "from others\t%s of its tokens\n", percent(r.Derived.PPM))
 	fmt.Fprintf(w, "equal records\t%d\n", r.Duplicates.Equal)
 	printPairs(w, r.Duplicates.EqualTo)
@@ -123,10 +124,10 @@ func printReport(out io.Writer, r *findings.Report) error {
 		}
 		fmt.Fprintf(w, "contained in\t%s: %s of its runs of three words\n", explain.Printable(c.Contribution), percent(c.PPM))
 	}
-	fmt.Fprintf(w, "lists\t%d records look like lists of phrases, %d are short, %s of its runs of three words are frequent\n",
-		r.Lists.Records, r.Lists.ShortRecords, percent(r.Lists.Frequent))
+	fmt.Fprintf(w, "lists\t%s like lists of phrases, %d short, %s of its runs of three words are frequent\n",
+		document.Count(r.Lists.Records, "record"), r.Lists.ShortRecords, percent(r.Lists.Frequent))
 	for _, l := range r.Languages {
-		fmt.Fprintf(w, "language\t%s: %d records, %s of the tokens\n", l.Language, l.Records, percent(l.PPM))
+		fmt.Fprintf(w, "language\t%s: %s, %s of the tokens\n", l.Language, document.Count(l.Records, "record"), percent(l.PPM))
 	}
 	for _, c := range r.Personal.Count {
 		if c.Times > 0 {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/datanet-consortium/datanet/attribution/infgram"
+	document "github.com/datanet-consortium/datanet/audit/report"
 )
 
 func newAttributeScore() *cobra.Command {
@@ -74,7 +75,7 @@ func score(command *cobra.Command, from modelFlags, text, before string) (err er
 	if wantsJSON(command) {
 		return printJSON(out, s)
 	}
-	fmt.Fprintf(out, "%d tokens, %d of them unknown, %d bytes: %.1f bits, %.3f per byte.\n\n", len(s.Tokens), s.Unknown, s.Bytes, s.Bits, s.BitsPerByte)
+	fmt.Fprintf(out, "%s, %d of them unknown, %s: %.1f bits, %.3f per byte.\n\n", document.Count(len(s.Tokens), "token"), s.Unknown, document.Count(s.Bytes, "byte"), s.Bits, s.BitsPerByte)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "without\tbits\tmore than with")
 	for _, c := range s.Without {

@@ -12,6 +12,8 @@ import (
 	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/attribution/explain"
 	"github.com/datanet-consortium/datanet/attribution/receipt"
+	document "github.com/datanet-consortium/datanet/audit/report"
+	"github.com/datanet-consortium/datanet/gateway/evidence"
 )
 
 func newAttributeVerify() *cobra.Command {
@@ -84,9 +86,9 @@ func verify(command *cobra.Command, from corpusFlags, kind string, claimed *rece
 		return wrong
 	}
 	if wrong == nil {
-		fmt.Fprintf(out, "Receipt %s is right: %d spans, %d accounts, %s of what the text tells is credited.\n"+
+		fmt.Fprintf(out, "Receipt %s is right: %s, %s, %s of what the text tells is credited.\n"+
 			"Snapshot roots, model name and artifact were not checked, since a folder has none.\n",
-			id, len(claimed.Spans), len(claimed.Shares), explain.Percent(claimed.CoveragePPM))
+			id, document.Count(len(claimed.Spans), "span"), document.Count(len(claimed.Shares), "account"), explain.Percent(claimed.CoveragePPM))
 	}
 	return wrong
 }
@@ -98,10 +100,14 @@ type verdict struct {
 	Wrong *receipt.Mismatch `json:"wrong,omitempty"`
 }
 
+// readReceipt reads a receipt from a file: as bytes, in hex, or in the text of its use, as "datanet chat --keep" keeps it.
 func readReceipt(name string, stdin io.Reader) (*receipt.Receipt, error) {
 	data, err := readText(name, stdin)
 	if err != nil {
 		return nil, err
+	}
+	if e, err := evidence.Decode(data); err == nil {
+		data = e.Receipt
 	}
 	digits := bytes.TrimSpace(data)
 	if raw, err := hex.DecodeString(string(digits)); err == nil && len(raw) > 0 {

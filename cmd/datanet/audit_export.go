@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/datanet-consortium/datanet/audit/bundle"
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/bundles"
 	"github.com/datanet-consortium/datanet/gateway/client"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
@@ -45,7 +46,11 @@ receipts again wherever a text is there: those that --texts names, which a party
 The peer is that of --org in the local network of --dir, asked as the first user of --org; without
 --gateway and --identity so is the gateway. Anywhere else --peer names the peer, --peer-ca the
 authority of its TLS certificate, and --org the organisation of --identity, which the peer must let
-read.`,
+read.
+
+Exit codes, beside those of all commands: 13 some of what was asked for was not given, 14 of the
+contents or of the receipts nothing was. Either way the bundle is whole and can be verified, and
+repeating the command asks again for what is not in it.`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(command *cobra.Command, args []string) error {
 			wish.Receipts = wish.Receipts || wish.Contents
@@ -77,9 +82,14 @@ read.`,
 				result.Bundle = file
 			}
 			if wantsJSON(command) {
-				return printJSON(command.OutOrStdout(), result)
+				err = printJSON(command.OutOrStdout(), result)
+			} else {
+				err = writeExported(command.OutOrStdout(), result)
 			}
-			return writeExported(command.OutOrStdout(), result)
+			if err == nil {
+				err = refusals(result.Parts)
+			}
+			return err
 		},
 	}
 	flags := command.Flags()
@@ -218,6 +228,34 @@ func exportGateway(command *cobra.Command, state *testnetwork.State, mspID, user
 	return newClient(command, o)
 }
 
+// incompleteError says that a bundle was made without some of what was asked for. What and why has been printed.
+type incompleteError struct {
+	refused int
+	none    []bundle.Kind
+}
+
+func refusals(p *bundles.Parts) error {
+	if p == nil || len(p.Refused) == 0 {
+		return nil
+	}
+	return incompleteError{refused: len(p.Refused), none: p.None()}
+}
+
+func (e incompleteError) Error() string {
+	message := document.Count(e.refused, "part") + " of what was asked for not given"
+	for _, kind := range e.none {
+		message += fmt.Sprintf("; no %s at all", kind)
+	}
+	return message
+}
+
+func (e incompleteError) exitCode() int {
+	if len(e.none) > 0 {
+		return exitNoneGiven
+	}
+	return exitSomeGiven
+}
+
 // mostRefusals is how many refusals are printed.
 const mostRefusals = 10
 
@@ -225,7 +263,8 @@ func writeExported(out io.Writer, result *bundles.Exported) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "blocks %d to %d of channel %s in %s\n", result.First, result.Height-1, result.Channel, result.Bundle)
 	if p := result.Parts; p != nil {
-		fmt.Fprintf(&b, "%d settlements of %d uses with their receipts, %d with a text; %d snapshots; %d contents\n", p.Settlements, p.Uses, p.Texts, p.Snapshots, p.Contents)
+		fmt.Fprintf(&b, "%s of %s with their receipts, %d with a text; %s; %s\n", document.Count(p.Settlements, "settlement"), document.Count(p.Uses, "use"), p.Texts,
+			document.Count(p.Snapshots, "snapshot"), document.Count(p.Contents, "content"))
 		for i, r := range p.Refused {
 			if i == mostRefusals {
 				fmt.Fprintf(&b, "and %d more were not given: see --json\n", len(p.Refused)-mostRefusals)

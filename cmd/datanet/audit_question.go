@@ -50,7 +50,7 @@ var auditQuestions = []auditQuestion{
 	{use: "person ACCOUNT", short: "What is held of a person, who received it, and what was erased", path: "/people/{account}", paged: true, render: rendered[question.Person]},
 	{use: "fees", short: "Where fees went", path: "/fees", paged: true, render: rendered[question.Fees], flags: map[string]string{"host": "of one host, by its account", "model": "of one model, as NAME@VERSION"}},
 	{use: "supply", short: "Whether credits were created or lost", path: "/supply", render: rendered[question.Supply]},
-	{use: "transaction ID", short: "A transaction's history, from the proposal to the state", path: "/transactions/{id}", render: rendered[question.Transaction]},
+	{use: "transaction ID|PLACE", short: "A transaction's history, from the proposal to the state; by its id, or its place as reports print it, like 61.0", path: "/transactions/{id|place}", render: rendered[question.Transaction]},
 	{use: "roles", short: "Who held which role when, and breaches of the separation of duties", path: "/roles", paged: true, render: rendered[question.Roles], flags: map[string]string{"account": "one account (default: all, page by page)"}},
 	{use: "unused", short: "Which data was released for training and is cited by no model", path: "/unused", paged: true, render: rendered[question.Unused]},
 }
@@ -217,10 +217,11 @@ func writeOut(command *cobra.Command, out string, data []byte) error {
 func newAuditReceipt() *cobra.Command {
 	var host string
 	command := &cobra.Command{Use: "receipt FILE|ID", Short: "What an answer of a model owes to whom, and which of it the ledger confirms", Args: arguments(cobra.ExactArgs(1)),
-		Long: `Reads a receipt from a file, as bytes or in hex, or from standard input (-); with --host it gets the
-receipt of that id from the gateway of the host. Shows its model, sources and shares, each checked
-on the ledger. Whether it is the receipt of the answer takes the
-corpus and the texts: datanet attribute verify. For the roles regulator and operator.`}
+		Long: `Reads a receipt from a file, as bytes, in hex or in an .evidence file of "datanet chat --keep", or from
+standard input (-); with --host it gets the receipt of that id from the gateway of the host. Of an
+.evidence file only the receipt is sent. Shows its model, sources and shares, each checked on the
+ledger. Whether it is the receipt of the answer takes the corpus and the texts: datanet attribute
+verify. For the roles regulator and operator.`}
 	shown := showFlags(command, true)
 	command.Flags().StringVar(&host, "host", "", "MSP ID of the host whose gateway has the receipt")
 	command.RunE = func(command *cobra.Command, args []string) error {

@@ -16,9 +16,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/datanet-consortium/datanet/audit/question"
 	"github.com/datanet-consortium/datanet/audit/question/questiontest"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/gateway/database"
+	"github.com/datanet-consortium/datanet/gateway/evidence"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/rest"
@@ -64,11 +66,20 @@ func TestEveryQuestionIsAskedOnTheCommandLine(t *testing.T) {
 	s, datanet := audited(t)
 	receipt := filepath.Join(t.TempDir(), "receipt")
 	require.NoError(t, os.WriteFile(receipt, s.Receipt, 0o600))
+	kept, err := (&evidence.Evidence{Receipt: s.Receipt, Path: "/openai/v1/chat/completions", Body: []byte("{}"), Output: []byte("an answer")}).Encode()
+	require.NoError(t, err)
+	text := filepath.Join(t.TempDir(), "use.evidence")
+	require.NoError(t, os.WriteFile(text, kept, 0o600))
+	shown, err := datanet("audit", "transaction", s.Copy, "--json")
+	require.NoError(t, err)
+	var lost question.Transaction
+	require.NoError(t, ledger.DecodeAnswer([]byte(shown), &lost))
 	for _, ask := range []struct {
 		want string
 		args []string
 	}{
 		{"active then, revoked now", []string{"model", s.Small.Name, s.Small.Version}},
+		{"active then, revoked now", []string{"model", s.Small.String()}},
 		{"content and wrapping key are destroyed", []string{"contribution", s.Erased.Datanet, s.Erased.ID}},
 		{"digitised", []string{"snapshot", s.Pool, "2"}},
 		{"less than 1 billion tokens", []string{"training-summary", s.Small.Name, s.Small.Version}},
@@ -80,9 +91,11 @@ func TestEveryQuestionIsAskedOnTheCommandLine(t *testing.T) {
 		{"paid at once", []string{"fees"}},
 		{"no credit was created or lost", []string{"supply"}},
 		{"it had no effect", []string{"transaction", s.Copy}},
+		{"it had no effect", []string{"transaction", lost.Transaction.Version()}},
 		{"None: no organisation may vote on its own contributions", []string{"roles"}},
 		{s.Idle, []string{"unused"}},
 		{"names a registered model", []string{"receipt", receipt}},
+		{"names a registered model", []string{"receipt", text}},
 		{"http://mlcommons.org/croissant/1.1", []string{"croissant", s.Pool, "1"}},
 		{`"specVersion": "1.7"`, []string{"mlbom", s.Small.Name, s.Small.Version}},
 		{"wasDerivedFrom", []string{"prov", s.Small.Name, s.Small.Version}},
@@ -95,7 +108,7 @@ func TestEveryQuestionIsAskedOnTheCommandLine(t *testing.T) {
 		require.True(t, json.Valid([]byte(shown)), "%v: %s", ask.args, shown)
 	}
 	page := filepath.Join(t.TempDir(), "model.html")
-	_, err := datanet("audit", "model", s.Small.Name, s.Small.Version, "--format", "html", "--out", page, "--height", "60")
+	_, err = datanet("audit", "model", s.Small.Name, s.Small.Version, "--format", "html", "--out", page, "--height", "60")
 	require.NoError(t, err)
 	written, err := os.ReadFile(page)
 	require.NoError(t, err)
@@ -105,6 +118,10 @@ func TestEveryQuestionIsAskedOnTheCommandLine(t *testing.T) {
 	require.ErrorContains(t, err, "markdown, html or json")
 	_, err = datanet("audit", "model", s.Small.Name, "9")
 	require.ErrorContains(t, err, "there is no model")
+	for _, args := range [][]string{{s.Small.Name}, {s.Small.String(), "9"}, {s.Small.Name, s.Small.Version, "9"}} {
+		_, err = datanet(append([]string{"audit", "model"}, args...)...)
+		require.ErrorAs(t, err, &usageError{}, "%v", args)
+	}
 }
 
 func TestAModelIsSignedAndVerifiedOnTheCommandLine(t *testing.T) {
@@ -128,12 +145,15 @@ func TestAModelIsSignedAndVerifiedOnTheCommandLine(t *testing.T) {
 	}
 	shown, err := run("sign-model", "LabMSP/verse@1.0", folder, "--msp-dir", msp)
 	require.NoError(t, err)
-	require.Contains(t, shown, "1 files of LabMSP/verse@1.0 signed by")
+	require.Contains(t, shown, "1 file of LabMSP/verse@1.0 signed by")
+	shown, err = run("verify-model", folder, "--authority", authority, "--org", "LabMSP")
+	require.NoError(t, err)
+	require.Contains(t, shown, "1 file as signed by LabMSP:trainer1 of lab (certified by ca.")
 	shown, err = run("verify-model", folder, "--authority", authority)
 	require.NoError(t, err)
-	require.Contains(t, shown, "1 files as")
+	require.Contains(t, shown, "1 file as signed by trainer1 of lab (certified by ca.")
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "model.json"), []byte("[]"), 0o600))
-	_, err = run("verify-model", folder, "--authority", authority)
+	_, err = run("verify-model", folder, "--authority", authority, "--org", "LabMSP")
 	require.ErrorContains(t, err, "is not the file that was signed")
 	_, err = run("sign-model", "nonsense", folder, "--msp-dir", msp)
 	require.ErrorContains(t, err, "is no model")

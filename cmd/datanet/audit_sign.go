@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -9,17 +10,19 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/datanet-consortium/datanet/audit/modelsigning"
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/network/pki"
 )
 
 func newAuditSign() *cobra.Command {
-	var out, identity, msp string
+	var out, identity, org string
 	command := &cobra.Command{
 		Use:   "sign-model NAME@VERSION FOLDER",
 		Short: "Sign a model's files in the format of OpenSSF Model Signing",
@@ -43,10 +46,7 @@ refused, and what lies in .git is left out. Files are read, nothing is sent.`,
 			if info, err := os.Stat(args[1]); err != nil || !info.IsDir() {
 				return usageError{fmt.Errorf("there is no folder %s", args[1])}
 			}
-			if msp == "" {
-				msp = identity
-			}
-			signer, err := pki.LoadIdentity(identity, msp)
+			signer, err := pki.LoadIdentity(identity, cmp.Or(org, identity))
 			if err != nil {
 				return err
 			}
@@ -71,34 +71,50 @@ refused, and what lies in .git is left out. Files are read, nothing is sent.`,
 			if wantsJSON(command) {
 				return printJSON(command.OutOrStdout(), statement)
 			}
-			fmt.Fprintf(command.OutOrStdout(), "%d files of %s signed by %s: %s\n", len(statement.Predicate.Resources), args[0], signer.Certificate().Subject.CommonName, out)
+			fmt.Fprintf(command.OutOrStdout(), "%s of %s signed by %s: %s\n", document.Count(len(statement.Predicate.Resources), "file"), args[0], signedBy(org, signer.Certificate()), out)
 			return nil
 		},
 	}
 	flags := command.Flags()
 	flags.StringVar(&out, "signature", "", "file for the signature (default: "+modelsigning.SignatureFile+" in the folder)")
 	flags.StringVar(&identity, "msp-dir", "", "MSP folder of who signs (default: the chosen identity's)")
-	flags.StringVar(&msp, "org", "", "MSP ID of who signs, for messages")
+	flags.StringVar(&org, "org", "", "MSP ID of who signs, for messages")
 	return command
+}
+
+// signedBy names who signed, with the organisation. A certificate names the organisation and its authority, but no MSP ID:
+// that comes from who knows whose authority it is, "" if nobody said.
+func signedBy(mspID string, c *x509.Certificate) string {
+	name := c.Subject.CommonName
+	if mspID != "" {
+		name = mspID + ":" + name
+	}
+	if len(c.Issuer.Organization) > 0 {
+		name += " of " + strings.Join(c.Issuer.Organization, ", ")
+	}
+	return fmt.Sprintf("%s (certified by %s)", name, c.Issuer.CommonName)
 }
 
 // signedModel is what a verified signature says, for programs.
 type signedModel struct {
 	Model      string                  `json:"model"`
-	Signer     string                  `json:"signer"`
+	Signer     string                  `json:"signer"`          // common name of the certificate
+	MSPID      string                  `json:"mspId,omitempty"` // as --org says
+	Issuer     string                  `json:"issuer"`          // distinguished name of the authority that certified the signer
 	Serial     string                  `json:"serial"`
 	Files      []modelsigning.Resource `json:"files"`
 	Registered bool                    `json:"registered"` // all artifacts that the ledger names are among the files
 }
 
 func newAuditVerifyModel() *cobra.Command {
-	var signature, authority string
+	var signature, authority, org string
 	var registered bool
 	command := &cobra.Command{
 		Use:   "verify-model FOLDER",
 		Short: "Verify a model's signature, its files, and that they are those that were registered",
 		Long: `Checks a bundle of OpenSSF Model Signing 1.0 that was signed with a certificate: the signature, the
-certificate against the authority, and each file against the list. With --registered it also asks
+certificate against the authority, and each file against the list. Certificates name no MSP ID: --org
+says whose authority it is, and the signer is named with it. With --registered it also asks
 the gateway for the model that the signature names, and checks that all its artifacts, by the
 digests on the ledger, are among the signed files.`,
 		Args: arguments(cobra.ExactArgs(1)),
@@ -132,7 +148,7 @@ digests on the ledger, are among the signed files.`,
 			if err := verified.Compare(os.DirFS(args[0]), skip); err != nil {
 				return fmt.Errorf("verify the model: %w", err)
 			}
-			result := signedModel{Model: verified.Statement.Subject[0].Name, Signer: verified.Signer.Subject.CommonName, Serial: verified.Signer.SerialNumber.Text(16), Files: verified.Statement.Predicate.Resources}
+			result := signedModel{Model: verified.Statement.Subject[0].Name, Signer: verified.Signer.Subject.CommonName, MSPID: org, Issuer: verified.Signer.Issuer.String(), Serial: verified.Signer.SerialNumber.Text(16), Files: verified.Statement.Predicate.Resources}
 			if registered {
 				if err := mustBeRegistered(command, verified.Statement); err != nil {
 					return err
@@ -142,7 +158,7 @@ digests on the ledger, are among the signed files.`,
 			if wantsJSON(command) {
 				return printJSON(command.OutOrStdout(), result)
 			}
-			fmt.Fprintf(command.OutOrStdout(), "%s: %d files as %s signed them\n", result.Model, len(result.Files), result.Signer)
+			fmt.Fprintf(command.OutOrStdout(), "%s: %s as signed by %s\n", result.Model, document.Count(len(result.Files), "file"), signedBy(org, verified.Signer))
 			if registered {
 				fmt.Fprintln(command.OutOrStdout(), "they hold every artifact that the ledger names")
 			}
@@ -152,6 +168,7 @@ digests on the ledger, are among the signed files.`,
 	flags := command.Flags()
 	flags.StringVar(&signature, "signature", "", "file of the signature (default: "+modelsigning.SignatureFile+" in the folder)")
 	flags.StringVar(&authority, "authority", "", "certificates that are trusted: a PEM file, or a folder of them (required)")
+	flags.StringVar(&org, "org", "", "MSP ID of the organisation whose authority it is")
 	flags.BoolVar(&registered, "registered", false, "compare with the artifacts on the ledger, by the gateway")
 	return command
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/explain"
 	"github.com/datanet-consortium/datanet/attribution/receipt"
 	"github.com/datanet-consortium/datanet/attribution/use"
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/chaincode/money"
 	"github.com/datanet-consortium/datanet/chaincode/session"
@@ -241,7 +242,7 @@ func (c *chat) show(question string, a *openai.Answer) error {
 	}
 	cost := "It cost nothing."
 	if a.Datanet.Fee != "" {
-		cost = fmt.Sprintf("%d tokens in and %d out cost %s micro-credits.", a.Usage.PromptTokens, a.Usage.CompletionTokens, a.Datanet.Fee)
+		cost = fmt.Sprintf("%s in and %d out cost %s micro-credits.", document.Count(a.Usage.PromptTokens, "token"), a.Usage.CompletionTokens, a.Datanet.Fee)
 	}
 	_, err = fmt.Fprintf(c.out, "\n%s Receipt %s\n\n", cost, a.Datanet.ReceiptID)
 	return err

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/gateway/client"
 )
 
@@ -27,7 +28,7 @@ For the roles: host, operator.`,
 				return printJSON(command.OutOrStdout(), settled)
 			}
 			for _, s := range settled {
-				fmt.Fprintf(command.OutOrStdout(), "%s  %s  %d uses of %d sessions, fees %v, of which %v wait for attestation\n", s.ID, s.Model.Named, s.Uses, s.Sessions, s.Fees, s.Left)
+				fmt.Fprintf(command.OutOrStdout(), "%s  %s  %s of %s, fees %v, of which %v wait for attestation\n", s.ID, s.Model.Named, document.Count(s.Uses, "use"), document.Count(s.Sessions, "session"), s.Fees, s.Left)
 			}
 			if len(settled) == 0 {
 				fmt.Fprintln(command.OutOrStdout(), "Nothing was to be settled.")

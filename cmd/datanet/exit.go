@@ -77,7 +77,10 @@ func exitCode(err error) int {
 	)
 	var found findingsError
 	var damaged damagedError
+	var incomplete incompleteError
 	switch {
+	case errors.As(err, &incomplete):
+		return incomplete.exitCode()
 	case errors.As(err, &found):
 		return found.exitCode()
 	case errors.As(err, &damaged):

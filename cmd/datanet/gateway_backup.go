@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/server"
 )
@@ -92,7 +93,7 @@ state would do harm.`,
 			return printJSON(command.OutOrStdout(), b)
 		}
 		out := command.OutOrStdout()
-		fmt.Fprintf(out, "backup %s holds %d contents and needs master key %d\n", b.ID, b.Items, b.Master)
+		fmt.Fprintf(out, "backup %s holds %s and needs master key %d\n", b.ID, document.Count(b.Items, "content"), b.Master)
 		if len(b.Damaged) == 0 {
 			return nil
 		}
@@ -100,7 +101,7 @@ state would do harm.`,
 		for _, id := range b.Damaged {
 			fmt.Fprintf(out, "left out, since it is damaged: content %s\n", id)
 		}
-		return fmt.Errorf("%d contents are damaged: %w", len(b.Damaged), errUnwell)
+		return fmt.Errorf("%s damaged: %w", document.Count(len(b.Damaged), "content"), errUnwell)
 	})
 	g.flags(command)
 	command.Flags().BoolVar(&keysOnly, "keys-only", false, "leave out the bytes of contents")
@@ -170,12 +171,12 @@ that nobody had revoked, or all; the command may be repeated for that.`,
 			}
 			err = printJSON(out, map[string]any{"contents": r.Items, "present": r.Present, "erased": r.Erased, "secrets": r.Secrets, "keys": r.Keys, "evidence": r.Evidence, "sessions": r.Sessions, "apiKeysWaiting": append([]identity.Waiting{}, r.Waiting...), "failed": failed})
 		} else {
-			fmt.Fprintf(out, "%d contents restored, %d were there, %d stay erased\n%d kept keys of people, %d fingerprint secrets\n", r.Items, r.Present, r.Erased, r.Keys, r.Secrets)
+			fmt.Fprintf(out, "%s restored, %d were there, %d stay erased\n%s of people, %s\n", document.Count(r.Items, "content"), r.Present, r.Erased, document.Count(r.Keys, "kept key"), document.Count(r.Secrets, "fingerprint secret"))
 			if r.Evidence > 0 {
-				fmt.Fprintf(out, "%d settlements with their evidence\n", r.Evidence)
+				fmt.Fprintf(out, "%s with their evidence\n", document.Count(r.Evidence, "settlement"))
 			}
 			if r.Sessions > 0 {
-				fmt.Fprintf(out, "%d sessions of consumers go on\n", r.Sessions)
+				fmt.Fprintf(out, "%s of consumers to go on with\n", document.Count(r.Sessions, "session"))
 			}
 			for _, w := range r.Waiting {
 				fmt.Fprintf(out, "does not work any more: API key %s of %s %s\n", w.ID, w.Account, w.Label)
@@ -188,7 +189,7 @@ that nobody had revoked, or all; the command may be repeated for that.`,
 			}
 		}
 		if err == nil && len(r.Failed) > 0 {
-			err = fmt.Errorf("%d contents could not be restored: %w", len(r.Failed), errUnwell)
+			err = fmt.Errorf("%s could not be restored: %w", document.Count(len(r.Failed), "content"), errUnwell)
 		}
 		return err
 	})

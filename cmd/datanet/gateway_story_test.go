@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	document "github.com/datanet-consortium/datanet/audit/report"
 	testnetwork "github.com/datanet-consortium/datanet/test-network"
 )
 
@@ -163,7 +164,7 @@ func TestTheStoryFromInvitationToTrainingFromTheCommandLine(t *testing.T) {
 	for _, org := range []string{lab, poetry} {
 		cast := s.as(org, "validator1", vote...)
 		require.Equal(t, exitSuccess, cast.code, cast.stderr)
-		require.Contains(t, cast.stdout, fmt.Sprintf("%d votes cast, 0 refused", len(queue.Items)))
+		require.Contains(t, cast.stdout, fmt.Sprintf("%s cast, 0 refused", document.Count(len(queue.Items), "vote")))
 	}
 	for _, item := range queue.Items {
 		if r := s.as(lab, "validator1", "validate", "finalise", verse, item.ID); r.code != exitSuccess {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/datanet-consortium/datanet/attribution/index"
 	"github.com/datanet-consortium/datanet/attribution/infgram"
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/licence"
@@ -113,8 +114,8 @@ func (t *training) run(command *cobra.Command, c *client.Client) error {
 	if wantsJSON(command) {
 		return printJSON(command.OutOrStdout(), manifest)
 	}
-	fmt.Fprintf(command.OutOrStdout(), "Trained on %d tokens, %d distinct, of %d contributions under ticket %s.\nTry it:      datanet attribute generate --built %s\nRegister it: datanet model register NAME VERSION --artifact %s\n",
-		trained.corpus.Tokens, trained.corpus.Distinct, trained.contributions, opened.ID, folder, t.out)
+	fmt.Fprintf(command.OutOrStdout(), "Trained on %s, %d distinct, of %s under ticket %s.\nTry it:      datanet attribute generate --built %s\nRegister it: datanet model register NAME VERSION --artifact %s\n",
+		document.Count(trained.corpus.Tokens, "token"), trained.corpus.Distinct, document.Count(trained.contributions, "contribution"), opened.ID, folder, t.out)
 	return nil
 }
 

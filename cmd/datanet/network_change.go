@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/network"
 	testnetwork "github.com/datanet-consortium/datanet/test-network"
 	"github.com/datanet-consortium/datanet/test-network/supervisor"
@@ -94,7 +95,7 @@ accounts on the ledger stay. The network must be stopped.`,
 			if wantsJSON(command) {
 				return printJSON(command.OutOrStdout(), map[string]int{"renewed": count})
 			}
-			fmt.Fprintf(command.OutOrStdout(), "%d certificates renewed\n", count)
+			fmt.Fprintf(command.OutOrStdout(), "%s renewed\n", document.Count(count, "certificate"))
 			return nil
 		},
 	}

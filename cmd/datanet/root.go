@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -31,7 +33,33 @@ command with the --key that it names), 6 refused: the same command will be refus
 		gatewayFlags(command)
 		root.AddCommand(command)
 	}
+	modelsAsOne(root)
 	return root
+}
+
+// modelsAsOne lets every command that takes a model's name and version as two arguments take NAME@VERSION as well.
+func modelsAsOne(command *cobra.Command) {
+	for _, each := range command.Commands() {
+		modelsAsOne(each)
+	}
+	name := slices.Index(strings.Fields(command.Use), "VERSION") - 2 // the first word is the command's own
+	if name < 0 {
+		return
+	}
+	split := func(args []string) []string {
+		if len(args) <= name {
+			return args
+		}
+		first, version, both := strings.Cut(args[name], "@")
+		if !both {
+			return args
+		}
+		return slices.Concat(args[:name], []string{first, version}, args[name+1:])
+	}
+	check, run := command.Args, command.RunE
+	command.Args = func(command *cobra.Command, args []string) error { return check(command, split(args)) }
+	command.RunE = func(command *cobra.Command, args []string) error { return run(command, split(args)) }
+	command.Long += "\n\nThe model may also be given as one argument, NAME@VERSION."
 }
 
 // version is that of the module, or of the commit that the program was built from.

@@ -11,6 +11,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/snapshot"
 	"github.com/datanet-consortium/datanet/chaincode/ticket"
 	"github.com/datanet-consortium/datanet/gateway/client"
@@ -94,7 +95,7 @@ func checkRecords(ctx context.Context, command *cobra.Command, c *client.Client,
 	}
 	switch {
 	case records > now.Records:
-		return errors.Join(fmt.Errorf("%d records came, and the snapshot has only %d: a contribution was erased meanwhile; download again", records, now.Records), os.Remove(output))
+		return errors.Join(fmt.Errorf("%s came, and the snapshot has only %d: a contribution was erased meanwhile; download again", document.Count(records, "record"), now.Records), os.Remove(output))
 	case records < now.Records:
 		fmt.Fprintf(command.ErrOrStderr(), "%d of the %d records are not given any more: they are being erased\n", now.Records-records, now.Records)
 	}

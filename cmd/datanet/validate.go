@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/approval"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -281,7 +282,7 @@ func castAll(command *cobra.Command, c *client.Client, votes []approval.Vote, le
 			result.Cast += len(batch)
 			continue
 		case !errors.As(err, &refusal):
-			return fmt.Errorf("%d votes are cast, then: %w", result.Cast, err)
+			return fmt.Errorf("%s cast, then: %w", document.Count(result.Cast, "vote"), err)
 		}
 		for _, vote := range batch {
 			if _, _, err := client.Submit[approval.Slot](ctx, c, "approval:Vote", "", vote); err != nil {
@@ -299,10 +300,10 @@ func castAll(command *cobra.Command, c *client.Client, votes []approval.Vote, le
 		for _, id := range slices.Sorted(maps.Keys(result.Failed)) {
 			fmt.Fprintf(command.OutOrStdout(), "%s: %s\n", id, printable(result.Failed[id]))
 		}
-		fmt.Fprintf(command.OutOrStdout(), "%d votes cast, %d refused\n", result.Cast, len(result.Failed))
+		fmt.Fprintf(command.OutOrStdout(), "%s cast, %d refused\n", document.Count(result.Cast, "vote"), len(result.Failed))
 	}
 	if len(result.Failed) > 0 {
-		return fmt.Errorf("%d votes were refused", len(result.Failed))
+		return fmt.Errorf("%s refused", document.Count(len(result.Failed), "vote"))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/gateway/client"
@@ -142,7 +143,7 @@ func attestOne(command *cobra.Command, c *client.Client, n claim.Named, dry bool
 		return printJSON(command.OutOrStdout(), found)
 	}
 	out := command.OutOrStdout()
-	fmt.Fprintf(out, "%s %s: %s; %d uses, %d recomputed, %d without coverage\n", n.Host, n.ID, told, found.Uses, found.Recomputed, found.Uncovered)
+	fmt.Fprintf(out, "%s %s: %s; %s, %d recomputed, %d without coverage\n", n.Host, n.ID, told, document.Count(found.Uses, "use"), found.Recomputed, found.Uncovered)
 	if found.Objection != nil {
 		detail := ""
 		if found.Difference != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	findings "github.com/datanet-consortium/datanet/attribution/report"
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/approval"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -162,7 +163,7 @@ func castDecided(command *cobra.Command, c *client.Client, in *bufio.Reader, dec
 		_, err := fmt.Fprintln(out, "nothing to cast")
 		return err
 	}
-	fmt.Fprintf(out, "\ncast %d votes now? [Y/n] ", len(decided))
+	fmt.Fprintf(out, "\ncast %s now? [Y/n] ", document.Count(len(decided), "vote"))
 	answer, err := in.ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -287,7 +288,7 @@ func (c candidate) print(out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "contribution\t%s of %s, revision %d\n", of.ID, of.Datanet, of.Revision)
 	fmt.Fprintf(table, "contributor\t%s\n", of.Contributor)
-	fmt.Fprintf(table, "content\t%s, %d records, %d tokens\n", of.MediaType, of.Records, of.Tokens)
+	fmt.Fprintf(table, "content\t%s, %s, %s\n", of.MediaType, document.Count(of.Records, "record"), document.Count(of.Tokens, "token"))
 	p := of.Provenance
 	fmt.Fprintf(table, "provenance\t%s, %d to %d, %s, personal data: %t\n", p.Method, p.FromYear, p.ToYear, strings.Join(p.Languages, " "), p.PersonalData)
 	for _, name := range []string{"records", "tokens", "fingerprint"} {
@@ -315,10 +316,10 @@ func (r review) print(out io.Writer) error {
 		return fmt.Errorf("read the report: %w", err)
 	}
 	percent := func(ppm int64) string { return fmt.Sprintf("%.1f %%", float64(ppm)/10_000) }
-	fmt.Fprintf(out, "compared with\t%d contributions, %d records\n", f.Corpus.Contributions, f.Corpus.Records)
+	fmt.Fprintf(out, "compared with\t%s, %s\n", document.Count(f.Corpus.Contributions, "contribution"), document.Count(f.Corpus.Records, "record"))
 	fmt.Fprintf(out, "derived\t%s of the tokens are from other accounts\n", percent(f.Derived.PPM))
 	if d := f.Duplicates; d.Equal+d.Near > 0 {
-		fmt.Fprintf(out, "duplicates\t%d records equal, %d similar to others\n", d.Equal, d.Near)
+		fmt.Fprintf(out, "duplicates\t%s equal, %d similar to others\n", document.Count(d.Equal, "record"), d.Near)
 		for _, pair := range d.EqualTo[:min(3, len(d.EqualTo))] {
 			fmt.Fprintf(out, "\trecord %d equals record %d of %s\n", pair.Record, pair.Other, pair.Contribution)
 		}

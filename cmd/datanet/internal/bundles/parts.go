@@ -14,6 +14,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/audit/bundle"
 	"github.com/datanet-consortium/datanet/audit/parts"
+	"github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/audit/verify"
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -33,8 +34,22 @@ type Parts struct {
 
 // Refusal is a part that stays out.
 type Refusal struct {
-	Part string `json:"part"`
-	Why  string `json:"why"`
+	Kind bundle.Kind `json:"kind"`
+	Part string      `json:"part"`
+	Why  string      `json:"why"`
+}
+
+// None lists the kinds of which something was asked for and nothing is in the bundle.
+func (p *Parts) None() (kinds []bundle.Kind) {
+	for _, k := range []struct {
+		kind bundle.Kind
+		got  int
+	}{{bundle.Content, p.Contents}, {bundle.Settlement, p.Settlements}} {
+		if k.got == 0 && slices.ContainsFunc(p.Refused, func(r Refusal) bool { return r.Kind == k.kind }) {
+			kinds = append(kinds, k.kind)
+		}
+	}
+	return kinds
 }
 
 const (
@@ -80,7 +95,7 @@ func (s *Source) parts(ctx context.Context, folder string, w *bundle.Writer, wis
 		c.all += uint64(len(plan.Contents))
 	}
 	if plan.Unordered > 0 && wish.Contents {
-		c.got.Refused = append(c.got.Refused, Refusal{fmt.Sprintf("%d contents", plan.Unordered), "they were registered before the range, so that their order is not known"})
+		c.got.Refused = append(c.got.Refused, Refusal{bundle.Content, report.Count(plan.Unordered, "content"), "registered before the range, so that the order is not known"})
 	}
 	if err := c.snapshots(plan); err != nil {
 		return nil, err
@@ -223,7 +238,7 @@ func (c *collector) store(ctx context.Context, kind bundle.Kind, name []string, 
 }
 
 func (c *collector) refused(kind bundle.Kind, name []string, why error) {
-	c.got.Refused = append(c.got.Refused, Refusal{fmt.Sprintf("%s %s of %s", kind, name[1], name[0]), why.Error()})
+	c.got.Refused = append(c.got.Refused, Refusal{kind, fmt.Sprintf("%s %s of %s", kind, name[1], name[0]), why.Error()})
 }
 
 // errLater is a content whose release would be recorded in a block that the bundle is not to have.
@@ -260,7 +275,7 @@ func (c *collector) copySettlement(p verify.PlannedSettlement, in io.Reader, out
 				uses += int64(m.After.N - m.Before.N)
 			}
 			if err == nil && uses != p.Uses {
-				err = fmt.Errorf("%w: it has %d uses, not %d", errOther, uses, p.Uses)
+				err = fmt.Errorf("%w: it has %s, not %d", errOther, report.Count(uses, "use"), p.Uses)
 			}
 			if err == nil {
 				w, err = parts.NewSettlement(out, s)

@@ -151,7 +151,7 @@ func TestAnExportThatEndsEarlierHasOnlyContentsThatWereReleasedByThen(t *testing
 	require.NoError(t, c.contents(t.Context(), plan))
 	require.Equal(t, []string{"b"}, names(t, folder))
 	require.Zero(t, g.asked[path("a")], "nobody records a release for it")
-	require.Equal(t, []Refusal{{"content a of AMSP/verse", errLater.Error()}}, c.got.Refused)
+	require.Equal(t, []Refusal{{bundle.Content, "content a of AMSP/verse", errLater.Error()}}, c.got.Refused)
 	require.NoError(t, c.w.Close())
 
 	c = collect(t, g, folder)
@@ -229,7 +229,7 @@ func TestTextsGoToTheUsesOfTheirReceipts(t *testing.T) {
 	plan.Settlements[0].Uses = 2
 	c = collect(t, g, t.TempDir())
 	require.NoError(t, c.settlements(t.Context(), plan))
-	require.Contains(t, c.got.Refused[0].Why, "it has 1 uses, not 2")
+	require.Contains(t, c.got.Refused[0].Why, "it has 1 use, not 2")
 	require.NoError(t, os.WriteFile(textFile(texts, receipt.ID(kept.Receipt)), []byte("something else"), 0o600))
 	_, err = TextsIn(texts)(receipt.ID(kept.Receipt))
 	require.ErrorContains(t, err, "is not the text of its receipt")

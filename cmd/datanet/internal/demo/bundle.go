@@ -10,6 +10,7 @@ import (
 	"github.com/hyperledger/fabric/protoutil"
 
 	"github.com/datanet-consortium/datanet/audit/bundle"
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/audit/verify"
 	"github.com/datanet-consortium/datanet/cmd/datanet/internal/bundles"
 	"github.com/datanet-consortium/datanet/gateway/evidence"
@@ -65,7 +66,7 @@ func (s *Story) takeOut(ctx context.Context) (err error) {
 	s.Out.Held("The regulator took the ledger out of the network, %d blocks, and verified it from the genesis block's hash alone:", made.Height)
 	s.Out.Say("every signature, verdict and rule, %d transactions, no finding. With it went %d contents, each released by its holder's", report.Transactions, held.Contents)
 	s.Out.Say("gateway for an audit and recorded on the ledger, and the texts of %d answers, which the consumers handed over: all %d receipts", made.Parts.Texts, held.Recomputed)
-	s.Out.Say("came out the same when they were computed again, and so did the tables that %s voted for.", plural(held.Tables, "attestor", "attestors"))
+	s.Out.Say("came out the same when they were computed again, and so did the tables that %s voted for.", document.Count(held.Tables, "attestor"))
 	return nil
 }
 

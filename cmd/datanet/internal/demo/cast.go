@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/account"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/member"
@@ -89,7 +90,7 @@ func (s *Story) meet(ctx context.Context) error {
 	}
 	s.Out.Say("Members on the ledger: %s. Each has a gateway; so has %s.", sentence(members.Members), s.regulator)
 	if invited > 0 {
-		s.Out.Say("%s enrolled with invitations of their operators: some with a key of their own, others with an API key,", plural(invited, "person", "people"))
+		s.Out.Say("%s enrolled with invitations of their operators: some with a key of their own, others with an API key,", document.Count(invited, "person", "people"))
 		s.Out.Say("for whom the gateway keeps a key and signs.")
 	}
 	s.Out.Say("%d accounts are open. A poet's is a pseudonym: %s wrote what %s will contribute,", len(holders), s.poets[0].name, short(s.poets[0].account))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hyperledger/fabric/protoutil"
 
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/account"
 	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
@@ -93,7 +94,7 @@ func (s *Story) conserve(ctx context.Context) error {
 	}
 	s.Out.Table(rows)
 	s.Out.Held("On each of %d peers: issued = accounts + pools + sessions + claims + escrow + redeemed, over all %s and every pool. All have the same block %d.",
-		len(rows)-1, plural(first.holders, "account", "accounts"), s.last())
+		len(rows)-1, document.Count(first.holders, "account"), s.last())
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/attribution/infgram"
 	"github.com/datanet-consortium/datanet/attribution/merkle"
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -61,7 +62,7 @@ func (s *Story) train(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.Out.Held("Under the ticket the developer's gateway released and fetched the %s of the snapshot, byte for byte as they were", plural(int(s.snapshot.Records), "text", "texts"))
+	s.Out.Held("Under the ticket the developer's gateway released and fetched the %s of the snapshot, byte for byte as they were", document.Count(int(s.snapshot.Records), "text"))
 	s.Out.Say("uploaded, and opened the commitments from which every gateway has the same root.")
 
 	if err := s.registerModel(ctx, texts); err != nil {

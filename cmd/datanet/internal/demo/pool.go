@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/datanet-consortium/datanet/attribution"
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/datanet"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -103,8 +104,8 @@ func (s *Story) contribute(ctx context.Context) error {
 	}
 	s.contributions = append(s.contributions, second)
 	s.Out.Held("%s are registered by salted commitments: %s, %s. The texts lie encrypted in the gateways",
-		plural(len(s.contributions), "contribution", "contributions"), plural(s.total(func(c *registered) int64 { return c.Records }), "record", "records"),
-		plural(s.total(func(c *registered) int64 { return c.Tokens }), "token", "tokens"))
+		document.Count(len(s.contributions), "contribution"), document.Count(s.total(func(c *registered) int64 { return c.Records }), "record"),
+		document.Count(s.total(func(c *registered) int64 { return c.Tokens }), "token"))
 	s.Out.Say("of their contributors' organisations. The last one is the copyist's.")
 	return s.everywhere(ctx)
 }

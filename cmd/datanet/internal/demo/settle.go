@@ -12,6 +12,7 @@ import (
 
 	"github.com/datanet-consortium/datanet/attribution/payout"
 	"github.com/datanet-consortium/datanet/attribution/receipt"
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/disbursement"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -47,7 +48,7 @@ func (s *Story) settle(ctx context.Context) error {
 		return fmt.Errorf("%d answers for %s were accepted, %d for %s settled", len(s.answers), credits(total), claimed.Uses, credits(claimed.Fees))
 	}
 	s.Out.Say("%s's gateway settled all %d answers of %s by one transaction: two vouchers, %s of fees.",
-		s.host.account.MSP(), claimed.Uses, plural(claimed.Sessions, "session", "sessions"), credits(total))
+		s.host.account.MSP(), claimed.Uses, document.Count(claimed.Sessions, "session"), credits(total))
 	released, data, err := s.attested(ctx, claimed)
 	if err != nil {
 		return err
@@ -247,7 +248,7 @@ func (s *Story) reason(a ledger.Account, data map[ledger.Account]money.Amount) s
 			}
 		}
 	}
-	return plural(spans, "span", "spans") + " in the answers"
+	return document.Count(spans, "span") + " in the answers"
 }
 
 // holdings is what everyone with a part in a settlement has, as the consumer's gateway tells it.

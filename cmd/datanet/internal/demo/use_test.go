@@ -43,7 +43,6 @@ func TestPhrases(t *testing.T) {
 	require.Equal(t, "100 %", percent(1_000_000))
 	require.Equal(t, "a, b and c", sentence([]string{"a", "b", "c"}))
 	require.Equal(t, "a", sentence([]string{"a"}))
-	require.Equal(t, "1 vote", plural(1, "vote", "votes"))
 }
 
 func TestBooksBalanceWhenEveryCreditIsSomewhere(t *testing.T) {

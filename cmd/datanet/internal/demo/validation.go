@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/datanet-consortium/datanet/attribution/report"
+	document "github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/approval"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -185,7 +186,7 @@ func (s *Story) vote(ctx context.Context, ballots map[string][]ballot) error {
 	if err != nil {
 		return err
 	}
-	s.Out.Say("Each validator's gateway fetched what is in the queue, under releases on the ledger, and reported on it. %s were cast,", plural(count, "vote", "votes"))
+	s.Out.Say("Each validator's gateway fetched what is in the queue, under releases on the ledger, and reported on it. %s were cast,", document.Count(count, "vote"))
 	s.Out.Say("each into a slot that only its organisation can fill, each with the hash of its report.")
 	return s.everywhere(ctx)
 }
