@@ -15,9 +15,9 @@ import (
 	"github.com/datanet-consortium/datanet/integration/story"
 )
 
-// auditAll exports the regulator's blocks and verifies them. What the earlier parts forged as a colluding majority, through
-// a tampered chaincode, and nothing else, is found.
-func auditAll(t *testing.T, c *consortium) {
+// audited exports the regulator's blocks and verifies them.
+func (c *consortium) audited(t *testing.T) *verify.Report {
+	t.Helper()
 	client, err := c.client(story.User{Name: somebody[regulator], MSP: regulator})
 	require.NoError(t, err)
 	height := c.height(t, regulator)
@@ -39,6 +39,13 @@ func auditAll(t *testing.T, c *consortium) {
 	_, err = report.MeasureSignatures()
 	require.NoError(t, err)
 	require.Equal(t, height, report.Height)
+	return report
+}
+
+// auditAll audits all that was done. What the earlier parts forged as a colluding majority, through a tampered chaincode, and
+// nothing else, is found.
+func auditAll(t *testing.T, c *consortium) {
+	report := c.audited(t)
 	require.Positive(t, report.Verdicts[string(memledger.MVCCReadConflict)])
 	created, forged := 0, map[string]bool{}
 	for _, f := range report.Findings {

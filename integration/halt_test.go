@@ -20,12 +20,14 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/datanet-consortium/datanet/audit/verify"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/config"
 	"github.com/datanet-consortium/datanet/gateway/fabric"
 	"github.com/datanet-consortium/datanet/integration/story"
 	"github.com/datanet-consortium/datanet/network"
 	"github.com/datanet-consortium/datanet/network/lifecycle"
+	"github.com/datanet-consortium/datanet/network/pki"
 	testnetwork "github.com/datanet-consortium/datanet/test-network"
 	"github.com/datanet-consortium/datanet/test-network/binaries"
 )
@@ -121,8 +123,24 @@ func TestHostileTransactionsHaltNobody(t *testing.T) {
 		require.NoError(t, c.awaitEverywhere(ctx, honest.TxID()))
 		c.requireOneLedger(t, honest.TxID())
 	})
+	t.Run("private data of one member, endorsed by it alone", func(t *testing.T) {
+		for _, results := range privateWrites(t) {
+			envelope := c.unendorsed(t, forgery{results: results, endorsers: []string{lab}})
+			c.order(t, envelope)
+			id := txIDOf(t, marshal(t, envelope))
+			c.blockWith(t, story.User{Name: somebody[regulator], MSP: regulator}, func(data []byte) bool { return txIDOf(t, data) == id })
+		}
+	})
 	t.Run("the in-memory ledger judges all of them as the peers do", func(t *testing.T) {
 		t.Logf("%+v", c.replayed(t, regulator).Report())
+	})
+	t.Run("and so does an audit", func(t *testing.T) {
+		report := c.audited(t)
+		t.Logf("%v", report.Findings)
+		for _, f := range report.Findings {
+			require.NotEqual(t, verify.Forged, f.Severity, "%s", f)
+			require.True(t, f.Rule == verify.RuleOutcome && strings.Contains(f.Message, "private data") || f.Severity == verify.Unclear && strings.Contains(f.Message, "policies of keys of private data"), "%s", f)
+		}
 	})
 }
 
@@ -334,6 +352,8 @@ type forgery struct {
 	inner   string // chaincode named in the result in place of the right one
 	data    []byte // in place of the transaction
 	empty   bool   // one action, without content
+	// endorsers are organisations whose peers' keys sign it nevertheless.
+	endorsers []string
 }
 
 // unendorsed makes a transaction that no peer has seen, signed by an ordinary client of one organisation.
@@ -355,7 +375,7 @@ func (c *consortium) unendorsed(t *testing.T, f forgery) *common.Envelope {
 		SignatureHeader: marshal(t, &common.SignatureHeader{Creator: creator, Nonce: nonce}),
 	}
 	if f.data == nil {
-		f.data = marshal(t, &peer.Transaction{Actions: []*peer.TransactionAction{{Header: header.SignatureHeader, Payload: f.action(t, header, chaincode)}}})
+		f.data = marshal(t, &peer.Transaction{Actions: []*peer.TransactionAction{{Header: header.SignatureHeader, Payload: f.action(t, c, header, chaincode)}}})
 	}
 	payload := marshal(t, &common.Payload{Header: header, Data: f.data})
 	signature, err := client.Sign(payload)
@@ -363,7 +383,7 @@ func (c *consortium) unendorsed(t *testing.T, f forgery) *common.Envelope {
 	return &common.Envelope{Payload: payload, Signature: signature}
 }
 
-func (f forgery) action(t *testing.T, header *common.Header, chaincode *peer.ChaincodeID) []byte {
+func (f forgery) action(t *testing.T, c *consortium, header *common.Header, chaincode *peer.ChaincodeID) []byte {
 	t.Helper()
 	if f.empty {
 		return nil
@@ -376,12 +396,42 @@ func (f forgery) action(t *testing.T, header *common.Header, chaincode *peer.Cha
 		inner.Name = f.inner
 	}
 	result := marshal(t, &peer.ChaincodeAction{Results: marshal(t, f.results), Response: &peer.Response{Status: 200}, ChaincodeId: inner})
-	return marshal(t, &peer.ChaincodeActionPayload{
-		ChaincodeProposalPayload: proposal,
-		Action: &peer.ChaincodeEndorsedAction{
-			ProposalResponsePayload: marshal(t, &peer.ProposalResponsePayload{ProposalHash: hash, Extension: result}),
-		},
-	})
+	endorsed := &peer.ChaincodeEndorsedAction{ProposalResponsePayload: marshal(t, &peer.ProposalResponsePayload{ProposalHash: hash, Extension: result})}
+	for _, org := range f.endorsers {
+		material, err := c.State().Material().Organization(org)
+		require.NoError(t, err)
+		id, err := pki.LoadIdentity(material.Peer().MSPDir, org)
+		require.NoError(t, err)
+		endorser, err := id.Serialize()
+		require.NoError(t, err)
+		signature, err := id.Sign(slices.Concat(endorsed.ProposalResponsePayload, endorser))
+		require.NoError(t, err)
+		endorsed.Endorsements = append(endorsed.Endorsements, &peer.Endorsement{Endorser: endorser, Signature: signature})
+	}
+	return marshal(t, &peer.ChaincodeActionPayload{ChaincodeProposalPayload: proposal, Action: endorsed})
+}
+
+// privateWrites are what one member can write alone, in the collection that it has in the chaincode and in the lifecycle,
+// each one after the other.
+func privateWrites(t *testing.T) (list []*rwset.TxReadWriteSet) {
+	once := []*kvrwset.KVWriteHash{{KeyHash: []byte("a"), ValueHash: []byte("1")}}
+	entries := []*kvrwset.KVMetadataEntry{{Name: "anything", Value: []byte("x")}}
+	for _, set := range []*kvrwset.HashedRWSet{
+		{HashedWrites: once},
+		{HashedWrites: append(slices.Clip(once), once...)},
+		{HashedWrites: []*kvrwset.KVWriteHash{{KeyHash: []byte("b"), ValueHash: []byte("1")}, {KeyHash: []byte("b"), ValueHash: []byte("2")}}},
+		{HashedWrites: []*kvrwset.KVWriteHash{{KeyHash: []byte("c"), ValueHash: []byte("1"), IsPurge: true}}},
+		{HashedWrites: []*kvrwset.KVWriteHash{{KeyHash: []byte("c"), IsDelete: true}, {KeyHash: []byte("c"), IsDelete: true}}},
+		{MetadataWrites: []*kvrwset.KVMetadataWriteHash{{KeyHash: []byte("a")}}},
+		{MetadataWrites: []*kvrwset.KVMetadataWriteHash{{KeyHash: []byte("a"), Entries: entries}, {KeyHash: []byte("absent"), Entries: entries}}},
+		{HashedWrites: []*kvrwset.KVWriteHash{{KeyHash: []byte("a"), ValueHash: []byte("2")}}, MetadataWrites: []*kvrwset.KVMetadataWriteHash{{KeyHash: []byte("a"), Entries: entries}}},
+		{HashedReads: []*kvrwset.KVReadHash{{KeyHash: []byte("a")}}, HashedWrites: once},
+		{HashedWrites: []*kvrwset.KVWriteHash{{KeyHash: []byte("a"), IsDelete: true}}},
+	} {
+		list = append(list, &rwset.TxReadWriteSet{NsRwset: []*rwset.NsReadWriteSet{{Namespace: "datanet", CollectionHashedRwset: []*rwset.CollectionHashedReadWriteSet{
+			{CollectionName: "_implicit_org_" + lab, HashedRwset: marshal(t, set)}}}}})
+	}
+	return list
 }
 
 // policyFor is a write set that makes one organisation the master of a key.

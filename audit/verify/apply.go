@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
+	"github.com/hyperledger/fabric/core/ledger/kvledger/txmgmt/rwsetutil"
 	"github.com/hyperledger/fabric/protoutil"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -140,10 +142,27 @@ func (v *verifier) judge(c *checked, i int, t *transaction, verdict peer.TxValid
 		}
 	case ofForm[verdict]:
 		find(Forged, RuleVerdict, "form and creator are good; the peers say %s", verdict)
-	case !computed[verdict]:
+	case v.state == nil && verdict == peer.TxValidationCode_DUPLICATE_TXID: // which ids there were is not known
+	case t.content != peer.TxValidationCode_VALID:
+		if want := v.unless(t, t.content); verdict != want {
+			find(Forged, RuleVerdict, "%s; the peers say %s, and not %s", t.why, verdict, want)
+		}
+	case v.undefined(t) != "":
+		undefined, want := v.undefined(t), v.unless(t, peer.TxValidationCode_INVALID_CHAINCODE)
+		// Of a chaincode that it calls and those whose state it changes peers name the first that fails, in lexical order.
+		unendorsed := want == peer.TxValidationCode_INVALID_CHAINCODE && verdict == peer.TxValidationCode_ENDORSEMENT_POLICY_FAILURE &&
+			(t.chaincode != undefined || writesElsewhere(t, undefined))
+		if verdict != want && !unendorsed {
+			find(Forged, RuleVerdict, "chaincode %q is not defined yet; the peers say %s, and not %s", undefined, verdict, want)
+		}
+	case t.chaincode != v.chaincode && t.chaincode != lifecycle:
+		find(Unclear, RuleVerdict, "a transaction of chaincode %q, which is not judged", t.chaincode)
+	case !computed[verdict] && (v.state == nil || verdict == peer.TxValidationCode_INVALID_WRITESET):
 		find(Unclear, RuleVerdict, "the verdict %s cannot be computed again", verdict)
-	case verdict == peer.TxValidationCode_VALID && t.invoked != t.chaincode:
-		find(Forged, RuleVerdict, "it is VALID, but calls chaincode %q and is endorsed by %q", t.invoked, t.chaincode)
+	case !computed[verdict]:
+		find(Forged, RuleVerdict, "the peers say %s, which nothing in it gives", verdict)
+	case v.state != nil && v.state.Guarded(t.sets), verdict == peer.TxValidationCode_VALID && guardsPrivate(t):
+		find(Unclear, RuleVerdict, "it has to do with policies of keys of private data, which are not judged")
 	case t.chaincode == lifecycle && verdict == peer.TxValidationCode_VALID && writesElsewhere(t, lifecycle):
 		find(Forged, RuleVerdict, "it is VALID, but changes the state of another chaincode through the lifecycle")
 	case t.chaincode == lifecycle:
@@ -151,30 +170,52 @@ func (v *verifier) judge(c *checked, i int, t *transaction, verdict peer.TxValid
 		if endorsed != (verdict != peer.TxValidationCode_ENDORSEMENT_POLICY_FAILURE) && verdict != peer.TxValidationCode_DUPLICATE_TXID {
 			find(Forged, RuleLifecycle, "the verdict is %s, but that the endorsements suffice is %t", verdict, endorsed)
 		}
-	case t.chaincode != v.chaincode:
-		find(Unclear, RuleVerdict, "a transaction of chaincode %q, which is not judged", t.chaincode)
-	case verdict == peer.TxValidationCode_VALID && v.state != nil && !v.state.Defined():
-		find(Forged, RuleVerdict, "it is VALID, but chaincode %q is not defined yet", t.chaincode)
 	case verdict == peer.TxValidationCode_VALID && writesElsewhere(t, v.chaincode):
 		find(Unclear, RuleVerdict, "it writes in the state of another chaincode, which is not judged")
 	}
+}
+
+// unless is the verdict that peers give on a transaction that is not good: of one whose id stood in an earlier block they say
+// that alone.
+func (v *verifier) unless(t *transaction, verdict peer.TxValidationCode) peer.TxValidationCode {
+	if v.state != nil && v.state.Known(t.id) {
+		return peer.TxValidationCode_DUPLICATE_TXID
+	}
+	return verdict
+}
+
+// undefined is a chaincode that a transaction calls, or whose state it changes, and that has no definition as far as the
+// state knows; "" if there is none.
+func (v *verifier) undefined(t *transaction) string {
+	if v.state == nil {
+		return ""
+	}
+	if !v.state.Defined(t.chaincode) {
+		return t.chaincode
+	}
+	for _, ns := range t.sets.NsRwSets {
+		if replay.Writes(ns) && !v.state.Defined(ns.NameSpace) {
+			return ns.NameSpace
+		}
+	}
+	return ""
+}
+
+func guardsPrivate(t *transaction) bool {
+	return slices.ContainsFunc(t.sets.NsRwSets, func(ns *rwsetutil.NsRwSet) bool {
+		return slices.ContainsFunc(ns.CollHashedRwSets, func(c *rwsetutil.CollHashedRwSet) bool { return len(c.HashedRwSet.GetMetadataWrites()) > 0 })
+	})
 }
 
 func writesElsewhere(t *transaction, chaincode string) bool {
 	if t.sets == nil {
 		return true
 	}
-	for _, ns := range t.sets.NsRwSets {
-		if ns.NameSpace != chaincode && len(ns.KvRwSet.GetWrites())+len(ns.KvRwSet.GetMetadataWrites())+len(ns.CollHashedRwSets) > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(t.sets.NsRwSets, func(ns *rwsetutil.NsRwSet) bool { return ns.NameSpace != chaincode && replay.Writes(ns) })
 }
 
 const (
 	definitionPolicy    = "/Channel/Application/LifecycleEndorsement"
-	implicitCollection  = "_implicit_org_"
 	organisationsPolicy = "/Channel/Application/%s/Endorsement"
 )
 
@@ -192,7 +233,7 @@ func (v *verifier) endorsedDefinition(t *transaction) bool {
 				continue
 			}
 			private = true
-			msp, ok := strings.CutPrefix(collection.CollectionName, implicitCollection)
+			msp, ok := replay.ImplicitOwner(collection.CollectionName)
 			if !ok || !v.config.satisfied(fmt.Sprintf(organisationsPolicy, v.config.group(msp)), t.signers()) {
 				return false
 			}

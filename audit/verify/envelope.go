@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -22,7 +23,6 @@ type transaction struct {
 	creator   []byte
 	by        *callerOf // who the creator is; nil until that is asked
 	chaincode string    // that endorsed
-	invoked   string    // that the header names
 	config    []byte    // of a configuration
 	args      [][]byte
 	response  []byte
@@ -34,9 +34,10 @@ type transaction struct {
 	signedPart, answers []byte
 	endorsements        []signature
 	endorsers           []string // whose peers' signatures are good, where that decides
-	// code is the peers' verdict on form and creator; VALID means that the rest decides.
-	code peer.TxValidationCode
-	why  string // of another code
+	// code is the peers' verdict on form and creator, content the one on what was endorsed, which they look at only when the
+	// id is new; VALID means that the rest decides.
+	code, content peer.TxValidationCode
+	why           string // of another code
 }
 
 // signature is an endorsement.
@@ -70,7 +71,7 @@ func open(data []byte, c *configuration) *transaction {
 	t.own = &protoutil.SignedData{Data: payload, Identity: t.creator, Signature: signed}
 	var unanswered error
 	if t.kind == common.HeaderType_ENDORSER_TRANSACTION {
-		unanswered = t.endorsed(headers, inner)
+		unanswered = t.endorsed(headers, inner, channel.GetExtension())
 	}
 	if c == nil {
 		return t
@@ -108,7 +109,6 @@ func (t *transaction) header(header *common.Header) (*common.ChannelHeader, *com
 		return nil, nil, err
 	}
 	t.id, t.kind, t.channel = channel.GetTxId(), common.HeaderType(channel.GetType()), channel.GetChannelId()
-	t.invoked = calledOf(channel.GetExtension())
 	if channel.GetTimestamp().IsValid() {
 		t.time = channel.GetTimestamp().AsTime()
 	}
@@ -131,12 +131,12 @@ func nonceAndCreator(h *common.SignatureHeader) error {
 }
 
 // endorsed reads the one action of a transaction and checks that what was endorsed answers what was proposed.
-func (t *transaction) endorsed(headers *common.Header, data []byte) error {
+func (t *transaction) endorsed(headers *common.Header, data, extension []byte) error {
 	act, err := actionOf(data)
 	if err != nil {
 		return err
 	}
-	proposal, err := t.action(act.GetPayload())
+	proposal, err := t.action(act.GetPayload(), extension)
 	if err != nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func actionOf(data []byte) (*peer.TransactionAction, error) {
 }
 
 // action reads what was endorsed, by whom, and answers the proposal.
-func (t *transaction) action(data []byte) (proposal []byte, err error) {
+func (t *transaction) action(data, called []byte) (proposal []byte, err error) {
 	var raw []byte
 	if !split(data, &proposal, &raw) || splitEach(raw, &t.signedPart, t.endorsement) != nil {
 		payload, err := message(data, &peer.ChaincodeActionPayload{})
@@ -196,7 +196,13 @@ func (t *transaction) action(data []byte) (proposal []byte, err error) {
 		}
 		t.answers, extension = response.GetProposalHash(), response.GetExtension()
 	}
-	t.results(extension, proposal)
+	input := &peer.ChaincodeProposalPayload{}
+	if split(proposal, &input.Input) || proto.Unmarshal(proposal, input) == nil {
+		t.args = argsOf(input.GetInput())
+	}
+	if t.content, err = t.results(extension, called); err != nil {
+		t.why = err.Error()
+	}
 	return proposal, nil
 }
 
@@ -209,31 +215,60 @@ func (t *transaction) endorsement(data []byte) error {
 	return nil
 }
 
-// results reads what peers need only later; whatever does not parse stays empty.
-func (t *transaction) results(extension, proposal []byte) {
-	var sets, events, response, chaincode []byte
-	if !split(extension, &sets, &events, &response, &chaincode) {
-		action, err := message(extension, &peer.ChaincodeAction{})
-		if err != nil {
-			return
-		}
-		sets, events, t.chaincode, t.response = action.GetResults(), action.GetEvents(), action.GetChaincodeId().GetName(), action.GetResponse().GetPayload()
-	} else {
-		name, named := nameOf(chaincode)
-		answer, answered := answerOf(response)
-		if !named || !answered {
-			return
-		}
-		t.chaincode, t.response = name, answer
+// results reads what was endorsed, and judges it in the order in which peers do; whatever does not parse stays empty.
+func (t *transaction) results(extension, header []byte) (peer.TxValidationCode, error) {
+	var sets, events, response, id []byte
+	var chaincode chaincodeID
+	parsed := split(extension, &sets, &events, &response, &id)
+	if parsed {
+		var answered bool
+		chaincode, parsed = idOf(id)
+		t.response, answered = answerOf(response)
+		parsed = parsed && answered
 	}
+	if !parsed {
+		action, err := message(extension, &peer.ChaincodeAction{})
+		if err == nil {
+			sets, events, t.response = action.GetResults(), action.GetEvents(), action.GetResponse().GetPayload()
+			chaincode, parsed = chaincodeID{action.ChaincodeId != nil, action.GetChaincodeId().GetName(), action.GetChaincodeId().GetVersion()}, true
+		}
+	}
+	t.chaincode = chaincode.name
 	if len(events) > 0 {
 		t.event = eventOf(events)
 	}
-	t.sets = setsOf(sets)
-	input := &peer.ChaincodeProposalPayload{}
-	if split(proposal, &input.Input) || proto.Unmarshal(proposal, input) == nil {
-		t.args = argsOf(input.GetInput())
+	if parsed {
+		t.sets = setsOf(sets)
 	}
+	called, readable := calledOf(header)
+	var why string
+	code := peer.TxValidationCode_VALID
+	switch {
+	case !readable:
+		code, why = peer.TxValidationCode_BAD_HEADER_EXTENSION, "its header names no chaincode"
+	case !parsed || len(extension) == 0:
+		code, why = peer.TxValidationCode_BAD_RESPONSE_PAYLOAD, "what was endorsed is no action of a chaincode"
+	case t.sets == nil:
+		code, why = peer.TxValidationCode_BAD_RWSET, "the read-write set does not parse"
+	case !called.there || !chaincode.there:
+		code, why = peer.TxValidationCode_INVALID_OTHER_REASON, "no chaincode is called, or none answers"
+	case called.name == "" || called.name != chaincode.name || chaincode.version == "":
+		code, why = peer.TxValidationCode_INVALID_CHAINCODE, fmt.Sprintf("it calls chaincode %q and is endorsed by %q in version %q", called.name, chaincode.name, chaincode.version)
+	case len(events) > 0 && (t.event == nil || t.event.GetChaincodeId() != called.name):
+		code, why = peer.TxValidationCode_INVALID_OTHER_REASON, "its event is not the chaincode's"
+	default:
+		seen := map[string]bool{}
+		for _, ns := range t.sets.NsRwSets {
+			if seen[ns.NameSpace] {
+				code, why = peer.TxValidationCode_ILLEGAL_WRITESET, fmt.Sprintf("two sets of namespace %q", ns.NameSpace)
+			}
+			seen[ns.NameSpace] = true
+		}
+	}
+	if why != "" {
+		return code, errors.New(why)
+	}
+	return code, nil
 }
 
 // signers are the endorsements as policies want them: each is over the answer and the endorser's own identity.

@@ -113,19 +113,35 @@ func channelHeaderOf(data []byte) (*common.ChannelHeader, error) {
 	return h, nil
 }
 
-// calledOf is the name of the chaincode in a ChaincodeHeaderExtension.
-func calledOf(data []byte) string {
+// chaincodeID is a ChaincodeID: its zero value is none.
+type chaincodeID struct {
+	there         bool
+	name, version string
+}
+
+// idOf reads a ChaincodeID, nil bytes for none.
+func idOf(data []byte) (id chaincodeID, ok bool) {
+	if data == nil {
+		return id, true
+	}
+	if names, ok := namesOf(data); ok {
+		return chaincodeID{true, string(names[1].bytes), string(names[2].bytes)}, true
+	}
+	all, err := message(data, &peer.ChaincodeID{})
+	return chaincodeID{true, all.GetName(), all.GetVersion()}, err == nil
+}
+
+// calledOf is the chaincode in a ChaincodeHeaderExtension; false when it does not parse.
+func calledOf(data []byte) (chaincodeID, bool) {
 	var id []byte
 	if split(data, nil, &id) {
-		if names, ok := namesOf(id); ok {
-			return string(names[1].bytes)
-		}
+		return idOf(id)
 	}
-	extension := &peer.ChaincodeHeaderExtension{}
-	if proto.Unmarshal(data, extension) != nil {
-		return ""
+	extension, err := message(data, &peer.ChaincodeHeaderExtension{})
+	if err != nil || extension.ChaincodeId == nil {
+		return chaincodeID{}, err == nil
 	}
-	return extension.GetChaincodeId().GetName()
+	return chaincodeID{true, extension.ChaincodeId.GetName(), extension.ChaincodeId.GetVersion()}, true
 }
 
 // eventOf is a transaction's event; nil when it does not parse.
@@ -185,7 +201,7 @@ func setsOf(data []byte) *rwsetutil.TxRwSet {
 	sets := &rwsetutil.TxRwSet{}
 	err := splitEach(data, nil, func(namespace []byte) error {
 		var name, set []byte
-		if !split(namespace, &name, &set) {
+		if !split(namespace, &name, &set) || !utf8.Valid(name) {
 			return errUnusual
 		}
 		ns := &rwsetutil.NsRwSet{NameSpace: string(name), KvRwSet: &kvrwset.KVRWSet{}}
@@ -334,15 +350,6 @@ func namesOf(id []byte) (names [3]field, ok bool) {
 		ok = ok && utf8.Valid(name.bytes)
 	}
 	return names, ok
-}
-
-// nameOf is the name in a ChaincodeID.
-func nameOf(id []byte) (string, bool) {
-	if names, ok := namesOf(id); ok {
-		return string(names[1].bytes), true
-	}
-	all, err := message(id, &peer.ChaincodeID{})
-	return all.GetName(), err == nil
 }
 
 // answerOf is the payload of a response.

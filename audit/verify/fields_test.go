@@ -6,6 +6,7 @@ import (
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
+	"github.com/hyperledger/fabric/core/ledger/kvledger/txmgmt/rwsetutil"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -50,10 +51,10 @@ func FuzzWhatIsSplit(f *testing.F) {
 		}
 		id := &peer.ChaincodeID{}
 		err = proto.Unmarshal(data, id)
-		name, ok := nameOf(data)
+		got, ok := idOf(data)
 		require.Equal(t, err == nil, ok)
 		if ok {
-			require.Equal(t, id.GetName(), name)
+			require.Equal(t, id.GetName()+" "+id.GetVersion(), got.name+" "+got.version)
 		}
 		channel := &common.ChannelHeader{}
 		err = proto.Unmarshal(data, channel)
@@ -61,10 +62,14 @@ func FuzzWhatIsSplit(f *testing.F) {
 		require.Equal(t, err == nil, failed == nil)
 		require.True(t, err != nil || proto.Equal(channel, header), "%v, split %v", channel, header)
 		extension := &peer.ChaincodeHeaderExtension{}
-		if proto.Unmarshal(data, extension) != nil {
-			extension.Reset()
+		err = proto.Unmarshal(data, extension)
+		called, ok := calledOf(data)
+		require.Equal(t, err == nil, ok)
+		if ok {
+			require.Equal(t, chaincodeID{extension.ChaincodeId != nil, extension.GetChaincodeId().GetName(), extension.GetChaincodeId().GetVersion()}, called)
 		}
-		require.Equal(t, extension.GetChaincodeId().GetName(), calledOf(data))
+		sets, err := setsOf(data), (&rwsetutil.TxRwSet{}).FromProtoBytes(data)
+		require.Equal(t, err == nil, sets != nil)
 		event := &peer.ChaincodeEvent{}
 		err = proto.Unmarshal(data, event)
 		read := eventOf(data)

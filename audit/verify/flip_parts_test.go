@@ -60,7 +60,7 @@ func TestEveryByteOfAPartIsCovered(t *testing.T) {
 	}
 	require.NoError(t, h.plan(manifest))
 	found := func(file encodedPart, data []byte) bool {
-		h.found, h.bills = nil, map[merkle.Hash]*numbers.Seen{} // each reading is the first one
+		h.found, h.kept, h.bills = nil, nil, map[merkle.Hash]*numbers.Seen{} // each reading is the first one
 		return h.part(t.Context(), file.Part, bytes.NewReader(data)) != nil || h.recomputeAll(t.Context()) != nil || len(h.found) > 0
 	}
 	for _, file := range files {

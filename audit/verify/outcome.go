@@ -52,20 +52,20 @@ type difference struct {
 
 // compare runs a valid transaction's function again, nil when it did what the rules give.
 func (r *rerunner) compare(t *transaction, chaincode string) *difference {
-	if len(t.args) != 2 {
-		return &difference{message: fmt.Sprintf("the chaincode takes a function and a document, this proposal has %d arguments", len(t.args))}
-	}
-	function := string(t.args[0])
 	wrote, guarded, err := r.written(t, chaincode)
 	if err != nil {
 		return &difference{message: err.Error()}
 	}
+	if len(t.args) != 2 {
+		return &difference{message: fmt.Sprintf("the chaincode takes a function and a document, this proposal has %d arguments", len(t.args))}
+	}
+	function := string(t.args[0])
 	query, known := r.queries[function]
 	switch {
 	case !known:
 		return &difference{message: fmt.Sprintf("the rules have no function %.80q", function), key: first(wrote, guarded)}
-	case query && len(wrote)+len(guarded) > 0:
-		return &difference{message: function + " is a query and wrote", key: first(wrote, guarded)}
+	case query && (len(wrote)+len(guarded) > 0 || t.event != nil):
+		return &difference{message: function + " is a query, and wrote or emitted an event", key: first(wrote, guarded)}
 	case query:
 		return nil
 	}
@@ -140,7 +140,13 @@ func (r *rerunner) written(t *transaction, chaincode string) (map[ledger.Key][]b
 		if ns.NameSpace != chaincode {
 			continue
 		}
+		if len(ns.CollHashedRwSets) > 0 {
+			return nil, nil, errors.New("it reads or writes private data, of which the rules know none")
+		}
 		for _, w := range ns.KvRwSet.GetWrites() {
+			if _, twice := values[ledger.Key(w.GetKey())]; twice {
+				return nil, nil, fmt.Errorf("it writes %q twice", readable(w.GetKey()))
+			}
 			var value []byte
 			if !w.GetIsDelete() && len(w.GetValue()) > 0 {
 				value = w.GetValue()
@@ -148,6 +154,9 @@ func (r *rerunner) written(t *transaction, chaincode string) (map[ledger.Key][]b
 			values[ledger.Key(w.GetKey())] = value
 		}
 		for _, w := range ns.KvRwSet.GetMetadataWrites() {
+			if _, twice := policies[ledger.Key(w.GetKey())]; twice {
+				return nil, nil, fmt.Errorf("it guards %q twice", readable(w.GetKey()))
+			}
 			policy, err := r.guard(w)
 			if err != nil {
 				return nil, nil, fmt.Errorf("guard of %q: %w", w.GetKey(), err)

@@ -43,6 +43,7 @@ type holder struct {
 	held    *Held
 	number  int       // of the part that is read, from 1
 	found   []Finding // of it
+	kept    kept      // of these
 	waiting int       // bytes of texts whose receipts wait to be computed again
 	last    *registration
 	places  map[string]settlement         // settlements of these blocks, by name
@@ -72,7 +73,7 @@ func (v *verifier) parts(ctx context.Context, r *bundle.Reader) (err error) {
 		if err := context.Cause(ctx); err != nil {
 			return nil, err
 		}
-		h.number, h.found = h.number+1, nil
+		h.number, h.found, h.kept = h.number+1, nil, nil
 		err := h.part(ctx, p, in)
 		if errors.Is(err, parts.ErrForm) {
 			h.find(Finding{Severity: Forged, Rule: ruleOf[p.Kind], Key: readableName(p), Message: err.Error()})
@@ -120,7 +121,7 @@ var ruleOf = map[bundle.Kind]Rule{bundle.Snapshot: RuleSnapshot, bundle.Content:
 func readableName(p bundle.Part) string { return fmt.Sprintf("%s/%s/%s", p.Kind, p.Name[0], p.Name[1]) }
 
 func (h *holder) find(f Finding) {
-	if len(h.found) >= h.v.options.MaxFindings {
+	if !h.kept.another(f.Severity, h.v.options.MaxFindings) {
 		h.v.report.Suppressed++
 		return
 	}

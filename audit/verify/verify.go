@@ -9,7 +9,10 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric/protoutil"
@@ -39,7 +42,7 @@ type Options struct {
 	Parts func(done, all int)
 	// Temp is the folder of temporary files, in which corpora are rebuilt, readable for their owner alone; "" is the system's.
 	Temp string
-	// MaxFindings is how many findings are kept; 0 is 1,000.
+	// MaxFindings is how many findings of each severity are kept, the first ones; 0 is 1,000.
 	MaxFindings int
 }
 
@@ -76,7 +79,7 @@ type verifier struct {
 	signatures signatures
 	helpers    chan func() // taken by workers that have nothing else to do
 	cut        bool        // the files ended before the last block that the manifest names
-	kept       int         // findings
+	kept       kept        // of the findings
 	broken     int         // place in the report, from 1, of the first finding of those that break what comes later; 0: none
 }
 
@@ -273,13 +276,25 @@ func (v *verifier) finish(start time.Time) {
 	}
 }
 
+// kept counts findings of each severity: many that are light never hide a graver one.
+type kept map[Severity]int
+
+// another tells whether there is room for another one.
+func (k *kept) another(s Severity, most int) bool {
+	if *k == nil {
+		*k = kept{}
+	}
+	(*k)[s]++
+	return (*k)[s] <= most
+}
+
 // find keeps a finding, in the one that it may follow from if there is one. Only one goroutine may call it at a time.
 func (v *verifier) find(f Finding) {
-	if v.kept >= v.options.MaxFindings {
+	if !v.kept.another(f.Severity, v.options.MaxFindings) {
 		v.report.Suppressed++
 		return
 	}
-	v.kept++
+	f.TxID, f.Key, f.Message = shown(f.TxID), shown(f.Key), shown(f.Message)
 	if v.broken > 0 && f.Severity != Noted {
 		for i, told := range v.report.Findings[v.broken-1:] {
 			if told.Severity == f.Severity && told.Rule == f.Rule {
@@ -293,4 +308,25 @@ func (v *verifier) find(f Finding) {
 	if breaking[f.Rule] && f.Severity == Forged && v.broken == 0 {
 		v.broken = len(v.report.Findings)
 	}
+}
+
+// mostShown bounds the texts of a finding, in bytes: they quote what stands in the bundle.
+const mostShown = 2000
+
+// shown is what a finding quotes, fit to be read on a terminal: what stands in a bundle could move its cursor.
+func shown(s string) string {
+	cut := len(s) > mostShown
+	if cut {
+		s = s[:mostShown]
+	}
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+	if cut {
+		s += "…"
+	}
+	return s
 }

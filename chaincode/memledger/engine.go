@@ -47,6 +47,9 @@ func Resume(height uint64, entries []*Entry, ids []string) *Engine {
 // IDs are those of all transactions so far, ascending.
 func (e *Engine) IDs() []string { return slices.Sorted(maps.Keys(e.ids)) }
 
+// Known tells whether a transaction of an earlier block has an id.
+func (e *Engine) Known(id string) bool { return e.ids[id] }
+
 // SetPolicy changes the chaincode's policy, from the next block on.
 func (e *Engine) SetPolicy(p ledger.Policy) { e.policy = p }
 
@@ -195,7 +198,7 @@ func (e *Engine) validateEndorsement(tx Transaction, earlier []Flag, setters map
 			unguarded = true
 		}
 	}
-	if !guarded && !unguarded && !satisfied(e.policy, tx.Endorsers) {
+	if !guarded && !unguarded && !tx.Covered && !satisfied(e.policy, tx.Endorsers) {
 		return EndorsementPolicyFailure
 	}
 	return Valid

@@ -32,6 +32,9 @@ type Transaction struct {
 	Settled Flag
 	// Endorsed says that its endorsements suffice by rules outside the engine, which judges the rest.
 	Endorsed bool
+	// Covered says that a policy which the engine does not know, as that of private data, was kept too. Then the chaincode's
+	// own is not asked for a transaction that writes nothing else.
+	Covered bool
 	// Conflicts says that something it read that the engine does not know, as private data, has changed since.
 	Conflicts bool
 }

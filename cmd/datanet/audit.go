@@ -167,7 +167,7 @@ func auditVerify(command *cobra.Command, path string, options verification.Optio
 func writeReport(out io.Writer, r *verification.Report, stats bool) error {
 	var b strings.Builder
 	if r.Height > r.First {
-		fmt.Fprintf(&b, "channel %s, blocks %d to %d, %s; the rules were run again for %d\n", r.Channel, r.First, r.Height-1, document.Count(r.Transactions, "transaction"), r.Rerun)
+		fmt.Fprintf(&b, "channel %s, blocks %d to %d, %s; the rules were run again for %d\n", printable(r.Channel), r.First, r.Height-1, document.Count(r.Transactions, "transaction"), r.Rerun)
 	} else {
 		b.WriteString("no block could be read\n")
 	}

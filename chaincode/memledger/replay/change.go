@@ -3,8 +3,6 @@ package replay
 import (
 	"strings"
 
-	"github.com/hyperledger/fabric/core/ledger/kvledger/txmgmt/rwsetutil"
-
 	"github.com/datanet-consortium/datanet/chaincode/memledger"
 )
 
@@ -29,44 +27,6 @@ func changesOf(updates []memledger.Update) []Change {
 		changes[i] = Change{Namespace: namespace, Key: name, Version: u.At, Before: u.Before, After: u.After}
 		if u.After != nil {
 			changes[i].Value = u.After.Value
-		}
-	}
-	return changes
-}
-
-// hashed is what the block's valid transactions did to private data; of several writes to a key the last one counts.
-func (p *Prepared) hashed() []Change {
-	var changes []Change
-	at := map[[3]string]int{}
-	for i, tx := range p.transactions {
-		if p.flags[i] != memledger.Valid {
-			continue
-		}
-		for _, change := range tx.hashes {
-			change.Version = memledger.Version{Block: p.number, Tx: uint64(i)}
-			key := [3]string{change.Namespace, change.Collection, change.Key}
-			if j, ok := at[key]; ok {
-				changes[j] = change
-				continue
-			}
-			at[key] = len(changes)
-			changes = append(changes, change)
-		}
-	}
-	return changes
-}
-
-func hashedWrites(set *rwsetutil.TxRwSet) []Change {
-	var changes []Change
-	for _, ns := range set.NsRwSets {
-		for _, collection := range ns.CollHashedRwSets {
-			for _, w := range collection.HashedRwSet.GetHashedWrites() {
-				c := Change{Namespace: ns.NameSpace, Collection: collection.CollectionName, Key: string(w.GetKeyHash())}
-				if !w.GetIsDelete() && !w.GetIsPurge() {
-					c.Value = w.GetValueHash()
-				}
-				changes = append(changes, c)
-			}
 		}
 	}
 	return changes

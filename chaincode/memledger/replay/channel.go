@@ -100,18 +100,20 @@ func (c *configuredChannel) policy(p *peer.ApplicationPolicy) (*ledger.Policy, e
 
 const lifecycleNamespace = "_lifecycle"
 
-// definition is the committed part of the chaincode's definition that says who endorses, nil before there is one.
-func (r *Replayer) definition() *memledger.Entry {
-	return r.engine.Get(inNamespace(lifecycleNamespace, "namespaces/fields/"+r.chaincode+"/ValidationInfo"))
+// definition is the committed part of a chaincode's definition that says who endorses, nil before there is one.
+func (r *Replayer) definition(chaincode string) *memledger.Entry {
+	return r.engine.Get(inNamespace(lifecycleNamespace, "namespaces/fields/"+chaincode+"/ValidationInfo"))
 }
 
-// Defined tells whether the chaincode is defined: before that peers find none of its transactions valid.
-func (r *Replayer) Defined() bool { return r.definition() != nil }
+// Defined tells whether a chaincode is defined: before that peers find none of its transactions valid.
+func (r *Replayer) Defined(chaincode string) bool {
+	return chaincode == lifecycleNamespace || r.definition(chaincode) != nil
+}
 
 // setPolicy gives the engine the chaincode's policy as committed before this block: the definition names it, the
 // configuration may hold it.
 func (r *Replayer) setPolicy() error {
-	definition := r.definition()
+	definition := r.definition(r.chaincode)
 	if definition == nil || r.bound && bytes.Equal(definition.Value, r.policy) {
 		return nil
 	}

@@ -8,6 +8,6 @@
 // gave them. After a difference the replay goes on with the peers' verdict, so that one defect is reported once.
 //
 // It does not check what surrounds the verdicts: the hash chain, orderers' and creators' signatures, commit hashes.
-// Of private data only what organisations approve of chaincode definitions is supported; a transaction of the chaincode
-// with a collection is an error.
+// Of private data it follows the hashes, in the collections that each organisation has for itself; policies of single keys
+// there it does not judge.
 package replay

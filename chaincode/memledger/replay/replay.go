@@ -7,6 +7,7 @@ import (
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
+	"github.com/hyperledger/fabric/core/ledger/kvledger/txmgmt/rwsetutil"
 
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/memledger"
@@ -70,7 +71,7 @@ func New(chaincode string) *Replayer {
 		channel:   &configuredChannel{},
 		engine:    memledger.NewEngine(ledger.Policy{}),
 		report:    Report{Judged: map[memledger.Flag]int{}, Followed: map[memledger.Flag]int{}},
-		private:   private{versions: map[privateKey]changed{}, whole: true},
+		private:   private{keys: map[privateKey]changed{}, whole: true},
 	}
 }
 
@@ -152,7 +153,7 @@ func (r *Replayer) Apply(p *Prepared) ([]Change, error) {
 		return nil, fmt.Errorf("chaincode policy at block %d: %w", p.number, err)
 	}
 	transactions := make([]memledger.Transaction, len(p.transactions))
-	r.private.judge(p)
+	hashed := r.private.judge(p)
 	for i := range p.transactions {
 		transactions[i] = p.transactions[i].Transaction
 	}
@@ -181,8 +182,16 @@ func (r *Replayer) Apply(p *Prepared) ([]Change, error) {
 		}
 	}
 	r.report.Blocks++
-	return append(changesOf(updates), p.hashed()...), nil
+	return append(changesOf(updates), hashed...), nil
 }
+
+// Guarded tells whether a transaction writes private data that has had a policy of its own, which is not judged.
+func (r *Replayer) Guarded(sets *rwsetutil.TxRwSet) bool {
+	return r.private.guards(privateWrites(sets))
+}
+
+// Known tells whether a transaction of an earlier block has an id, whatever its verdict.
+func (r *Replayer) Known(id string) bool { return r.engine.Known(id) }
 
 // Get returns what the chaincode's committed state holds under a key, nil when the key is absent. The caller must not
 // change it. Until the next Apply it may be called from several goroutines.

@@ -26,7 +26,7 @@ type read struct {
 	memledger.Transaction
 	channel string
 	config  []byte // a ConfigEnvelope
-	hashes  []Change
+	hashes  []privateWrite
 	private []privateRead
 }
 
@@ -84,30 +84,28 @@ func (r *Replayer) transaction(p Parsed, flag memledger.Flag) (read, error) {
 	if p.Kind != common.HeaderType_ENDORSER_TRANSACTION || p.Sets == nil {
 		return settled, nil
 	}
-	var tx read
-	var err error
-	tx.Transaction, err = r.writeSet(p.Sets)
-	if err != nil && flag != memledger.Valid {
-		return settled, nil // without effect, so what cannot be replayed of it is not missed
-	}
-	if err != nil {
-		return tx, err
-	}
-	tx.ID, tx.hashes = p.ID, hashedWrites(p.Sets)
+	tx := read{Transaction: r.writeSet(p.Sets)}
+	tx.ID, tx.hashes = p.ID, privateWrites(p.Sets)
 	definition := p.Chaincode == lifecycleNamespace && flag != memledger.EndorsementPolicyFailure
 	if p.Chaincode != r.chaincode && !definition || !judged[flag] || writesElsewhere(p.Sets, p.Chaincode) {
 		tx.Settled = flag
 		return tx, nil
 	}
 	addReads(&tx.Transaction, p.Sets)
+	tx.private = privateReads(p.Sets)
 	if definition {
-		tx.Endorsed, tx.private = true, privateReads(p.Sets)
+		tx.Endorsed = true
 		return tx, nil
 	}
-	if err := rangesComeLast(p.Sets); err != nil {
-		return tx, err
-	}
+	var err error
 	tx.Endorsers, err = p.Endorsers()
+	for _, w := range tx.hashes { // the chaincode has no collections but the implicit ones
+		if msp, implicit := ImplicitOwner(w.key.collection); !implicit || !slices.Contains(tx.Endorsers, msp) {
+			tx.Endorsers, tx.Covered = nil, false
+			break
+		}
+		tx.Covered = true
+	}
 	return tx, err
 }
 
@@ -142,43 +140,52 @@ func parseAction(data []byte) (*action, error) {
 	return a, nil
 }
 
-// writeSet takes the writes of all namespaces. Of another chaincode's key policies only the new version matters.
-func (r *Replayer) writeSet(set *rwsetutil.TxRwSet) (memledger.Transaction, error) {
-	var tx memledger.Transaction
-	chaincode := r.chaincode
+// writeSet takes the writes of all namespaces. Of another chaincode's key policies only the new version matters. What is
+// written in a collection without a name is public for peers, hash or not.
+func (r *Replayer) writeSet(set *rwsetutil.TxRwSet) (tx memledger.Transaction) {
 	for _, ns := range set.NsRwSets {
-		if ns.NameSpace == chaincode && len(ns.CollHashedRwSets) > 0 {
-			return tx, fmt.Errorf("namespace %s uses private data, which replay does not support", ns.NameSpace)
+		guard := func(key string, entries []*kvrwset.KVMetadataEntry) {
+			p := memledger.PolicyWrite{Key: inNamespace(ns.NameSpace, key)}
+			if ns.NameSpace == r.chaincode {
+				p.Policy = r.keyPolicy(entries)
+			}
+			tx.Policies = append(tx.Policies, p)
 		}
 		tx.Writes = slices.Grow(tx.Writes, len(ns.KvRwSet.GetWrites()))
 		for _, w := range ns.KvRwSet.GetWrites() {
 			tx.Writes = append(tx.Writes, memledger.Write{Key: inNamespace(ns.NameSpace, w.GetKey()), Value: w.GetValue(), Delete: w.GetIsDelete()})
 		}
 		for _, w := range ns.KvRwSet.GetMetadataWrites() {
-			p := memledger.PolicyWrite{Key: inNamespace(ns.NameSpace, w.GetKey())}
-			if ns.NameSpace == chaincode {
-				var err error
-				if p.Policy, err = r.keyPolicy(w); err != nil {
-					return tx, fmt.Errorf("policy of key %q: %w", w.GetKey(), err)
-				}
+			guard(w.GetKey(), w.GetEntries())
+		}
+		for _, collection := range ns.CollHashedRwSets {
+			if collection.CollectionName != "" {
+				continue
 			}
-			tx.Policies = append(tx.Policies, p)
+			for _, w := range collection.HashedRwSet.GetHashedWrites() {
+				tx.Writes = append(tx.Writes, memledger.Write{Key: inNamespace(ns.NameSpace, string(w.GetKeyHash())), Value: w.GetValueHash(), Delete: rwsetutil.IsKVWriteHashDelete(w)})
+			}
+			for _, w := range collection.HashedRwSet.GetMetadataWrites() {
+				guard(string(w.GetKeyHash()), w.GetEntries())
+			}
 		}
 	}
-	return tx, nil
+	return tx
 }
 
 func writesElsewhere(set *rwsetutil.TxRwSet, chaincode string) bool {
-	for _, ns := range set.NsRwSets {
-		written := len(ns.KvRwSet.GetWrites()) + len(ns.KvRwSet.GetMetadataWrites()) + len(ns.CollHashedRwSets)
-		if ns.NameSpace != chaincode && written > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(set.NsRwSets, func(ns *rwsetutil.NsRwSet) bool { return ns.NameSpace != chaincode && Writes(ns) })
 }
 
-// addReads flattens the reads of all namespaces.
+// Writes tells whether a set changes anything, as peers ask.
+func Writes(ns *rwsetutil.NsRwSet) bool {
+	return len(ns.KvRwSet.GetWrites())+len(ns.KvRwSet.GetMetadataWrites()) > 0 || slices.ContainsFunc(ns.CollHashedRwSets, func(c *rwsetutil.CollHashedRwSet) bool {
+		return len(c.HashedRwSet.GetHashedWrites())+len(c.HashedRwSet.GetMetadataWrites()) > 0
+	})
+}
+
+// addReads flattens the reads of all namespaces. Peers check the reads of one namespace, then its ranges, then the next
+// namespace: what conflicts twice may be told to conflict the other way.
 func addReads(tx *memledger.Transaction, set *rwsetutil.TxRwSet) {
 	for _, ns := range set.NsRwSets {
 		addKeyReads(tx, ns.NameSpace, ns.KvRwSet.GetReads())
@@ -186,17 +193,6 @@ func addReads(tx *memledger.Transaction, set *rwsetutil.TxRwSet) {
 			tx.Ranges = append(tx.Ranges, rangeRead(ns.NameSpace, info))
 		}
 	}
-}
-
-// rangesComeLast refuses what flattening would judge differently: Fabric checks the reads of one namespace, then its
-// ranges, then the next namespace. A definition that conflicts twice so may be told to conflict the other way.
-func rangesComeLast(set *rwsetutil.TxRwSet) error {
-	for i, ns := range set.NsRwSets {
-		if len(ns.KvRwSet.GetRangeQueriesInfo()) > 0 && i != len(set.NsRwSets)-1 {
-			return fmt.Errorf("namespace %s reads ranges before another namespace, which replay does not support", ns.NameSpace)
-		}
-	}
-	return nil
 }
 
 // addKeyReads puts keys and versions each into one piece of memory, which lives as long as the transaction.
@@ -269,14 +265,19 @@ func sameSummary(want *kvrwset.QueryReadsMerkleSummary, namespace string, now []
 }
 
 // keyPolicy reads the endorsement policy in a key's metadata, nil when there is none: metadata replaces all that
-// the key had. A chaincode sets few different ones, which are read once.
-func (r *Replayer) keyPolicy(w *kvrwset.KVMetadataWrite) (*ledger.Policy, error) {
-	for _, entry := range w.GetEntries() {
+// the key had. A chaincode sets few different ones, which are read once. One that is not over peers, which no rule sets, is
+// taken for one that nobody satisfies.
+func (r *Replayer) keyPolicy(entries []*kvrwset.KVMetadataEntry) *ledger.Policy {
+	for _, entry := range entries {
 		if entry.GetName() == validationParameter && len(entry.GetValue()) > 0 {
-			return r.policies.read(entry.GetValue())
+			policy, err := r.policies.read(entry.GetValue())
+			if err != nil {
+				return &ledger.Policy{N: 1}
+			}
+			return policy
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 var validationParameter = peer.MetaDataKeys_VALIDATION_PARAMETER.String()

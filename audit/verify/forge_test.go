@@ -1,0 +1,176 @@
+package verify
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset"
+	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
+	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
+	"github.com/stretchr/testify/require"
+
+	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
+)
+
+// appended is a block with one more transaction: a copy of a call that was changed and that organisations endorsed.
+func (f *forger) appended(verdict peer.TxValidationCode, change func(p *envelopeParts), endorsers ...string) int {
+	b, tx := f.calling("account:Open")
+	p := f.take(b, tx)
+	p.own = &kvrwset.KVRWSet{}
+	p.result.Events = nil
+	change(p)
+	f.append(f.put(p, []byte("nonce "+fmt.Sprint(len(f.blocks))), "curator1", rulestest.A, endorsers...), verdict)
+	return len(f.blocks) - 1
+}
+
+// query makes a transaction one that calls a query, of which nobody asks what it writes.
+func query(f *forger, p *envelopeParts) {
+	input := &peer.ChaincodeInvocationSpec{ChaincodeSpec: &peer.ChaincodeSpec{Input: &peer.ChaincodeInput{Args: [][]byte{[]byte("account:Get"), []byte(`{}`)}}}}
+	p.action.ChaincodeProposalPayload = encode(f, &peer.ChaincodeProposalPayload{Input: encode(f, input)})
+}
+
+func inCollection(f *forger, p *envelopeParts, name string, set *kvrwset.HashedRWSet) {
+	p.sets.NsRwset[p.at].CollectionHashedRwset = []*rwset.CollectionHashedReadWriteSet{{CollectionName: name, HashedRwset: encode(f, set)}}
+}
+
+// mischief is what one organisation can have committed, with its own peers' endorsements, and how gravely an audit takes it.
+type mischief struct {
+	claim   string
+	verdict peer.TxValidationCode
+	worst   Severity
+	change  func(f *forger, p *envelopeParts)
+}
+
+var mischiefs = []mischief{
+	{"a chaincode that is not there", peer.TxValidationCode_INVALID_CHAINCODE, "", func(f *forger, p *envelopeParts) {
+		id := &peer.ChaincodeID{Name: "nowhere", Version: "1"}
+		p.channel.Extension, p.result.ChaincodeId = encode(f, &peer.ChaincodeHeaderExtension{ChaincodeId: id}), id
+	}},
+	{"a write in the state of a chaincode that is not there", unpolicy, "", func(f *forger, p *envelopeParts) {
+		p.sets.NsRwset = append(p.sets.NsRwset, &rwset.NsReadWriteSet{Namespace: "nowhere", Rwset: encode(f, &kvrwset.KVRWSet{Writes: []*kvrwset.KVWrite{{Key: "k", Value: []byte("v")}}})})
+	}},
+	{"an answer without a version", peer.TxValidationCode_INVALID_CHAINCODE, "", func(f *forger, p *envelopeParts) { p.result.ChaincodeId.Version = "" }},
+	{"an answer without a chaincode", peer.TxValidationCode_INVALID_OTHER_REASON, "", func(f *forger, p *envelopeParts) { p.result.ChaincodeId = nil }},
+	{"another chaincode's event", peer.TxValidationCode_INVALID_OTHER_REASON, "", func(f *forger, p *envelopeParts) {
+		p.result.Events = encode(f, &peer.ChaincodeEvent{ChaincodeId: "nowhere"})
+	}},
+	{"two sets of one namespace", peer.TxValidationCode_ILLEGAL_WRITESET, "", func(f *forger, p *envelopeParts) {
+		p.sets.NsRwset = append(p.sets.NsRwset, p.sets.NsRwset[p.at])
+	}},
+	{"a header that does not parse", peer.TxValidationCode_BAD_HEADER_EXTENSION, "", func(f *forger, p *envelopeParts) { p.channel.Extension = []byte{0xff} }},
+	{"ranges in one namespace before another", unpolicy, "", func(f *forger, p *envelopeParts) {
+		ranged := &kvrwset.KVRWSet{RangeQueriesInfo: []*kvrwset.RangeQueryInfo{{StartKey: "a", EndKey: "b", ItrExhausted: true}}}
+		p.sets.NsRwset = slices.Insert(p.sets.NsRwset, 0, &rwset.NsReadWriteSet{Namespace: "a", Rwset: encode(f, ranged)})
+		p.at++
+	}},
+	{"a write of its own in a collection that is not there", unpolicy, "", func(f *forger, p *envelopeParts) {
+		inCollection(f, p, "secret", &kvrwset.HashedRWSet{HashedWrites: []*kvrwset.KVWriteHash{{KeyHash: []byte("k"), ValueHash: []byte("v")}}})
+	}},
+	// Every organisation has a collection of its own in every chaincode, and endorses alone what is written there.
+	{"private data of its own", valid, Broken, func(f *forger, p *envelopeParts) {
+		inCollection(f, p, "_implicit_org_"+rulestest.A, &kvrwset.HashedRWSet{HashedWrites: []*kvrwset.KVWriteHash{{KeyHash: []byte("k"), ValueHash: []byte("v")}}})
+	}},
+	{"private data of its own, beside a query", valid, Broken, func(f *forger, p *envelopeParts) {
+		query(f, p)
+		inCollection(f, p, "_implicit_org_"+rulestest.A, &kvrwset.HashedRWSet{HashedWrites: []*kvrwset.KVWriteHash{{KeyHash: []byte("k"), ValueHash: []byte("v")}}})
+	}},
+	{"private data of another", unpolicy, "", func(f *forger, p *envelopeParts) {
+		inCollection(f, p, "_implicit_org_"+rulestest.B, &kvrwset.HashedRWSet{HashedWrites: []*kvrwset.KVWriteHash{{KeyHash: []byte("k"), ValueHash: []byte("v")}}})
+	}},
+}
+
+// One organisation alone must neither end everybody's audits nor make them say less: what follows is verified, and what has no
+// effect is no finding. Whoever shows another verdict than the peers gave is found.
+func TestOneOrganisationBlindsNoAudit(t *testing.T) {
+	for _, m := range mischiefs {
+		t.Run(m.claim, func(t *testing.T) {
+			make := func(verdict peer.TxValidationCode) *Report {
+				_, f := storyOn(t, "bft")
+				f.appended(verdict, func(p *envelopeParts) { m.change(f, p) }, rulestest.A)
+				f.appended(valid, func(p *envelopeParts) {
+					p.own = &kvrwset.KVRWSet{Writes: []*kvrwset.KVWrite{{Key: string(ledger.NewKey("zzz", "x")), Value: []byte(`{}`)}}}
+				}, majority...)
+				return f.verify()
+			}
+			report := make(m.verdict)
+			last := func(f Finding) bool { return f.Block == report.Height-1 }
+			require.True(t, slices.ContainsFunc(report.Findings, func(f Finding) bool { return last(f) && f.Rule == RuleOutcome }), "what follows is verified: %v", report.Findings)
+			report.Findings = slices.DeleteFunc(report.Findings, last)
+			require.Equal(t, m.worst, report.Worst(), "%v", report.Findings)
+			for _, other := range []peer.TxValidationCode{valid, conflict, peer.TxValidationCode_NIL_TXACTION, peer.TxValidationCode_DUPLICATE_TXID} {
+				if other != m.verdict {
+					lie := make(other)
+					require.True(t, slices.ContainsFunc(lie.Findings, func(f Finding) bool { return f.Block == lie.Height-2 && f.Rule == RuleVerdict }), "%s: %v", other, lie.Findings)
+				}
+			}
+		})
+	}
+}
+
+// Light findings, which any client can have made, must not hide a grave one.
+func TestManyLightFindingsHideNoGraveOne(t *testing.T) {
+	v := &verifier{report: &Report{}, options: Options{MaxFindings: 2}}
+	for range 5 {
+		v.find(Finding{Severity: Noted})
+		v.find(Finding{Severity: Unclear, Message: "\x1b[2Jno finding\r\n\u202e" + strings.Repeat("x", 10_000)})
+	}
+	v.find(Finding{Severity: Forged})
+	require.Equal(t, Forged, v.report.Worst())
+	require.Equal(t, 6, v.report.Suppressed)
+	for _, f := range v.report.Findings {
+		require.Less(t, len(f.Message), 2100)
+		require.NotContains(t, f.String(), "\x1b")
+		require.NotContains(t, f.String(), "\r")
+	}
+}
+
+// What a majority writes in ways in which no rule writes.
+var crooked = []collusion{
+	{"public state written through a collection without a name", []Rule{RuleOutcome}, func(f *forger, s *told) int {
+		key, _ := f.entry("contribution", s.Rejected.Datanet, s.Rejected.ID)
+		block := f.appended(valid, func(p *envelopeParts) {
+			query(f, p)
+			inCollection(f, p, "", &kvrwset.HashedRWSet{HashedWrites: []*kvrwset.KVWriteHash{{KeyHash: []byte(key), ValueHash: []byte(`{"state":"approved"}`)}}})
+		}, majority...)
+		require.Equal(f, `{"state":"approved"}`, string(f.state().Get(ledger.Key(key)).Value))
+		return block
+	}},
+	{"the right value written twice, which peers take for none", []Rule{RuleOutcome}, func(f *forger, s *told) int {
+		b, tx := f.calling("contribution:Submit")
+		p := f.take(b, tx)
+		p.own.Writes = append(p.own.Writes, p.own.Writes[0])
+		f.blocks[b].Data.Data[tx] = f.put(p, nil, "ann", rulestest.B, rulestest.B, rulestest.A)
+		f.collude(b)
+		return b
+	}},
+	{"an event of a query, which says that contributions came in another order", []Rule{RuleOutcome}, func(f *forger, s *told) int {
+		return f.appended(valid, func(p *envelopeParts) {
+			query(f, p)
+			p.result.Events = encode(f, &peer.ChaincodeEvent{ChaincodeId: f.chaincode(), EventName: "contribution.submitted/1", Payload: []byte(`{"contributions":[]}`)})
+		}, majority...)
+	}},
+	{"a guard that is no policy over peers", []Rule{RuleOutcome}, func(f *forger, s *told) int {
+		key, c := f.entry("contribution", s.Rejected.Datanet, s.Rejected.ID)
+		require.NotEmpty(f, c)
+		return f.appended(valid, func(p *envelopeParts) {
+			p.own.MetadataWrites = []*kvrwset.KVMetadataWrite{{Key: key, Entries: []*kvrwset.KVMetadataEntry{{Name: peer.MetaDataKeys_VALIDATION_PARAMETER.String(), Value: []byte("none")}}}}
+		}, majority...)
+	}},
+}
+
+func TestWhatIsWrittenCrookedlyIsFound(t *testing.T) {
+	for _, c := range crooked {
+		t.Run(c.claim, func(t *testing.T) {
+			s, f := storyOn(t, "raft")
+			block := c.change(f, s)
+			report := f.verify()
+			require.Equal(t, Broken, report.Worst(), "%v", report.Findings)
+			for _, rule := range c.rules {
+				require.True(t, slices.ContainsFunc(report.Findings, func(g Finding) bool { return g.Rule == rule && g.Block == uint64(block) }), "%v", report.Findings)
+			}
+		})
+	}
+}
