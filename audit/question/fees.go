@@ -182,7 +182,7 @@ func (f Fees) Report() report.Document {
 	for _, p := range f.Payees {
 		payees.Add(nil, string(p.To), p.As, p.Amount.String())
 	}
-	list := &report.Table{Columns: []string{"settlement", "rate card", "uses", "fees", "paid at once", "data part", "of it left", "state", "sums exactly"}, None: "No settlements."}
+	list := &report.Table{Columns: []string{"settlement", "rate card", "uses", "fees", "paid at once", "data part", "of it left", "state", "sums up to the fees"}, None: "No settlements."}
 	for _, s := range f.Settlements {
 		paid := make([]string, len(s.Paid))
 		for i, p := range s.Paid {
@@ -191,7 +191,7 @@ func (f Fees) Report() report.Document {
 		list.Add(s.Evidence, string(s.Host)+"/"+s.ID, fmt.Sprintf("%s, card %d", s.Model.Named, s.Model.Card), fmt.Sprint(s.Uses), s.Fees.String(), strings.Join(paid, "; "), s.Data.String(), s.Left.String(), string(s.State), yes(s.Exact))
 	}
 	if f.Next != "" {
-		list.More = "There are more; the next page begins at cursor " + f.Next + "."
+		list.More = further(f.Next)
 	}
 	d.Sections = append(d.Sections, report.Section{Title: "Sums of this page", Table: sums}, report.Section{Title: "Payees", Table: payees}, report.Section{Title: "Settlements", Table: list})
 	return d

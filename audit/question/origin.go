@@ -322,7 +322,7 @@ func originTable(list []Origin, next string) *report.Table {
 			terms(o.Licence, o.OwnLicence, o.DatanetVersion), strings.Join(votes, "; "), string(o.State))
 	}
 	if next != "" {
-		t.More = "There are more; the next page begins at cursor " + next + "."
+		t.More = further(next)
 	}
 	return t
 }

@@ -174,7 +174,7 @@ func (p Period) Report() report.Document {
 		events.Add([]report.Evidence{e.Evidence}, e.Event, e.Code, e.Evidence.Function, e.Evidence.By, report.Time(e.Evidence.Time))
 	}
 	if p.Next != "" {
-		events.More = "There are more; the next page begins at cursor " + p.Next + "."
+		events.More = further(p.Next)
 	}
 	d.Sections = append(d.Sections, whole, report.Section{Title: report.Count(p.Total, "transaction"), Table: counts}, report.Section{Title: "Events in the order of the chain", Table: events})
 	return d
@@ -239,12 +239,12 @@ func (a *Auditor) Blocks(ctx context.Context, first uint64, limit int) (answer B
 // Report is the answer to read.
 func (b Blocks) Report() report.Document {
 	d := b.document("Headers of blocks")
-	t := &report.Table{Columns: []string{"block", "previous hash", "hash of the transactions", "hash", "transactions", "clock"}}
+	t := &report.Table{Columns: []string{"block", "previous hash", "hash of the transactions", "hash", "transactions", "latest time of a proposal so far"}}
 	for _, h := range b.Headers {
 		t.Add(nil, fmt.Sprint(h.Number), h.Previous, h.Data, h.Hash, fmt.Sprint(h.Transactions), report.Time(h.Clock))
 	}
 	if n := len(b.Headers); n > 0 && b.Headers[n-1].Number+1 < b.Height {
-		t.More = fmt.Sprintf("There are more; the next is block %d.", b.Headers[n-1].Number+1)
+		t.More = fmt.Sprintf("There are more: go on with --first %d", b.Headers[n-1].Number+1)
 	}
 	d.Sections = append(d.Sections, report.Section{Title: "The chain", Table: t})
 	return d

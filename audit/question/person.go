@@ -209,7 +209,7 @@ func (p Person) Report() report.Document {
 		released = append(released, g.Releases...)
 	}
 	if p.Next != "" {
-		given.More = "There are more; the next page begins at cursor " + p.Next + "."
+		given.More = further(p.Next)
 	}
 	d.Sections = append(d.Sections, report.Section{Title: "What it contributed", Table: given}, report.Section{Title: "Who received it", Table: releaseTable(released)})
 	for _, g := range p.Given {

@@ -88,6 +88,9 @@ func (a Asked) document(title string, facts ...report.Fact) report.Document {
 		{Name: "channel", Value: a.Channel}, {Name: "height", Value: report.Count(a.Height, "block")}, {Name: "hash of the last block", Value: a.Last}}, facts...)}
 }
 
+// further says how the list goes on, as flags of the command line; REST has parameters of the same names.
+func further(cursor string) string { return "There are more: go on with --cursor " + cursor }
+
 // evidence is the transaction that wrote an entry.
 func evidence(e index.Entry) report.Evidence {
 	found := written(e.Written)

@@ -231,7 +231,7 @@ func TestTheRegulatorAsksEverythingOfTheStory(t *testing.T) {
 
 	t.Run("headers, page by page", func(t *testing.T) {
 		b, err := a.Blocks(ctx, 0, 2)
-		require.Contains(t, show(t, "headers", b, err), "There are more; the next is block 2.")
+		require.Contains(t, show(t, "headers", b, err), "There are more: go on with --first 2")
 		b, err = a.Blocks(ctx, 0, len(s.Chain.Blocks))
 		require.NotContains(t, show(t, "all headers", b, err), "There are more")
 		_, err = a.Blocks(ctx, uint64(len(s.Chain.Blocks)), 1)

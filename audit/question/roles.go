@@ -140,7 +140,7 @@ func (r Roles) Report() report.Document {
 		held.Add(append([]report.Evidence{h.First}, optional(h.Last)...), string(h.Account), orNone(join(h.Roles)), report.Time(h.First.Time), h.until(), h.Note)
 	}
 	if r.Next != "" {
-		held.More = "There are more; the next page begins after " + r.Next + "."
+		held.More = further(r.Next)
 	}
 	breaches := report.Section{Title: "Breaches of the separation of duties"}
 	if len(r.Breaches) == 0 {

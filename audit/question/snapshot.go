@@ -113,7 +113,7 @@ func (m Makeup) section(title string) report.Section {
 	if !m.Whole {
 		s.Say(nil, "There are more: only so many were counted.")
 	}
-	s.Say(nil, "%d of them hold personal data of living people, as their contributors say.", m.PersonalData.Contributions)
+	s.Say(nil, "Personal data of living people, as the contributors say: in %d of them.", m.PersonalData.Contributions)
 	t := &report.Table{Columns: []string{"", "contributions", "records", "tokens"}}
 	for _, group := range []struct {
 		name string

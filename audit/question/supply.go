@@ -3,6 +3,7 @@ package question
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/money"
@@ -75,7 +76,11 @@ func (s Supply) Report() report.Document {
 	if s.Difference == "0" && len(s.Unbalanced) == 0 {
 		verdict.Say(nil, "The equation holds, and held after each of %d blocks: no credit was created or lost.", s.Height)
 	} else {
-		verdict.Say(nil, "The equation does not hold; the first blocks after which it did not are %v.", s.Unbalanced)
+		after := make([]string, len(s.Unbalanced))
+		for i, block := range s.Unbalanced {
+			after[i] = fmt.Sprint(block)
+		}
+		verdict.Say(nil, "The equation does not hold after every block. The first after which it did not: %s.", orNone(strings.Join(after, ", ")))
 	}
 	if s.Unreadable > 0 {
 		verdict.Say(nil, "Not written by any rule: %s.", report.Count(s.Unreadable, "entry", "entries"))

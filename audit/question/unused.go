@@ -3,6 +3,7 @@ package question
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/datanet-consortium/datanet/audit/report"
@@ -93,10 +94,10 @@ func (u Unused) Report() report.Document {
 			}
 			what += fmt.Sprintf("%s to %s on %s", r.Datanet, r.To, report.Time(r.Evidence.Time))
 		}
-		t.Add(found, one.ID, string(one.Trainer), string(one.Purpose), string(one.State), fmt.Sprint(one.Snapshots), what)
+		t.Add(found, one.ID, string(one.Trainer), string(one.Purpose), string(one.State), strings.Join(one.Snapshots, ", "), what)
 	}
 	if u.Next != "" {
-		t.More = "There are more tickets; the next page begins at cursor " + u.Next + "."
+		t.More = further(u.Next)
 	}
 	d.Sections = append(d.Sections, report.Section{Title: "Tickets without a model", Table: t})
 	return d

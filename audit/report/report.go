@@ -165,7 +165,7 @@ func versions(all []Evidence) []string {
 }
 
 // label is a version as it stands beside a statement: a receipt's id is given whole in the list of evidence only.
-func label(version string) string { return cut(version, len("receipt ")+16) }
+func label(version string) string { return cut(version, len("receipt ")+17) }
 
 func labels(all []Evidence) []string {
 	list := versions(all)

@@ -40,3 +40,18 @@ func TestCountsAreWordedByNumber(t *testing.T) {
 	require.Equal(t, "1 person", report.Count(1, "person", "people"))
 	require.Equal(t, "2 people", report.Count(2, "person", "people"))
 }
+
+func TestCellsAreLaidOutByWhatTheyHold(t *testing.T) {
+	id := strings.Repeat("ab", 32)
+	table := &report.Table{Columns: []string{"id", "when", "reason", "text"}}
+	table.Add([]report.Evidence{{Receipt: id}}, id, "2030-01-02T03:04:05Z", "a reason that needs more room than a number", "شعر")
+	document := report.Document{Title: "Rows", Sections: []report.Section{{Title: "Rows", Table: table}}}
+	html, err := document.HTML()
+	require.NoError(t, err)
+	for _, cell := range []string{`<td dir="auto" class="long">` + id, `<td dir="auto" class="time">2030-01-02T03:04:05Z`, `<td dir="auto" class="prose">a reason`, `<td dir="auto">شعر`,
+		`href="#v-receipt-` + id + `">[receipt abababababababab…]</a>`, `<td class="v long">receipt ` + id} {
+		require.Contains(t, string(html), cell)
+	}
+	require.Contains(t, string(document.Markdown()), "| receipt abababababababab… |\n")
+	require.Contains(t, string(document.Markdown()), "\n| receipt "+id+" |")
+}

@@ -21,7 +21,8 @@ it, and pays the contributors of the data whenever a model is used.
 
 Exit codes: 0 success, 1 failure, 2 wrong usage or topology, 3 no network or gateway there or
 not running, 4 it runs but needs attention, 5 the outcome of a write is not known (repeat the
-command with the --key that it names), 6 refused: the same command will be refused again.`,
+command with the --key that it names), 6 refused: the same command will be refused again.
+What audit export and audit verify have beside these, from 10 on, stands in their help.`,
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
