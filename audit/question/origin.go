@@ -328,7 +328,7 @@ func originTable(list []Origin, next string) *report.Table {
 }
 
 func collected(p contribution.Provenance) string {
-	text := fmt.Sprintf("%s, made %s, languages %s", p.Method, years(p.FromYear, p.ToYear), orNone(strings.Join(p.Languages, ", ")))
+	text := fmt.Sprintf("%s, made %s, languages %s", p.Method, years(p.FromYear, p.ToYear), orNone(strings.Join(spoken(p.Languages), ", ")))
 	if p.PersonalData {
 		text += ", holds personal data"
 	}
@@ -340,6 +340,22 @@ func years(first, last int) string {
 		return strconv.Itoa(first)
 	}
 	return fmt.Sprintf("%d to %d", first, last)
+}
+
+// language is a BCP 47 tag to read.
+func language(tag string) string {
+	if tag == "und" {
+		return "und (not determined)"
+	}
+	return tag
+}
+
+func spoken(tags []string) []string {
+	list := make([]string, len(tags))
+	for i, tag := range tags {
+		list[i] = language(tag)
+	}
+	return list
 }
 
 func orNone(s string) string {

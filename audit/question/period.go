@@ -1,6 +1,7 @@
 package question
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -163,15 +164,11 @@ func (p Period) Report() report.Document {
 		report.Count(p.Blocks, "block"), begins, p.LastHash)
 	counts := &report.Table{Columns: []string{"function", "verdict", "transactions"}}
 	for _, c := range p.Counted {
-		name := c.Function
-		if name == "" {
-			name = "(change of the channel, or another chaincode)"
-		}
-		counts.Add(nil, name, c.Code, fmt.Sprint(c.Count))
+		counts.Add(nil, functionOr(c.Function), c.Code, fmt.Sprint(c.Count))
 	}
 	events := &report.Table{Columns: []string{"event", "verdict", "function", "signed by", "time of the proposal"}, None: "No transactions."}
 	for _, e := range p.Events {
-		events.Add([]report.Evidence{e.Evidence}, e.Event, e.Code, e.Evidence.Function, e.Evidence.By, report.Time(e.Evidence.Time))
+		events.Add([]report.Evidence{e.Evidence}, e.Event, e.Code, functionOr(e.Evidence.Function), e.Evidence.By, report.Time(e.Evidence.Time))
 	}
 	if p.Next != "" {
 		events.More = further(p.Next)
@@ -208,6 +205,11 @@ type BlockHeader struct {
 	Hash         string     `json:"hash"`
 	Transactions int        `json:"transactions"`
 	Clock        *time.Time `json:"clock,omitempty" doc:"The latest time of a valid proposal up to here."`
+}
+
+// functionOr is a function's name, or what a transaction is that calls none of ours.
+func functionOr(name string) string {
+	return cmp.Or(name, "(change of the channel, or another chaincode)")
 }
 
 // Blocks answers at most limit headers from the first one on.

@@ -289,6 +289,10 @@ func TestTheRegulatorAsksEverythingOfTheStory(t *testing.T) {
 		placed, err := a.Transaction(ctx, lost.Transaction.Version(), s.raw)
 		require.NoError(t, err)
 		require.Equal(t, lost, placed)
+		first, err := a.Transaction(ctx, "0.0", s.raw)
+		text = show(t, "channel", first, err)
+		require.Contains(t, text, "It calls no function of the chaincode")
+		require.NotContains(t, text, "Proposed by")
 		for _, nowhere := range []string{"0.9", "1000000.0", "9999999999999999999.0", "1.2000000", "1.2.3", "-1.0", ".0", ""} {
 			_, err := a.Transaction(ctx, nowhere, nil)
 			require.Equal(t, ledger.CodeNotFound, ledger.AsFault(err).Code, nowhere)

@@ -114,13 +114,13 @@ func (m Makeup) section(title string) report.Section {
 		s.Say(nil, "There are more: only so many were counted.")
 	}
 	s.Say(nil, "Personal data of living people, as the contributors say: in %d of them.", m.PersonalData.Contributions)
-	t := &report.Table{Columns: []string{"", "contributions", "records", "tokens"}}
+	t := &report.Table{Columns: []string{"of which", "contributions", "records", "tokens"}}
 	for _, group := range []struct {
 		name string
 		list []Part
 	}{{"collected: ", m.Methods}, {"media type: ", m.MediaTypes}, {"language: ", m.Languages}, {"contributed through: ", m.Organisations}, {"state now: ", m.States}} {
 		for _, p := range group.list {
-			t.Add(nil, group.name+p.Name, strconv.FormatInt(p.Contributions, 10), strconv.FormatInt(p.Records, 10), strconv.FormatInt(p.Tokens, 10))
+			t.Add(nil, group.name+language(p.Name), strconv.FormatInt(p.Contributions, 10), strconv.FormatInt(p.Records, 10), strconv.FormatInt(p.Tokens, 10))
 		}
 	}
 	s.Table = t
@@ -130,7 +130,7 @@ func (m Makeup) section(title string) report.Section {
 func names(list []Part) string {
 	all := make([]string, len(list))
 	for i, p := range list {
-		all[i] = fmt.Sprintf("%s (%s, %s)", p.Name, report.Count(p.Contributions, "contribution"), report.Count(p.Tokens, "token"))
+		all[i] = fmt.Sprintf("%s: %s, %s", language(p.Name), report.Count(p.Contributions, "contribution"), report.Count(p.Tokens, "token"))
 	}
-	return strings.Join(all, ", ")
+	return strings.Join(all, "; ")
 }

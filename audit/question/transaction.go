@@ -1,6 +1,7 @@
 package question
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -153,18 +154,21 @@ func object(data []byte) jsontext.Value {
 
 // Report is the answer to read.
 func (t Transaction) Report() report.Document {
-	d := t.document("Transaction "+t.Transaction.Transaction, report.Fact{Name: "function", Value: t.Transaction.Function}, report.Fact{Name: "signed by", Value: orNone(t.Transaction.By) + " of " + t.MSP},
-		report.Fact{Name: "time of the proposal", Value: report.Time(t.Transaction.Time)}, report.Fact{Name: "verdict of the peers", Value: t.Code})
+	d := t.document("Transaction "+t.Transaction.Transaction, report.Fact{Name: "place", Value: t.Transaction.Version()}, report.Fact{Name: "function", Value: functionOr(t.Transaction.Function)},
+		report.Fact{Name: "signed by", Value: orNone(cmp.Or(string(t.Transaction.By), t.MSP))},
+		report.Fact{Name: "time of the proposal", Value: orNone(report.Time(t.Transaction.Time))}, report.Fact{Name: "verdict of the peers", Value: t.Code})
 	cited := []report.Evidence{t.Transaction}
 	life := report.Section{Title: "From proposal to state"}
-	if p := t.Proposal; p != nil {
+	if t.Transaction.Function == "" {
+		life.Say(cited, "It calls no function of the chaincode, so nothing more of it is read here. audit verify checks changes of the channel and definitions of chaincodes.")
+	} else if p := t.Proposal; p != nil {
 		life.Say(cited, "Proposed by %s, whose certificate shows these roles: %s, with the document %s", orNone(t.Transaction.By), orNone(join(p.Roles)), orNone(string(p.Document)))
 		life.Say(cited, "Endorsed by the peers of %s, on the versions of %s; answered %s", orNone(strings.Join(p.Endorsers, ", ")), report.Count(len(p.Reads), "key"), orNone(string(p.Response)))
 	}
 	life.Say(cited, "Ordered as number %d of %s in block %d, which has the hash %s and follows on %s.", t.Transaction.Position+1, report.Count(t.Block.Transactions, "transaction"), t.Block.Number, t.Block.Hash, t.Block.Previous)
-	if t.Code == "VALID" {
+	if t.Code == "VALID" && t.Transaction.Function != "" {
 		life.Say(cited, "Found valid: its effect was %s, with the event %s.", report.Count(len(t.Writes), "write"), orNone(t.Event))
-	} else {
+	} else if t.Code != "VALID" {
 		life.Say(cited, "Found %s: it had no effect.", t.Code)
 	}
 	writes := &report.Table{Columns: []string{"key", "value", "written again in"}, None: "It wrote nothing."}
@@ -179,7 +183,11 @@ func (t Transaction) Report() report.Document {
 		}
 		writes.Add(append([]report.Evidence{t.Transaction}, w.Later...), strings.Join(w.Key, "/"), value, strings.Join(later, ", "))
 	}
-	d.Sections = append(d.Sections, life, report.Section{Title: "What it wrote", Table: writes})
+	d.Sections = append(d.Sections, life)
+	if t.Transaction.Function == "" {
+		return d
+	}
+	d.Sections = append(d.Sections, report.Section{Title: "What it wrote", Table: writes})
 	if p := t.Proposal; p != nil {
 		reads := &report.Table{Columns: []string{"key", "version"}, None: "It read nothing."}
 		for _, r := range p.Reads {

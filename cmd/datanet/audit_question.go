@@ -50,7 +50,7 @@ var auditQuestions = []auditQuestion{
 	{use: "person ACCOUNT", short: "What is held of a person, who received it, and what was erased", path: "/people/{account}", paged: true, render: rendered[question.Person]},
 	{use: "fees", short: "Where fees went", path: "/fees", paged: true, render: rendered[question.Fees], flags: map[string]string{"host": "of one host, by its account", "model": "of one model, as NAME@VERSION"}},
 	{use: "supply", short: "Whether credits were created or lost", path: "/supply", render: rendered[question.Supply]},
-	{use: "transaction ID|PLACE", short: "A transaction's history, from the proposal to the state; by its id, or its place as reports print it, like 61.0", path: "/transactions/{id|place}", render: rendered[question.Transaction]},
+	{use: "transaction ID|PLACE", short: "A transaction's history, from the proposal to the state, by id or by place, like 61.0", path: "/transactions/{id|place}", render: rendered[question.Transaction]},
 	{use: "roles", short: "Who held which role when, and breaches of the separation of duties", path: "/roles", paged: true, render: rendered[question.Roles], flags: map[string]string{"account": "one account (default: all, page by page)"}},
 	{use: "unused", short: "Which data was released for training and is cited by no model", path: "/unused", paged: true, render: rendered[question.Unused]},
 }
