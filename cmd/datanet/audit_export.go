@@ -256,8 +256,8 @@ func (e incompleteError) exitCode() int {
 	return exitSomeGiven
 }
 
-// mostRefusals is how many refusals are printed.
-const mostRefusals = 10
+// mostReasons is how many reasons for refusals are printed.
+const mostReasons = 10
 
 func writeExported(out io.Writer, result *bundles.Exported) error {
 	var b strings.Builder
@@ -265,12 +265,19 @@ func writeExported(out io.Writer, result *bundles.Exported) error {
 	if p := result.Parts; p != nil {
 		fmt.Fprintf(&b, "%s of %s with their receipts, %d with a text; %s; %s\n", document.Count(p.Settlements, "settlement"), document.Count(p.Uses, "use"), p.Texts,
 			document.Count(p.Snapshots, "snapshot"), document.Count(p.Contents, "content"))
-		for i, r := range p.Refused {
-			if i == mostRefusals {
-				fmt.Fprintf(&b, "and %d more were not given: see --json\n", len(p.Refused)-mostRefusals)
-				break
+		reasons := p.Reasons()
+		for _, r := range reasons[:min(len(reasons), mostReasons)] {
+			fmt.Fprintf(&b, "not given: %s", printable(r.First.Part))
+			if r.Others > 0 {
+				fmt.Fprintf(&b, " and %s", document.Count(r.Others, "other"))
 			}
-			fmt.Fprintf(&b, "not given: %s: %s\n", printable(r.Part), printable(r.Why))
+			fmt.Fprintf(&b, ": %s\n", printable(r.First.Why))
+		}
+		if more := len(reasons) - mostReasons; more > 0 {
+			fmt.Fprintf(&b, "and others for %s\n", document.Count(more, "other reason"))
+		}
+		if len(p.Refused) > len(reasons) || len(reasons) > mostReasons {
+			b.WriteString("(--json lists each)\n")
 		}
 	}
 	fmt.Fprintf(&b, "To verify: datanet audit verify %s --genesis HASH, with the genesis hash from another source; this network's is\n%s\n", result.Bundle, result.Genesis)

@@ -29,3 +29,14 @@ func TestWhatAnExportWasNotGivenShowsInItsExitCode(t *testing.T) {
 		require.Contains(t, errs.String(), test.says, claim)
 	}
 }
+
+func TestEachReasonForRefusalsIsPrintedOnce(t *testing.T) {
+	result := &bundles.Exported{Height: 1, Bundle: "taken", Parts: &bundles.Parts{}}
+	for _, id := range []string{"a", "b", "c"} {
+		result.Parts.Refused = append(result.Parts.Refused, bundles.Refusal{Kind: bundle.Content, Part: "content " + id, Why: "no grant"})
+	}
+	result.Parts.Refused = append(result.Parts.Refused, bundles.Refusal{Kind: bundle.Settlement, Part: "settlement d", Why: "the host is away"})
+	var out bytes.Buffer
+	require.NoError(t, writeExported(&out, result))
+	require.Contains(t, out.String(), "not given: content a and 2 others: no grant\nnot given: settlement d: the host is away\n(--json lists each)\n")
+}

@@ -81,9 +81,12 @@ func TestEveryQuestionIsAskedOnTheCommandLine(t *testing.T) {
 		{"active then, revoked now", []string{"model", s.Small.Name, s.Small.Version}},
 		{"active then, revoked now", []string{"model", s.Small.String()}},
 		{"content and wrapping key are destroyed", []string{"contribution", s.Erased.Datanet, s.Erased.ID}},
+		{"content and wrapping key are destroyed", []string{"contribution", s.Erased.Datanet + "/" + s.Erased.ID}},
 		{"digitised", []string{"snapshot", s.Pool, "2"}},
+		{"digitised", []string{"snapshot", s.Pool + "@2"}},
 		{"less than 1 billion tokens", []string{"training-summary", s.Small.Name, s.Small.Version}},
 		{"Nobody has objected", []string{"claim", string(s.Settled.Host), s.Settled.ID}},
+		{"Nobody has objected", []string{"claim", string(s.Settled.Host) + "/" + s.Settled.ID}},
 		{"objected: receipt in session", []string{"claim", string(s.Disputing.Host), s.Disputing.ID}},
 		{"numbered without a gap", []string{"period", "--first", "3", "--limit", "5"}},
 		{"hash of the transactions", []string{"blocks", "--first", "3"}},
@@ -118,7 +121,7 @@ func TestEveryQuestionIsAskedOnTheCommandLine(t *testing.T) {
 	require.ErrorContains(t, err, "markdown, html or json")
 	_, err = datanet("audit", "model", s.Small.Name, "9")
 	require.ErrorContains(t, err, "there is no model")
-	for _, args := range [][]string{{s.Small.Name}, {s.Small.String(), "9"}, {s.Small.Name, s.Small.Version, "9"}} {
+	for _, args := range [][]string{{s.Small.Name}, {s.Small.Name, s.Small.Version, "9"}, {"@"}} {
 		_, err = datanet(append([]string{"audit", "model"}, args...)...)
 		require.ErrorAs(t, err, &usageError{}, "%v", args)
 	}

@@ -34,33 +34,46 @@ What audit export and audit verify have beside these, from 10 on, stands in thei
 		gatewayFlags(command)
 		root.AddCommand(command)
 	}
-	modelsAsOne(root)
+	pairsAsOne(root)
 	return root
 }
 
-// modelsAsOne lets every command that takes a model's name and version as two arguments take NAME@VERSION as well.
-func modelsAsOne(command *cobra.Command) {
+// pairs are arguments that commands take one after the other, and that reports print as one. No first one has the separator
+// so often as the whole.
+var pairs = []struct {
+	first, second string
+	separator     string
+	times         int // that it stands in the whole
+}{
+	{"NAME", "VERSION", "@", 1}, {"MODEL", "VERSION", "@", 1}, {"DATANET", "NUMBER", "@", 1}, {"DATANET", "ID", "/", 2}, {"HOST", "ID", "/", 1},
+}
+
+// pairsAsOne lets every command that takes such a pair take it as one argument as well.
+func pairsAsOne(command *cobra.Command) {
 	for _, each := range command.Commands() {
-		modelsAsOne(each)
+		pairsAsOne(each)
 	}
-	name := slices.Index(strings.Fields(command.Use), "VERSION") - 2 // the first word is the command's own
-	if name < 0 {
-		return
-	}
-	split := func(args []string) []string {
-		if len(args) <= name {
+	words := strings.Fields(command.Use)[1:]
+	for _, pair := range pairs {
+		at := slices.Index(words, pair.first)
+		if at < 0 || at+1 >= len(words) || words[at+1] != pair.second {
+			continue
+		}
+		check, run := command.Args, command.RunE
+		split := func(command *cobra.Command, args []string) []string {
+			if len(args) <= at || strings.Count(args[at], pair.separator) != pair.times {
+				return args
+			}
+			end := strings.LastIndex(args[at], pair.separator)
+			if two := slices.Concat(args[:at], []string{args[at][:end], args[at][end+1:]}, args[at+1:]); check(command, two) == nil {
+				return two
+			}
 			return args
 		}
-		first, version, both := strings.Cut(args[name], "@")
-		if !both {
-			return args
-		}
-		return slices.Concat(args[:name], []string{first, version}, args[name+1:])
+		command.Args = func(command *cobra.Command, args []string) error { return check(command, split(command, args)) }
+		command.RunE = func(command *cobra.Command, args []string) error { return run(command, split(command, args)) }
+		command.Long += fmt.Sprintf("\n\n%s and %s may also be given as one argument, %s%s%s, as reports print them.", pair.first, pair.second, pair.first, pair.separator, pair.second)
 	}
-	check, run := command.Args, command.RunE
-	command.Args = func(command *cobra.Command, args []string) error { return check(command, split(args)) }
-	command.RunE = func(command *cobra.Command, args []string) error { return run(command, split(args)) }
-	command.Long += "\n\nThe model may also be given as one argument, NAME@VERSION."
 }
 
 // version is that of the module, or of the commit that the program was built from.

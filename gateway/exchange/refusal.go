@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 
@@ -75,8 +76,11 @@ func Refuse(w http.ResponseWriter, r *Refusal) {
 	_, _ = w.Write(document)
 }
 
-// maxProblem bounds what is read of a refusal.
-const maxProblem = 64 << 10
+// maxProblem bounds what is read of a refusal, and mostDetail what is handed on of its sentence.
+const (
+	maxProblem = 64 << 10
+	mostDetail = 400
+)
 
 // ReadRefusal reads how another gateway refused.
 func ReadRefusal(response *http.Response) error {
@@ -86,7 +90,9 @@ func ReadRefusal(response *http.Response) error {
 		refusal = &Refusal{}
 	}
 	refusal.Status = response.StatusCode
-	refusal.Detail = ledger.Clip(refusal.Detail)
+	if len(refusal.Detail) > mostDetail {
+		refusal.Detail = strings.ToValidUTF8(refusal.Detail[:mostDetail], "") + "…"
+	}
 	refusal.Code = ledger.Clip(refusal.Code)
 	return refusal
 }

@@ -39,6 +39,27 @@ type Refusal struct {
 	Why  string      `json:"why"`
 }
 
+// Reason is why parts were refused: the first of them, and how many others of the kind for the same.
+type Reason struct {
+	First  Refusal
+	Others int
+}
+
+// Reasons are the refusals, each reason once for a kind.
+func (p *Parts) Reasons() (reasons []Reason) {
+	known := map[[2]string]int{}
+	for _, r := range p.Refused {
+		kind := [2]string{string(r.Kind), r.Why}
+		if i, told := known[kind]; told {
+			reasons[i].Others++
+			continue
+		}
+		known[kind] = len(reasons)
+		reasons = append(reasons, Reason{First: r})
+	}
+	return reasons
+}
+
 // None lists the kinds of which something was asked for and nothing is in the bundle.
 func (p *Parts) None() (kinds []bundle.Kind) {
 	for _, k := range []struct {
