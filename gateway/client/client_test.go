@@ -231,6 +231,7 @@ type endorser struct {
 	function string // that the gateway puts before the caller, "" for the one asked for
 	document []byte
 	other    bool // the endorsed transaction is another one
+	waits    bool // the transaction waits already, as an earlier call broke off
 	steps    []string
 	txID     string
 	asked    struct {
@@ -290,6 +291,10 @@ func (e *endorser) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch step {
 	case "prepare":
 		require.NoError(e.t, json.NewDecoder(r.Body).Decode(&e.asked))
+		if e.waits {
+			answer("endorsed", e.message(true))
+			return
+		}
 		answer("proposed", e.message(false))
 	case "endorse":
 		check(e.message(false))
@@ -316,6 +321,10 @@ func TestAWriteIsSignedHereTwice(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "yes", value["done"])
 	require.Equal(t, []string{"prepare", "endorse", "submit"}, e.steps)
+	e, value, err = submit(t, func(e *endorser) { e.waits = true })
+	require.NoError(t, err)
+	require.Equal(t, "yes", value["done"])
+	require.Equal(t, []string{"prepare", "submit"}, e.steps, "it goes on where an earlier call broke off")
 }
 
 func TestNothingIsSignedThatWasNotAskedFor(t *testing.T) {
@@ -323,9 +332,11 @@ func TestNothingIsSignedThatWasNotAskedFor(t *testing.T) {
 		change func(*endorser)
 		steps  int
 	}{
-		"another function":    {func(e *endorser) { e.function = "token:Transfer" }, 1},
-		"another request":     {func(e *endorser) { e.document = []byte(`{"to":"me"}`) }, 1},
-		"another transaction": {func(e *endorser) { e.other = true }, 2},
+		"another function":       {func(e *endorser) { e.function = "token:Transfer" }, 1},
+		"another request":        {func(e *endorser) { e.document = []byte(`{"to":"me"}`) }, 1},
+		"another transaction":    {func(e *endorser) { e.other = true }, 2},
+		"another function waits": {func(e *endorser) { e.function, e.waits = "token:Transfer", true }, 1},
+		"another request waits":  {func(e *endorser) { e.document, e.waits = []byte(`{"to":"me"}`), true }, 1},
 	} {
 		e, _, err := submit(t, c.change)
 		require.ErrorContains(t, err, "nothing was signed", name)

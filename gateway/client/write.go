@@ -125,6 +125,9 @@ type rawValue []byte
 
 func (v rawValue) MarshalJSON() ([]byte, error) { return v, nil }
 
+// endorsed is the state of a write whose transaction waits for a signature; before it the proposal does.
+const endorsed = "endorsed"
+
 // prepared is a write that waits for a signature.
 type prepared struct {
 	Transaction string `json:"transaction"`
@@ -218,13 +221,16 @@ func (c *Client) signed(ctx context.Context, function, key string, document []by
 	if err != nil || len(proposal.Message) == 0 {
 		return data, written, err
 	}
-	asked, err := c.readProposal(proposal, function, document)
+	asked, err := c.readRequest(proposal, function, document)
 	if err != nil {
 		return nil, written, err
 	}
-	transaction, data, written, err := c.sign(ctx, proposal, "endorse", key)
-	if err != nil || len(transaction.Message) == 0 {
-		return data, written, err
+	transaction := proposal
+	if proposal.State != endorsed {
+		transaction, data, written, err = c.sign(ctx, proposal, "endorse", key)
+		if err != nil || len(transaction.Message) == 0 {
+			return data, written, err
+		}
 	}
 	got, err := fabric.ReadTransaction(transaction.Message)
 	if err != nil {
@@ -237,8 +243,14 @@ func (c *Client) signed(ctx context.Context, function, key string, document []by
 	return data, written, err
 }
 
-func (c *Client) readProposal(p prepared, function string, document []byte) (fabric.Contents, error) {
-	asked, err := fabric.ReadProposal(p.Message)
+// readRequest reads what is to be signed first: the proposal, or the transaction if an earlier call with the same key broke
+// off after the proposal was signed.
+func (c *Client) readRequest(p prepared, function string, document []byte) (fabric.Contents, error) {
+	read := fabric.ReadProposal
+	if p.State == endorsed {
+		read = fabric.ReadTransaction
+	}
+	asked, err := read(p.Message)
 	if err != nil {
 		return asked, fmt.Errorf("%s: %w", function, err)
 	}

@@ -12,10 +12,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/datanet-consortium/datanet/chaincode/account"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/erasure"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
+	gatewayclient "github.com/datanet-consortium/datanet/gateway/client"
 	"github.com/datanet-consortium/datanet/gateway/database/databasetest"
 	"github.com/datanet-consortium/datanet/network"
 	"github.com/datanet-consortium/datanet/network/pki"
@@ -207,6 +209,13 @@ func TestASignatureCountsOnceAndForItsTransactionOnly(t *testing.T) {
 	require.Equal(t, "true", again.header.Get("Idempotency-Replayed"))
 	require.Equal(t, after, len(s.network.Valid()))
 	require.Equal(t, 1, s.network.Copies(next.Transaction))
+
+	// A program that broke off after the second one's endorsement goes on with the transaction that waits.
+	endorsed = step(consumer, second, "endorse", sign(second.Message))
+	require.Equal(t, http.StatusOK, endorsed.status, "%s", endorsed.body)
+	_, written, err := gatewayclient.Submit[account.Account](t.Context(), s.person("consumer1"), "account:Open", "second", ledger.Nothing{})
+	require.NoError(t, err)
+	require.Equal(t, second.Transaction, written.Transaction)
 }
 
 func TestEveryOperationRefusesWhoShowsNothingThatCounts(t *testing.T) {
