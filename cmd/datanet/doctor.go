@@ -45,7 +45,8 @@ func newDoctor() *cobra.Command {
 		Short: "Check certificates, clocks, gateway, peers, index and chaincode, and say what to do",
 		Long: `Checks everything between you and the ledger: your certificate, the gateway and its certificate,
 the clocks, your account, the gateway's peer, index and store, and the chaincode of every
-organisation. The exit code is 4 if there is a problem.`,
+organisation; for operators contents that are lost and kept certificates that end, for them and
+for hosts models that cannot be served. The exit code is 4 if there is a problem.`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(command *cobra.Command, _ []string) error {
 			d := &doctor{ctx: command.Context()}
@@ -108,6 +109,9 @@ func (d *doctor) examine(command *cobra.Command) {
 	if slices.Contains(who.Roles, ledger.Operator) {
 		d.keptByGateway(c)
 		d.contents(c)
+	}
+	if slices.Contains(who.Roles, ledger.Operator) || slices.Contains(who.Roles, ledger.Host) {
+		d.models(c)
 	}
 	if !slices.Contains(who.Roles, ledger.Regulator) { // whose people write nothing
 		d.account(c, who)
@@ -178,6 +182,43 @@ func (d *doctor) lost(lost client.Lost) {
 		d.ok("contents", "are being looked through")
 	default:
 		d.ok("contents", "of the organisation's contributors are there, as of %s", lost.Looked.Format(time.RFC3339))
+	}
+}
+
+// models tells of models that the gateway hosts and cannot serve.
+func (d *doctor) models(c *client.Client) {
+	list, err := c.Hosted(d.ctx)
+	if client.IsCode(err, "no_such_route") { // a gateway that serves none
+		return
+	}
+	if err != nil {
+		d.warn("models", "see the message", "%v", err)
+		return
+	}
+	d.hosted(list)
+}
+
+// lacking says what to do for a model by what it lacks.
+var lacking = map[string]string{
+	"artifact": "the gateway asks the trainer's gateway for it again and again; a trainer of the model hands it over once more (datanet model register … --artifact FOLDER), or it comes from a backup of the trainer's gateway (datanet gateway restore). A model behind a server needs an entry in serving.models",
+	"server":   "its operator looks at the servers that serving.models names",
+	"corpus":   "the gateway tries again by itself; its organisation needs a grant of each datanet in the model's lineage (datanet grant list DATANET), and whoever holds the contents must be reachable. If the grant has ended for good, the trainer publishes a rate card with another host, or retires the model",
+}
+
+func (d *doctor) hosted(list []client.Hosted) {
+	well := 0
+	for _, m := range list {
+		switch {
+		case m.Served:
+			well++
+		case m.Why == "":
+			d.warn("models", "wait, and ask again", "%s cannot be served yet: its %s is being prepared", m.Model, m.Lacks)
+		default:
+			d.fail("models", lacking[m.Lacks], "%s cannot be served for lack of its %s: %s", m.Model, m.Lacks, m.Why)
+		}
+	}
+	if well > 0 {
+		d.ok("models", "%d that the gateway hosts are served", well)
 	}
 }
 

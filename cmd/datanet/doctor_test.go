@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -29,6 +30,27 @@ func TestTheDoctorSaysWhatIsLost(t *testing.T) {
 		require.Equal(t, test.result, d.findings[0].Result, claim)
 		require.Contains(t, d.findings[0].Detail, test.detail, claim)
 	}
+}
+
+func TestTheDoctorSaysWhichModelsAreNotServed(t *testing.T) {
+	d := &doctor{ctx: t.Context()}
+	d.hosted([]client.Hosted{{Model: "AMSP/a@1", Served: true}, {Model: "AMSP/b@1", Lacks: "corpus"}, {Model: "AMSP/c@1", Lacks: "artifact", Why: "it is not here"},
+		{Model: "AMSP/d@1", Lacks: "server", Why: "none is well"}, {Model: "AMSP/e@1", Lacks: "corpus", Why: "no grant"}})
+	var out bytes.Buffer
+	require.NoError(t, printFindings(&out, d.findings))
+	require.Equal(t, `warning  models: AMSP/b@1 cannot be served yet: its corpus is being prepared
+         → wait, and ask again
+problem  models: AMSP/c@1 cannot be served for lack of its artifact: it is not here
+         → `+lacking["artifact"]+`
+problem  models: AMSP/d@1 cannot be served for lack of its server: none is well
+         → `+lacking["server"]+`
+problem  models: AMSP/e@1 cannot be served for lack of its corpus: no grant
+         → `+lacking["corpus"]+`
+ok       models: 1 that the gateway hosts are served
+`, out.String())
+	d = &doctor{ctx: t.Context()}
+	d.hosted(nil)
+	require.Empty(t, d.findings)
 }
 
 func TestTheDoctorSaysWhatBecomesOfAKeptCertificate(t *testing.T) {

@@ -133,3 +133,17 @@ func (c *Client) SettleNow(ctx context.Context) ([]claim.Claim, error) {
 	settled, err := repeatable[ledger.Page[claim.Claim]](ctx, c, Path("serving", "settle"), ledger.Nothing{})
 	return settled.Items, err
 }
+
+// Hosted is a model that the gateway hosts.
+type Hosted struct {
+	Model  string `json:"model"`
+	Served bool   `json:"served"`
+	Lacks  string `json:"lacks,omitzero"` // artifact, server or corpus, if it is not served
+	Why    string `json:"why,omitzero"`   // "" while it is being prepared
+}
+
+// Hosted lists the models that the gateway hosts.
+func (c *Client) Hosted(ctx context.Context) ([]Hosted, error) {
+	list, _, err := Get[ledger.Page[Hosted]](ctx, c, Path("serving", "models"), nil)
+	return list.Items, err
+}

@@ -30,11 +30,15 @@ type artifacts struct {
 	ledger    query.Evaluator
 	client    *http.Client      // to other gateways,
 	addresses map[string]string // whose base URLs these are, by MSP ID
-	told      map[model.Named]string
+
+	mutex sync.Mutex
+	told  map[model.Named]string
 }
 
+func (s *Server) artifactFolder() string { return filepath.Join(s.config.Folder, "artifacts") }
+
 func (s *Server) openArtifacts() error {
-	store, err := artifact.Open(filepath.Join(s.config.Folder, "artifacts"))
+	store, err := artifact.Open(s.artifactFolder())
 	if err != nil {
 		return err
 	}
@@ -101,7 +105,7 @@ func (a *artifacts) fetchMissing(ctx context.Context) error {
 			if err := ledger.DecodeAnswer(entry.Value, &m); err != nil {
 				return err
 			}
-			if ledger.Owner(m.Name) == a.server.config.Organisation || a.told[m.Named] == complete {
+			if ledger.Owner(m.Name) == a.server.config.Organisation || a.state(m.Named) == complete {
 				continue
 			}
 			if err := a.fetch(ctx, m); err != nil {
@@ -117,10 +121,19 @@ func (a *artifacts) fetchMissing(ctx context.Context) error {
 // complete is told of a model whose artifacts are all here.
 const complete = "complete"
 
+// state is what was told last of a hosted model's artifacts.
+func (a *artifacts) state(n model.Named) string {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	return a.told[n]
+}
+
 // tell logs what became of a model's artifacts, once.
 func (a *artifacts) tell(n model.Named, what string) {
-	if a.told[n] != what {
+	if a.state(n) != what {
+		a.mutex.Lock()
 		a.told[n] = what
+		a.mutex.Unlock()
 		a.server.log.Info("artifacts of a hosted model", "model", n, "state", what)
 	}
 }

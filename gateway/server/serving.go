@@ -13,7 +13,6 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
-	"github.com/datanet-consortium/datanet/gateway/artifact"
 	"github.com/datanet-consortium/datanet/gateway/corpus"
 	"github.com/datanet-consortium/datanet/gateway/database"
 	"github.com/datanet-consortium/datanet/gateway/identity"
@@ -177,8 +176,8 @@ func (s *Server) keepsKey(account ledger.Account) (bool, error) {
 // artifact reads an artifact that may be a built-in model.
 func (s *Server) artifact(_ context.Context, m model.Model, digest string) ([]byte, error) {
 	data, err := s.artifacts.Small(m, digest, serving.MaxArtifact)
-	if errors.Is(err, artifact.ErrNoManifest) {
-		err = fmt.Errorf("%w: %w", err, fs.ErrNotExist)
+	if why := s.artifacts.state(m.Named); errors.Is(err, fs.ErrNotExist) && why != "" && why != complete {
+		err = fmt.Errorf("%s: %w", why, fs.ErrNotExist)
 	}
 	return data, err
 }

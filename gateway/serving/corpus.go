@@ -111,6 +111,7 @@ func (h *Host) keepCorpus(ctx context.Context, s *served, card model.Card) {
 			if ctx.Err() != nil {
 				return
 			}
+			s.lacks(err)
 			h.Log.Error("a model cannot be served: its corpus cannot be opened", "model", s.name, "error", err)
 			select {
 			case <-time.After(pause):
@@ -121,6 +122,7 @@ func (h *Host) keepCorpus(ctx context.Context, s *served, card model.Card) {
 			continue
 		}
 		pause = corpusPause
+		s.lacks(nil)
 		if err := s.corpus.set(next); err != nil {
 			h.Log.Error("close a corpus", "model", s.name, "error", err)
 		}

@@ -25,6 +25,7 @@ type served struct {
 	mu       sync.RWMutex
 	runner   runner // nil until it is known
 	artifact merkle.Hash
+	why      string // what failed last of what it takes to serve it; "" when nothing has
 }
 
 // ready is the model's runner and artifact, nil while there is none.
@@ -45,14 +46,13 @@ func (h *Host) prepare(ctx context.Context, s *served, card model.Card) {
 	for pause := artifactPause; ; pause = min(2*pause, artifactLongest) {
 		r, artifact, err := h.findRunner(ctx, s.model)
 		if err == nil {
-			s.mu.Lock()
-			s.runner, s.artifact = r, artifact
-			s.mu.Unlock()
+			s.found(r, artifact)
 			break
 		}
 		if ctx.Err() != nil {
 			return
 		}
+		s.lacks(err)
 		level := h.Log.Warn
 		if errors.Is(err, fs.ErrNotExist) && pause > artifactPause {
 			level = h.Log.Debug
@@ -85,9 +85,11 @@ func (h *Host) findRunner(ctx context.Context, m model.Model) (runner, merkle.Ha
 		digest, err := digestOf(artifact)
 		return newUpstream(u, h.client, h.Log), digest, err
 	}
+	missing := fs.ErrNotExist
 	for _, artifact := range m.Artifacts {
 		data, err := h.Artifact(ctx, m, artifact)
 		if errors.Is(err, fs.ErrNotExist) {
+			missing = err
 			continue
 		}
 		if err != nil {
@@ -98,7 +100,7 @@ func (h *Host) findRunner(ctx context.Context, m model.Model) (runner, merkle.Ha
 			return gram{options}, digest, err
 		}
 	}
-	return nil, merkle.Hash{}, fmt.Errorf("no built-in model is among its artifacts that are here, and the configuration names no server for it: %w", fs.ErrNotExist)
+	return nil, merkle.Hash{}, fmt.Errorf("no built-in model is among its artifacts that are here, and the configuration names no server for it: %w", missing)
 }
 
 func digestOf(text string) (d merkle.Hash, err error) {

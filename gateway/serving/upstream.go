@@ -100,6 +100,16 @@ func (u *upstream) mark(i int, err error) {
 	}
 }
 
+// well tells whether one of the servers is.
+func (u *upstream) well() bool {
+	for i := range u.unwell {
+		if !u.unwell[i].Load() {
+			return true
+		}
+	}
+	return false
+}
+
 func (u *upstream) check(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
