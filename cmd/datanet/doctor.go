@@ -218,7 +218,7 @@ func (d *doctor) hosted(list []client.Hosted) {
 		}
 	}
 	if well > 0 {
-		d.ok("models", "%d that the gateway hosts are served", well)
+		d.ok("models", "%s served", document.Count(well, "model"))
 	}
 }
 

@@ -46,7 +46,7 @@ problem  models: AMSP/d@1 cannot be served for lack of its server: none is well
          → `+lacking["server"]+`
 problem  models: AMSP/e@1 cannot be served for lack of its corpus: no grant
          → `+lacking["corpus"]+`
-ok       models: 1 that the gateway hosts are served
+ok       models: 1 model served
 `, out.String())
 	d = &doctor{ctx: t.Context()}
 	d.hosted(nil)

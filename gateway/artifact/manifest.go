@@ -4,7 +4,8 @@
 // safetensors files, and knows a PEFT adapter when it sees one. Digests, and that of the manifest that lists them, are
 // registered with the model; the manifest is kept beside the files. Then the folder goes to the own organisation's
 // gateway file by file ([Store]), and a gateway that serves the model fetches it from there: what does not have the
-// registered digests is nowhere taken.
+// registered digests is nowhere taken. Backups of the owner's gateway hold the files, so that a gateway which has lost its
+// disk serves them again.
 //
 // Artifacts are not encrypted, since the program that runs a model reads them from disk: files are for their owner only
 // (folders 0700, files 0600), and other gateways get them only to host the model.

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/datanet-consortium/datanet/attribution/merkle"
+	"github.com/datanet-consortium/datanet/gateway/artifact"
 	"github.com/datanet-consortium/datanet/gateway/attesting"
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/database"
@@ -30,22 +31,25 @@ import (
 // Maintenance is what an operator does to a gateway's stores besides serving: backups, and changes of the master key.
 //
 // A backup is one encrypted file (see package content): contents, kept keys of people, enrolments, invitations and API
-// keys, the outbox; of a host the receipts, the archive of evidence and the meter, of an attestor its sampling secrets and
-// what it voted. Not in it are the file of master keys, without which nobody reads it; the gateway's own enrolment and TLS
+// keys, the outbox; of a trainer the artifacts of own models; of a host the receipts, the archive of evidence and the meter,
+// of an attestor its sampling secrets and what it voted. Not in it are the file of master keys, without which nobody reads it; the gateway's own enrolment and TLS
 // key, which its organisation issues again; the index, which is filled from the peer; and the wallet of consumers, since a
 // state of yesterday would let a voucher be signed twice. Of the meter a restore keeps only sessions of which nothing has
 // been settled since.
 type Maintenance struct {
-	server   *Server
-	store    *content.Store
-	keys     *keystore.Store
-	receipts *database.DB
+	server    *Server
+	store     *content.Store
+	keys      *keystore.Store
+	receipts  *database.DB
+	artifacts *artifact.Store
 }
 
 // Pieces of a backup.
 const (
 	stateKind = "state"    // JSON of a database.Piece
 	keyKind   = "keystore" // JSON of a keptKey
+	// Of trainers.
+	artifactKind = "artifact" // JSON of an artifact.Part
 	// Of hosts and attestors.
 	receiptKind  = "receipts" // JSON of a database.Piece, of the database of receipts
 	evidenceKind = "evidence" // JSON of an archive.Part
@@ -108,6 +112,9 @@ func Maintain(ctx context.Context, config *Config, log *slog.Logger, alone bool)
 	if m.keys, err = open(filepath.Join(config.Folder, "keystore"), config.Organisation); err != nil {
 		return nil, err
 	}
+	if m.artifacts, err = artifact.Open(s.artifactFolder()); err != nil {
+		return nil, err
+	}
 	m.store, err = s.openStore(ctx, false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w; put your copy of the file of master keys there", err)
@@ -118,9 +125,15 @@ func Maintain(ctx context.Context, config *Config, log *slog.Logger, alone bool)
 // Close closes the stores.
 func (m *Maintenance) Close() error { return m.server.close() }
 
+// BackedUp is a backup that was made.
+type BackedUp struct {
+	content.Backup
+	Artifacts artifact.BackedUp
+}
+
 // Backup writes a backup, with the bytes of contents or without. The gateway may serve meanwhile.
-func (m *Maintenance) Backup(ctx context.Context, out io.Writer, blobs bool) (content.Backup, error) {
-	return m.store.Backup(ctx, out, blobs, func(put func(kind string, data []byte) error) error {
+func (m *Maintenance) Backup(ctx context.Context, out io.Writer, blobs bool) (b BackedUp, err error) {
+	b.Backup, err = m.store.Backup(ctx, out, blobs, func(put func(kind string, data []byte) error) error {
 		piece := func(kind string, v any) error {
 			data, err := json.Marshal(v)
 			if err != nil {
@@ -153,6 +166,10 @@ func (m *Maintenance) Backup(ctx context.Context, out io.Writer, blobs bool) (co
 		if err := content.ReadPieces(m.server.journal(), func(p content.FilePiece) error { return piece(meterKind, p) }); err != nil {
 			return fmt.Errorf("back up the meter: %w", err)
 		}
+		b.Artifacts, err = m.artifacts.Backup(ctx, m.server.config.Organisation, func(p artifact.Part) error { return piece(artifactKind, p) })
+		if err != nil {
+			return err
+		}
 		enrolments, err := m.keys.List()
 		if err != nil {
 			return err
@@ -172,15 +189,17 @@ func (m *Maintenance) Backup(ctx context.Context, out io.Writer, blobs bool) (co
 		}
 		return nil
 	})
+	return b, err
 }
 
 // Restored is what a restore did.
 type Restored struct {
 	content.Restored
-	Keys     int                // of people, kept for them
-	Sessions int                // whose uses a host may still settle
-	Evidence int                // settlements whose evidence was taken back, some of it perhaps forgotten again
-	Waiting  []identity.Waiting // API keys of a backup that do not work
+	Keys      int // of people, kept for them
+	Artifacts RestoredArtifacts
+	Sessions  int                // whose uses a host may still settle
+	Evidence  int                // settlements whose evidence was taken back, some of it perhaps forgotten again
+	Waiting   []identity.Waiting // API keys of a backup that do not work
 
 	meter bool // the meter was taken back
 }
@@ -198,6 +217,8 @@ func (m *Maintenance) Restore(ctx context.Context, in io.Reader, keep func(id st
 	if _, err := m.server.self.Height(ctx); err != nil {
 		return r, fmt.Errorf("the peer does not answer, which has to say what was erased: %w", err)
 	}
+	r.Artifacts.Failed = map[string]error{}
+	artifacts := artifactTaker{store: m.artifacts, ledger: functions{m.server}, done: &r.Artifacts}
 	r.Restored, err = m.store.Restore(ctx, in, ledger, func(kind string, data []byte) error {
 		switch kind {
 		case stateKind:
@@ -205,6 +226,8 @@ func (m *Maintenance) Restore(ctx context.Context, in io.Reader, keep func(id st
 		case keyKind:
 			r.Keys++
 			return m.takeKey(data)
+		case artifactKind:
+			return artifacts.take(ctx, data)
 		case receiptKind:
 			return takePiece(data, func(p database.Piece) error { return m.receipts.Load(ctx, p, serving.Tables) })
 		case evidenceKind:

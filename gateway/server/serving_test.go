@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -189,12 +191,19 @@ func TestABuiltInModelIsServedFromWhatTheGatewayHolds(t *testing.T) {
 	_, all := say(strings.Replace(body, `"seed":7`, `"seed":7,"stream":true`, 1))
 	require.True(t, bytes.HasSuffix(all, []byte("data: [DONE]\n\n")), "%s", all)
 
-	s.checkBackupOfHost(t, answer.Datanet.ReceiptID, session.Named{Account: consumer.Account(), Name: opened.Name})
+	s.checkBackupOfHost(t, answer.Datanet.ReceiptID, registered.Named, session.Named{Account: consumer.Account(), Name: opened.Name})
+}
+
+// serves tells whether the gateway says that it serves a model.
+func (s *site) serves(n model.Named) bool {
+	list, err := s.person("host1").Hosted(s.t.Context())
+	require.NoError(s.t, err)
+	return slices.Equal(list, []gatewayclient.Hosted{{Model: n.String(), Served: true}})
 }
 
 // checkBackupOfHost restores a backup that is made while the gateway serves, into an empty folder: once while the ledger
-// knows nothing more of the session, and once after it has ended.
-func (s *site) checkBackupOfHost(t *testing.T, receipt merkle.Hash, opened session.Named) {
+// knows nothing more of the session, and once after it has ended and the model is retired.
+func (s *site) checkBackupOfHost(t *testing.T, receipt merkle.Hash, trained model.Named, opened session.Named) {
 	ctx, log := t.Context(), slog.New(slog.DiscardHandler)
 	secret, err := s.server.content.store.DrawKey(ctx, content.SamplingKeys, "drawn")
 	require.NoError(t, err)
@@ -207,10 +216,12 @@ func (s *site) checkBackupOfHost(t *testing.T, receipt merkle.Hash, opened sessi
 	m, err := Maintain(ctx, s.config, log, false)
 	require.NoError(t, err)
 	s.soon(func() bool { return have(m) }) // receipts are stored behind the answers
-	_, err = m.Backup(ctx, &backup, true)
+	made, err := m.Backup(ctx, &backup, true)
 	require.NoError(t, errors.Join(err, m.Close()))
+	require.Equal(t, 1, made.Artifacts.Items)
+	require.NotContains(t, backup.String(), artifact.InfGram, "it is encrypted")
 
-	restore := func(sessions int) (uses uint64) {
+	restore := func(sessions, artifacts int) (uses uint64) {
 		empty := *s.config
 		empty.Folder = filepath.Join(t.TempDir(), "gateway")
 		m, err := Maintain(ctx, &empty, log, true)
@@ -222,7 +233,13 @@ func (s *site) checkBackupOfHost(t *testing.T, receipt merkle.Hash, opened sessi
 			require.Empty(t, r.Failed)
 			require.Equal(t, 1-again, r.Items)
 			require.Equal(t, sessions*(1-again), r.Sessions)
+			require.Empty(t, r.Artifacts.Failed)
+			require.Equal(t, artifacts*(1-again), r.Artifacts.Items)
+			require.Equal(t, artifacts*again, r.Artifacts.Present)
+			require.Equal(t, artifacts == 0, slices.Contains(r.Artifacts.Retired, trained))
 		}
+		_, err = os.Stat(filepath.Join(m.artifacts.Folder(trained), artifact.ModelName))
+		require.Equal(t, artifacts == 0, errors.Is(err, fs.ErrNotExist), "%v", err)
 		require.True(t, have(m))
 		drawn, err := m.store.Key(ctx, content.SamplingKeys, "drawn")
 		require.NoError(t, err)
@@ -240,10 +257,21 @@ func (s *site) checkBackupOfHost(t *testing.T, receipt merkle.Hash, opened sessi
 			require.NoError(t, err)
 		}
 		require.NoError(t, errors.Join(from.Close(), m.Close()))
+		if artifacts > 0 {
+			t.Run("the restored gateway serves the model", func(t *testing.T) {
+				other := *s
+				other.t, other.config = t, &empty
+				other.run()
+				other.soon(func() bool { return other.serves(trained) })
+			})
+		}
 		return uses
 	}
-	require.EqualValues(t, 2, restore(1), "the host goes on with both uses")
+	require.True(t, s.serves(trained))
+	require.Equal(t, http.StatusForbidden, s.send(s.client("consumer1"), http.MethodGet, "/v1/serving/models", "").status)
+	require.EqualValues(t, 2, restore(1, 1), "the host goes on with both uses")
 	s.consortium.Clock = s.consortium.Clock.Add(24*time.Hour + use.MinGrace*time.Hour + time.Hour)
 	s.must(rulestest.User(rulestest.B, "operator1", ledger.Operator), "session:Expire", opened)
-	require.Zero(t, restore(0), "the ledger has ended the session since")
+	s.must(rulestest.User(rulestest.A, "trainer1", ledger.Trainer), "model:Retire", trained)
+	require.Zero(t, restore(0, 0), "the ledger has ended the session since, and the model")
 }
