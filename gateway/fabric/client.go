@@ -119,7 +119,7 @@ func (c *Client) Endorse(ctx context.Context, call Call) (*Endorsed, error) {
 	}
 	tx, err := p.EndorseWithContext(ctx)
 	if err != nil {
-		return nil, explain(call.Function, err)
+		return nil, explainEndorsing(call.Function, call.Endorsers, err)
 	}
 	return &Endorsed{client: c, function: call.Function, transaction: tx}, nil
 }

@@ -113,9 +113,22 @@ func explain(function string, err error) error {
 	return err
 }
 
+// explainEndorsing is explain for endorsements. The peer that is called is asked first and, unless organisations are named, the
+// others only if it agrees. So where then too few do, the fault that they report is none to it: one of them mostly lags.
+func explainEndorsing(function string, endorsers []string, err error) error {
+	explained := explain(function, err)
+	var fault *ledger.Fault
+	if len(endorsers) == 0 && errors.As(explained, &fault) && strings.Contains(err.Error(), tooFew) {
+		return &DisagreementError{Cause: fmt.Errorf("%s: %w: %v", function, err, fault)}
+	}
+	return explained
+}
+
+const tooFew = "failed to collect enough transaction endorsements"
+
 // absences are the words in which a peer's gateway says that it found too few peers that answer, whatever the status.
 var absences = []string{
-	"failed to collect enough transaction endorsements",
+	tooFew,
 	"no combination of peers can be derived which satisfy the endorsement policy",
 	"failed to select a set of endorsers that satisfy the endorsement policy",
 	"no peers available to",

@@ -49,6 +49,13 @@ func TestFailuresAreToldApart(t *testing.T) {
 	require.ErrorAs(t, explain("f", rpc{few, []string{"connection refused"}}), &unavailable, "a peer is down")
 	unavailable = nil
 	require.False(t, errors.As(explain("f", refused(codes.Aborted, "access denied")), &unavailable))
+	lagging := rpc{few, []string{"chaincode response 500, " + fault.Wire()}}
+	err := explainEndorsing("f", nil, lagging)
+	require.ErrorAs(t, err, &disagreement, "the own peer has agreed, others have not")
+	require.ErrorContains(t, err, fault.Error())
+	require.False(t, errors.As(err, &asFault), "it is no answer of the rules yet")
+	require.Equal(t, fault, explainEndorsing("f", []string{"AMSP", "BMSP"}, lagging), "of those that are named all may say so")
+	require.Equal(t, fault, explainEndorsing("f", nil, refused(codes.Aborted, "chaincode response 500, "+fault.Wire())), "the own peer says so")
 
 	other := explain("f", refused(codes.Aborted, "chaincode response 500, {not a fault}"))
 	require.False(t, errors.As(other, &asFault) && asFault != fault)

@@ -70,7 +70,7 @@ func (c *Client) EndorseSigned(ctx context.Context, proposal, signature []byte) 
 	}
 	transaction, err := signed.EndorseWithContext(ctx)
 	if err != nil {
-		return Unsigned{}, explain(asked.Function, err)
+		return Unsigned{}, explainEndorsing(asked.Function, nil, err)
 	}
 	got, err := ReadTransaction(transaction.Digest())
 	if err != nil {
