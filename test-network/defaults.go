@@ -34,7 +34,7 @@ const (
 	chaincodeDialTimeout = 3 * time.Second
 	// gossipPatience is how long a start waits for gossip after the chaincode is committed. Mostly it takes less than a
 	// second, in one start of ten five.
-	gossipPatience = 15 * time.Second
+	gossipPatience = time.Minute
 	// retryEvery is the pause between attempts at a step that depends on the progress of other nodes.
 	retryEvery = 100 * time.Millisecond
 )

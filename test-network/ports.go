@@ -60,9 +60,9 @@ func (f folder) resolve(t *network.Topology) error {
 	if known == nil {
 		known = ports{}
 	}
-	taken := map[int]bool{}
+	choose := newChooser()
 	for _, port := range known {
-		taken[port] = true
+		choose.taken[port] = true
 	}
 	chosen := false
 	for _, listener := range t.Listeners() {
@@ -72,7 +72,7 @@ func (f folder) resolve(t *network.Topology) error {
 		}
 		key := portKey(listener, t.Chaincode)
 		if known[key] == 0 {
-			if known[key], err = choosePort(listener.Host, taken); err != nil {
+			if known[key], err = choose.port(listener.Host); err != nil {
 				return fmt.Errorf("find a port for %s: %w", key, err)
 			}
 			chosen = true
@@ -89,16 +89,26 @@ func (f folder) resolve(t *network.Topology) error {
 	return writeFile(f.ports(), content)
 }
 
-// choosePort finds a port that is free now and not in taken, and puts it there.
-func choosePort(host string, taken map[int]bool) (int, error) {
+// chooser chooses ports one after another from a random place on: nodes listen only some time after their ports were chosen,
+// and two networks that start at the same time mostly choose apart so.
+type chooser struct {
+	next  int
+	taken map[int]bool
+}
+
+func newChooser() *chooser { return &chooser{rand.IntN(highestPort - lowestPort), map[int]bool{}} }
+
+// port finds a port that is free now and not taken, and takes it.
+func (c *chooser) port(host string) (int, error) {
 	var last error
-	for range 1000 {
-		port := lowestPort + rand.IntN(highestPort-lowestPort)
-		if taken[port] {
+	for range highestPort - lowestPort {
+		port := lowestPort + c.next
+		c.next = (c.next + 1) % (highestPort - lowestPort)
+		if c.taken[port] {
 			continue
 		}
 		if last = probePort(host, port); last == nil {
-			taken[port] = true
+			c.taken[port] = true
 			return port, nil
 		}
 	}
