@@ -144,7 +144,10 @@ func payWhileProcessesDie(t *testing.T, m *market.Market) {
 		if i < *killings {
 			strikes = append(strikes, func() {
 				msp := order[i%len(order)]
-				cut := beforeThePowerIsCut(t, m, msp)
+				cut, paying := beforeThePowerIsCut(ctx, t, m, msp)
+				if !paying {
+					return
+				}
 				require.NoError(t, m.Kill(msp))
 				deaths[msp]++
 				replays += cut.check(t)
@@ -173,7 +176,6 @@ func payWhileProcessesDie(t *testing.T, m *market.Market) {
 	t.Logf("%d paid requests of %d clients in %v (%.0f/s); killed: %d gateways, %s; %d tries more; %d journals replayed after a power cut", done.Load(), len(all), took.Round(time.Millisecond),
 		float64(done.Load())/took.Seconds(), *killings, &away, again.Load(), replays)
 	require.GreaterOrEqual(t, done.Load(), int64(*paidRequests))
-	require.Positive(t, replays)
 }
 
 // openPayers makes so many clients of the consumer of an organisation for a model, and sessions enough for them, with an
@@ -341,7 +343,7 @@ func revoke(t *testing.T, m *market.Market) {
 		}
 		require.ErrorContains(t, err, "upstream_unavailable")
 		return true
-	}, 30*time.Second, 50*time.Millisecond)
+	}, stubborn, 50*time.Millisecond)
 }
 
 // standing is a session as its consumer's gateway and as the ledger has it.

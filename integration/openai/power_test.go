@@ -1,6 +1,7 @@
 package openai_test
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
@@ -31,54 +32,55 @@ const (
 type powerCut struct {
 	acknowledged map[merkle.Hash]uint64 // the number of answers up to the last one, by session
 	folder       string
-	journals     []string // that have grown by more than one frame since
+	journals     []string // of the gateway; each has grown by more than one frame since
 }
+
+// journals are those that are written while clients pay, by organisation: of hosts and of consumers.
+var journals = map[string][]string{market.Owner: {"meter.journal"}, market.Consumer: {"meter.journal", "wallet.journal"}, market.Third: {"wallet.journal"}}
 
 // beforeThePowerIsCut notes what clients have been given, and waits until more than one frame has been written since: all
 // that they have been given lies before the last frame then. A frame is written once the one before is synced, so a power
-// cut takes at most the last one.
-func beforeThePowerIsCut(t *testing.T, m *market.Market, msp string) powerCut {
-	p := powerCut{acknowledged: map[merkle.Hash]uint64{}, folder: filepath.Join(m.Dir, "gateways", msp)}
+// cut takes at most the last one. The context ends when clients no longer pay.
+func beforeThePowerIsCut(ctx context.Context, t *testing.T, m *market.Market, msp string) (p powerCut, paying bool) {
+	p = powerCut{acknowledged: map[merkle.Hash]uint64{}, folder: filepath.Join(m.Dir, "gateways", msp), journals: journals[msp]}
 	given.mutex.Lock()
 	for id, last := range given.last {
 		p.acknowledged[id] = last + 1
 	}
 	given.mutex.Unlock()
-	names := []string{"meter.journal", "wallet.journal"}
-	sizes, grown := map[string]int64{}, map[string]int{}
 	size := func(name string) int64 {
 		info, err := os.Stat(filepath.Join(p.folder, name))
-		if err != nil {
-			return 0
-		}
+		require.NoError(t, err)
 		return info.Size()
-	}
-	for _, name := range names {
-		sizes[name] = size(name)
 	}
 	written, err := fsnotify.NewWatcher()
 	require.NoError(t, err)
 	defer written.Close()
 	require.NoError(t, written.Add(p.folder))
-	enough := time.NewTimer(200 * time.Millisecond) // a gateway that nobody asks writes nothing
+	sizes, grown := map[string]int64{}, map[string]int{}
+	for _, name := range p.journals {
+		sizes[name] = size(name)
+	}
+	enough := time.NewTimer(stubborn)
 	defer enough.Stop()
-	for len(p.journals) < len(names) {
+	for slices.ContainsFunc(p.journals, func(name string) bool { return grown[name] < 2 }) {
 		select {
 		case event := <-written.Events:
 			name := filepath.Base(event.Name)
-			if now := size(name); slices.Contains(names, name) && now > sizes[name] {
-				sizes[name] = now
-				if grown[name]++; grown[name] == 2 {
-					p.journals = append(p.journals, name)
+			if before, ok := sizes[name]; ok {
+				if sizes[name] = size(name); sizes[name] > before {
+					grown[name]++
 				}
 			}
 		case err := <-written.Errors:
 			require.NoError(t, err)
+		case <-ctx.Done():
+			return p, false
 		case <-enough.C:
-			return p
+			require.Fail(t, "clients pay and the journals do not grow", "%s: %v", msp, grown)
 		}
 	}
-	return p
+	return p, true
 }
 
 // check cuts copies of the journals somewhere in their last frame and replays them: nothing that was acknowledged is lost.
