@@ -172,7 +172,8 @@ func (c *consortium) Now() time.Time { return time.Now().Add(c.shift) }
 // Advance puts the stories' clock ahead.
 func (c *consortium) Advance(d time.Duration) { c.shift += d }
 
-// patience bounds one call, also one that waits for peers which discover each other only some time after a start.
+// patience bounds one call, also one that waits for peers which discover each other only some time after a start, or one of
+// which lags behind a sequencer.
 const patience = 30 * time.Second
 
 func (c *consortium) call(call story.Call) fabric.Call {
@@ -216,8 +217,7 @@ func (c *consortium) Hold(ctx context.Context, call story.Call) (story.Held, sto
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	endorsed, err := client.Endorse(ctx, c.call(call))
-	var unavailable *fabric.UnavailableError
-	for again := time.NewTicker(200 * time.Millisecond); errors.As(err, &unavailable) && ctx.Err() == nil; <-again.C {
+	for again := time.NewTicker(200 * time.Millisecond); fabric.Again(err) && ctx.Err() == nil; <-again.C {
 		endorsed, err = client.Endorse(ctx, c.call(call))
 	}
 	if err != nil {

@@ -96,11 +96,11 @@ func TestHostileTransactionsHaltNobody(t *testing.T) {
 			return c.unendorsed(t, forgery{results: privateWrite(t, "datanet", "_implicit_org_"+lab)})
 		}}) {
 		t.Run(d.claim, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // a peer waits 60 s for private data by default
-			defer cancel()
 			for {
 				bad, honest := c.together(t, d)
+				ctx, cancel := context.WithTimeout(t.Context(), patience) // a peer waits 60 s for private data by default
 				require.NoError(t, c.awaitEverywhere(ctx, honest.TxID()), "the honest transaction is valid on every peer")
+				cancel()
 				if c.inOneBlock(t, bad, honest.TxID()) {
 					c.requireVerdicts(t, bad, d.flag, honest.TxID())
 					return
@@ -118,7 +118,7 @@ func TestHostileTransactionsHaltNobody(t *testing.T) {
 			c.order(t, last.make(t, c, "", ""))
 		}
 		_, honest := c.together(t, last)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		require.NoError(t, c.awaitEverywhere(ctx, honest.TxID()))
 		c.requireOneLedger(t, honest.TxID())
@@ -189,7 +189,7 @@ func inCompany(o *testnetwork.Options) {
 func (c *consortium) restart(t *testing.T, kind testnetwork.Kind) {
 	t.Helper()
 	for _, node := range c.nodes(t, kind) {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		if err := c.RestartNode(ctx, node.Name); err != nil {
 			summary, _, _ := strings.Cut(err.Error(), "\n")
 			t.Logf("restart %s: %s", node.Name, summary)

@@ -285,7 +285,7 @@ func put(t *testing.T, n *testnetwork.Network, mspID, key, value string) {
 	t.Helper()
 	client := connect(t, n, mspID)
 	soon(t, func() error {
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		_, err := client.Submit(ctx, fabric.Call{Function: "put", Request: entry{Key: key, Value: value}})
 		return err
@@ -295,8 +295,12 @@ func put(t *testing.T, n *testnetwork.Network, mspID, key, value string) {
 // endorse has the peers of the organisations named, and no others, endorse a write.
 func endorse(t *testing.T, n *testnetwork.Network, mspID, key, value string, endorsers ...string) *fabric.Endorsed {
 	t.Helper()
-	endorsed, err := connect(t, n, mspID).Endorse(t.Context(), fabric.Call{Function: "put", Request: entry{Key: key, Value: value}, Endorsers: endorsers})
-	require.NoError(t, err)
+	client := connect(t, n, mspID)
+	var endorsed *fabric.Endorsed
+	soon(t, func() (err error) {
+		endorsed, err = client.Endorse(t.Context(), fabric.Call{Function: "put", Request: entry{Key: key, Value: value}, Endorsers: endorsers})
+		return err
+	})
 	return endorsed
 }
 
@@ -316,5 +320,5 @@ func expect(t *testing.T, n *testnetwork.Network, mspID, want, function, key str
 // soon repeats a step until it succeeds.
 func soon(t *testing.T, step func() error) {
 	t.Helper()
-	require.EventuallyWithT(t, func(c *assert.CollectT) { assert.NoError(c, step()) }, 30*time.Second, 50*time.Millisecond)
+	require.EventuallyWithT(t, func(c *assert.CollectT) { assert.NoError(c, step()) }, 2*time.Minute, 50*time.Millisecond)
 }

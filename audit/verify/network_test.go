@@ -119,7 +119,7 @@ func record(dir string, ordering []byte) (_ *recording, err error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	n, err := testnetwork.Start(ctx, testnetwork.Options{Dir: filepath.Join(dir, "network"), Topology: topology,
 		Chaincode: filepath.Join(dir, "bin", "chaincode"), Builder: filepath.Join(dir, "bin", "ccaas-builder")})
@@ -144,10 +144,13 @@ func (r *recording) act(ctx context.Context) error {
 			return
 		}
 		defer closer()
-		if _, err := client.Submit(ctx, fabric.Call{Function: function, Request: request, Endorsers: endorsers}); err != nil {
-			errs = append(errs, err)
+		again := time.NewTicker(200 * time.Millisecond)
+		defer again.Stop()
+		_, err = client.Submit(ctx, fabric.Call{Function: function, Request: request, Endorsers: endorsers})
+		for ; fabric.Again(err) && ctx.Err() == nil; <-again.C { // peers may not know each other yet
+			_, err = client.Submit(ctx, fabric.Call{Function: function, Request: request, Endorsers: endorsers})
 		}
-		errs = append(errs, r.state.AwaitLevel(ctx))
+		errs = append(errs, err, r.state.AwaitLevel(ctx))
 	}
 	call("operator1", poets, "member:Found", ledger.Nothing{})
 	call("consumer1", lab, "account:Open", ledger.Nothing{})

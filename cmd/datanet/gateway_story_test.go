@@ -62,7 +62,8 @@ func (s *teller) write(org, user string, arguments ...string) (w outcome) {
 	return w
 }
 
-// soon reads until the answer holds a text: the index of a gateway follows the blocks.
+// soon reads until the answer holds a text: the index of a gateway follows the blocks. Who builds on what another organisation's
+// gateway has written waits for it so at the own one.
 func (s *teller) soon(want, org, user string, arguments ...string) result {
 	s.t.Helper()
 	var r result
@@ -103,7 +104,9 @@ func TestTheStoryFromInvitationToTrainingFromTheCommandLine(t *testing.T) {
 	require.Equal(t, exitSuccess, params.code, params.stderr)
 	proposed := s.write(poetry, "operator1", "proposal", "propose", "fingerprint.rotate", "--expires", "7d", "--params", strings.TrimSpace(params.stdout)).Response
 	s.write(poetry, "operator2", "proposal", "approve", proposed.ID, proposed.Digest)
+	s.soon(proposed.ID, lab, "operator1", "proposal", "list")
 	s.write(lab, "operator1", "proposal", "approve", proposed.ID, proposed.Digest)
+	s.soon("AILabMSP:operator1", poetry, "operator1", "proposal", "show", proposed.ID)
 	s.write(poetry, "operator1", "proposal", "execute", proposed.ID)
 
 	// A person is invited, enrols here and is known by a pseudonym.
@@ -136,6 +139,7 @@ func TestTheStoryFromInvitationToTrainingFromTheCommandLine(t *testing.T) {
 		text = fmt.Sprintf("%s, and then the long road home through %s, where no one of us had slept", text, text)
 		require.NoError(t, os.WriteFile(filepath.Join(poems, fmt.Sprintf("p%d.txt", i)), []byte(text), 0o600))
 	}
+	s.soon(verse, "", "", "datanet", "list")
 	add := []string{"contribution", "add", poems, "--datanet", verse, "--method", "authored", "--from-year", "2020", "--to-year", "2024", "--languages", "en", "--author", "a friend"}
 	added := s.as("", "", add...)
 	require.Equal(t, exitFailure, added.code)
@@ -151,11 +155,16 @@ func TestTheStoryFromInvitationToTrainingFromTheCommandLine(t *testing.T) {
 	}
 
 	// Two organisations review and vote; what is approved is sealed.
-	first := s.soon(verse, lab, "validator1", "validate", "next")
-	require.Contains(t, first.stdout, "compared with  0 contributions")
 	var queue struct{ Items []struct{ ID string } }
-	require.NoError(t, json.Unmarshal([]byte(s.soon(verse, lab, "validator1", "validate", "queue", "--json").stdout), &queue))
+	require.NoError(t, json.Unmarshal([]byte(s.as("", "", "contribution", "list", verse, "--json").stdout), &queue))
 	require.GreaterOrEqual(t, len(queue.Items), 3)
+	for _, item := range queue.Items {
+		for _, org := range []string{lab, poetry} {
+			s.soon(item.ID, org, "validator1", "validate", "queue")
+		}
+	}
+	first := s.as(lab, "validator1", "validate", "next")
+	require.Contains(t, first.stdout, "compared with  0 contributions")
 	vote := []string{"validate", "vote", verse}
 	for _, item := range queue.Items {
 		vote = append(vote, item.ID)
@@ -176,9 +185,9 @@ func TestTheStoryFromInvitationToTrainingFromTheCommandLine(t *testing.T) {
 	// A snapshot, a grant, a ticket, and the content for training.
 	s.write(poetry, "curator1", "snapshot", "take", verse, "1")
 	grant := s.write(poetry, "curator1", "grant", "give", verse, "AILabMSP", "--purposes", "research", "--expires", "30d").Response
+	s.soon(grant.ID, lab, "trainer1", "grant", "list", verse)
 	ticket := s.write(lab, "trainer1", "ticket", "open", "--snapshots", verse+"@1", "--purpose", "research", "--grants", verse+"@"+grant.ID).Response
 	train := filepath.Join(s.home, "train")
-	s.soon(ticket.ID, lab, "trainer1", "ticket", "list")
 	downloaded := s.as(lab, "trainer1", "ticket", "download", ticket.ID, "-o", train)
 	require.Equal(t, exitSuccess, downloaded.code, downloaded.stderr)
 	lines, err := os.ReadFile(filepath.Join(train, "PoetrySocietyMSP-verse@1.jsonl"))
@@ -236,10 +245,13 @@ func (s *teller) trainAndHandOver(trainer, host, ticket, records string) {
 	schedule := `{"platform":"AILabMSP:operator1","platformPpm":50000,"issuer":"AILabMSP:operator1"}`
 	proposed := s.write(trainer, "operator1", "proposal", "propose", "schedule.set", "--expires", "7d", "--params", schedule).Response
 	s.write(trainer, "operator2", "proposal", "approve", proposed.ID, proposed.Digest)
+	s.soon(proposed.ID, host, "operator1", "proposal", "list")
 	s.write(host, "operator1", "proposal", "approve", proposed.ID, proposed.Digest)
+	s.soon("NationalLibraryMSP:operator1", trainer, "operator1", "proposal", "show", proposed.ID)
 	s.write(trainer, "operator1", "proposal", "execute", proposed.ID)
 	for _, name := range []string{"AILabMSP/verse", "AILabMSP/verse-lora"} {
 		s.write(trainer, "trainer1", "model", "publish", name, "1.0", "1", "--price-in", "1000", "--price-out", "5000", "--host", "NationalLibraryMSP:host1", "--host-ppm", "300000", "--owner-ppm", "300000")
+		s.soon("NationalLibraryMSP:host1", host, "host1", "model", "cards", name, "1.0")
 		s.write(host, "host1", "model", "accept", name, "1.0", "1")
 	}
 	s.soon("adapter_model.safetensors", host, "host1", "model", "artifacts", "AILabMSP/verse-lora", "1.0")

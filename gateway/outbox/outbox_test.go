@@ -249,7 +249,7 @@ func TestSubmit(t *testing.T) {
 		require.Eventually(t, func() bool {
 			count, err := b.outbox.Unfinished(t.Context())
 			return err == nil && count == n
-		}, 10*time.Second, time.Millisecond)
+		}, time.Minute, time.Millisecond)
 		b.network.Hold(false)
 		require.NoError(t, b.network.Cut())
 		wait.Wait()
@@ -275,7 +275,7 @@ func TestSubmit(t *testing.T) {
 		require.Eventually(t, func() bool { // who comes with the same request and leaves at once tells when its id is known
 			known, err := b.outbox.Submit(gone, b.pay(payer, "k"))
 			return err == nil && known.TxID != ""
-		}, 10*time.Second, time.Millisecond)
+		}, time.Minute, time.Millisecond)
 		cancel()
 		entry := <-answers
 		require.Equal(t, outbox.Submitted, entry.State)
@@ -427,7 +427,7 @@ func TestRecover(t *testing.T) {
 		b.stop()
 		b.start()
 		require.NoError(t, b.outbox.Recover(t.Context()))
-		require.Eventually(t, func() bool { n, err := b.outbox.Unfinished(t.Context()); return err == nil && n == 0 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { n, err := b.outbox.Unfinished(t.Context()); return err == nil && n == 0 }, time.Minute, time.Millisecond)
 		require.Equal(t, 5, b.received())
 	})
 	t.Run("an envelope that was overtaken meanwhile is replaced under the same name, and both ids find it", func(t *testing.T) {

@@ -399,7 +399,7 @@ func TestAModelThatCostsNothingIsForMembersAndHasAReceipt(t *testing.T) {
 
 func TestAChangedCorpusIsTakenUpAtOnce(t *testing.T) {
 	h := newHouse(t, nil)
-	p := h.payer(credits, nil)
+	p := h.payer(1<<39, nil)
 	body := chat(h.model(), "we happy", "")
 	s := p.post(p.ask(body, 100_000), openai.ChatPath, body)
 	require.Equal(t, http.StatusOK, s.status, "%+v", s.fault)

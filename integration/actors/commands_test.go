@@ -338,7 +338,7 @@ func (s *stage) pool(ts *testscript.TestScript, neg bool, args []string) {
 	_, header := s.send(ts, []string{"200", "GET", "/v1/members"})
 	for _, validator := range []string{"validator1@nationallibrary", "validator1@ailab"} {
 		s.as(ts, false, []string{validator})
-		s.send(ts, []string{"200", "GET", "/v1/members?min_height=" + header.Get("Datanet-Height")}) // its gateway knows of them
+		s.until(ts, true, []string{"members", "[]", "200", "GET", "/v1/members?min_height=" + header.Get("Datanet-Height")}) // its gateway knows of them
 		do(validator, "validate", "vote", "--all", "--datanet", datanet, "--choice", "approve", "--score", "90", "--current-report")
 	}
 	s.as(ts, false, []string{"curator1@poetrysociety"})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -112,12 +113,15 @@ func healthy(ctx context.Context, d *door, url string) error {
 	return errors.Join(err, response.Body.Close())
 }
 
-// free is an address that nobody listens on.
+// free is an address that nobody listens on, below the ports that outgoing connections get.
 func free(t *testing.T) string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, listener.Close())
-	return listener.Addr().String()
+	for {
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(10_000)))
+		if err == nil {
+			require.NoError(t, listener.Close())
+			return listener.Addr().String()
+		}
+	}
 }
 
 // certificates makes a peer's certificates once more, under the same authorities: two peers with one certificate would take

@@ -64,7 +64,7 @@ func TestChildrenDieWithAParentThatIsKilled(t *testing.T) {
 	require.NoError(t, parent.Process.Kill())
 	require.Error(t, parent.Wait())
 	for _, id := range children {
-		require.Eventually(t, func() bool { return !alive(id) }, 10*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { return !alive(id) }, time.Minute, 5*time.Millisecond)
 	}
 }
 
@@ -129,7 +129,7 @@ func TestKillTakesWhatTheProcessStarted(t *testing.T) {
 	require.NoError(t, err)
 
 	require.NoError(t, child.Kill())
-	require.Eventually(t, func() bool { return !alive(grandchild) }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return !alive(grandchild) }, time.Minute, 5*time.Millisecond)
 }
 
 func TestMissingProgramIsAnError(t *testing.T) {
