@@ -35,12 +35,15 @@ const (
 	archive   = "CityArchiveMSP"
 )
 
+// built is the folder of what was built, "" before.
+var built string
+
 // programs builds what the networks of these tests run, once.
-var programs = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "testnetwork-")
-	if err != nil {
+var programs = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "testnetwork-"); err != nil {
 		return "", err
 	}
+	built = dir
 	for _, arguments := range [][]string{
 		{"-o", filepath.Join(dir, "ccaas-builder"), "../cmd/ccaas-builder"},
 		{"-o", filepath.Join(dir, "chaincode"), "./testdata/okchaincode"},
@@ -58,8 +61,8 @@ func TestMain(m *testing.M) {
 	// Fabric's packages log every connection as soon as they are imported.
 	flogging.ActivateSpec("error")
 	code := m.Run()
-	if dir, _ := programs(); dir != "" {
-		os.RemoveAll(dir)
+	if built != "" {
+		os.RemoveAll(built)
 	}
 	os.Exit(code)
 }
