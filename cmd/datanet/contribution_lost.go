@@ -62,7 +62,7 @@ For the role operator.`,
 				err = printLost(command.OutOrStdout(), lost)
 			}
 			if err == nil && lost.Count+lost.Unreadable > 0 {
-				err = fmt.Errorf("%s lost, %d cannot be read: %w", document.Count(lost.Count, "content"), lost.Unreadable, errUnwell)
+				err = fmt.Errorf("lost: %s, cannot be read: %d: %w", document.Count(lost.Count, "content"), lost.Unreadable, errUnwell)
 			}
 			return err
 		}),
