@@ -1,10 +1,15 @@
 package bundle
 
 import (
+	"archive/tar"
 	"bytes"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
@@ -193,4 +198,115 @@ func FuzzRead(f *testing.F) {
 		}
 		require.Equal(t, r.Manifest.Height-r.Manifest.First, count)
 	})
+}
+
+// packed is a bundle of blocks as one file.
+func packed(t *testing.T, height uint64) []byte {
+	dir := t.TempDir()
+	export(t, dir, 0, height)
+	var out bytes.Buffer
+	require.NoError(t, Pack(dir, &out))
+	return out.Bytes()
+}
+
+// readAll reads a bundle to its end.
+func readAll(r *Reader) error {
+	for _, err := range r.Blocks() {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A few bytes must not stand for any number of zeros, a pipe must not be waited for.
+func TestOnlyRegularFilesAreRead(t *testing.T) {
+	t.Run("sparse", func(t *testing.T) {
+		in, out := tar.NewReader(bytes.NewReader(packed(t, 3))), bytes.Buffer{}
+		w := tar.NewWriter(&out)
+		for {
+			h, err := in.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			require.NoError(t, err)
+			if h.Name != manifestName {
+				h.Format, h.PAXRecords = tar.FormatPAX, map[string]string{"ZZZ.sparse.map": fmt.Sprintf("0,%d", h.Size), "ZZZ.sparse.numblocks": "1", "ZZZ.sparse.size": fmt.Sprint(h.Size)}
+			}
+			require.NoError(t, w.WriteHeader(h))
+			_, err = io.Copy(w, in)
+			require.NoError(t, err)
+		}
+		require.NoError(t, w.Close())
+		whole, err := Read(bytes.NewReader(out.Bytes()))
+		require.NoError(t, err)
+		require.NoError(t, readAll(whole))
+		sparse, err := Read(bytes.NewReader(bytes.ReplaceAll(out.Bytes(), []byte("ZZZ.sparse."), []byte("GNU.sparse."))))
+		require.NoError(t, err)
+		require.ErrorIs(t, readAll(sparse), ErrDamaged)
+	})
+	for what, put := range map[string]func(path string) error{
+		"a pipe": func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"a link": func(path string) error { return os.Symlink("/dev/zero", path) },
+	} {
+		for _, name := range []string{manifestName, segmentName(0)} {
+			t.Run(what+" for "+name, func(t *testing.T) {
+				dir := t.TempDir()
+				export(t, dir, 0, 3)
+				require.NoError(t, os.Remove(filepath.Join(dir, name)))
+				require.NoError(t, put(filepath.Join(dir, name)))
+				r, err := Open(dir)
+				if err == nil {
+					err = readAll(r)
+				}
+				require.ErrorContains(t, err, "no regular file")
+			})
+		}
+	}
+}
+
+// What is decoded takes far more memory than it has bytes.
+func TestABlockOfCountlessPiecesIsNotDecoded(t *testing.T) {
+	many := make([][]byte, MaxPieces+1)
+	for i := range many {
+		many[i] = []byte{}
+	}
+	signatures, err := proto.Marshal(&common.Metadata{Signatures: make([]*common.MetadataSignature, 0)})
+	require.NoError(t, err)
+	for range MaxPieces {
+		signatures = append(signatures, 2<<3|2, 0)
+	}
+	for what, block := range map[string]*common.Block{
+		"transactions": {Header: &common.BlockHeader{}, Data: &common.BlockData{Data: many}},
+		"metadata":     {Header: &common.BlockHeader{}, Metadata: &common.BlockMetadata{Metadata: many}},
+		"signatures":   {Header: &common.BlockHeader{}, Metadata: &common.BlockMetadata{Metadata: [][]byte{signatures}}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			w, err := Create(dir, wanted(0))
+			require.NoError(t, err)
+			require.NoError(t, w.Append(block))
+			require.NoError(t, w.Close())
+			r, err := Open(dir)
+			require.NoError(t, err)
+			err = readAll(r)
+			require.ErrorIs(t, err, ErrDamaged)
+			require.ErrorContains(t, err, "fields")
+		})
+	}
+}
+
+func TestAManifestSaysEverythingOnce(t *testing.T) {
+	dir := t.TempDir()
+	export(t, dir, 0, 3)
+	data, err := os.ReadFile(filepath.Join(dir, manifestName))
+	require.NoError(t, err)
+	_, err = Decode(data)
+	require.NoError(t, err)
+	for _, change := range [][2]string{{`"chaincode":`, `"chaincode": "other", "chaincode":`}, {`"chaincode":`, `"Chaincode":`}, {"channel\"", "\xff\""}} {
+		changed := bytes.Replace(data, []byte(change[0]), []byte(change[1]), 1)
+		require.NotEqual(t, data, changed)
+		_, err := Decode(changed)
+		require.Error(t, err, change[1])
+	}
 }

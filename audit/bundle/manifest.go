@@ -1,12 +1,12 @@
 package bundle
 
 import (
-	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Format names the layout and its version.
@@ -17,6 +17,9 @@ const (
 	maxManifest = 16 << 20
 	// MaxBlock is the largest encoded block: Fabric's nodes refuse larger messages.
 	MaxBlock = 100 << 20
+	// MaxPieces is the most fields of a block that are read, down to those of its envelopes and signatures. An envelope holds a
+	// certificate, so no honest block comes near.
+	MaxPieces = 1 << 18
 	// MaxSegment is the largest segment file.
 	MaxSegment = 1 << 40
 )
@@ -71,13 +74,8 @@ func Decode(data []byte) (*Manifest, error) {
 		return nil, fmt.Errorf("manifest of %d bytes, at most %d are accepted", len(data), maxManifest)
 	}
 	m := &Manifest{}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(m); err != nil {
+	if err := json.Unmarshal(data, m, json.RejectUnknownMembers(true)); err != nil {
 		return nil, fmt.Errorf("decode manifest: %w", err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("decode manifest: something follows the document")
 	}
 	return m, m.check()
 }
@@ -145,7 +143,7 @@ func isDigest(s string) bool {
 }
 
 func (m *Manifest) encode() ([]byte, error) {
-	data, err := json.MarshalIndent(m, "", "  ")
+	data, err := json.Marshal(m, jsontext.WithIndent("  "))
 	if err != nil {
 		return nil, fmt.Errorf("encode manifest: %w", err)
 	}

@@ -13,8 +13,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -190,6 +192,10 @@ func (r *Reader) segment(s Segment) iter.Seq2[*common.Block, error] {
 				damaged("block %d: %w", s.First+i, err)
 				return
 			}
+			if pieces(data, 3) > MaxPieces {
+				damaged("block %d has more than %d transactions, signatures and other fields", s.First+i, MaxPieces)
+				return
+			}
 			block := &common.Block{}
 			if err := proto.Unmarshal(data, block); err != nil {
 				damaged("block %d: %w", s.First+i, err)
@@ -209,6 +215,34 @@ func (r *Reader) segment(s Segment) iter.Seq2[*common.Block, error] {
 	}
 }
 
+// pieces counts the fields of a message down to some depth, as far as it can be read: each takes far more memory than it has
+// bytes once it is decoded.
+func pieces(data []byte, depth int) (count int) {
+	for len(data) > 0 && count <= MaxPieces {
+		_, kind, n := protowire.ConsumeTag(data)
+		if n < 0 {
+			return count
+		}
+		data = data[n:]
+		if n = protowire.ConsumeFieldValue(1, kind, data); n < 0 {
+			return count
+		}
+		if value, whole := protowire.ConsumeBytes(data); depth > 1 && kind == protowire.BytesType && whole > 0 {
+			count += pieces(value, depth-1)
+		}
+		data, count = data[n:], count+1
+	}
+	return count
+}
+
+// openRegular opens a file of a bundle; a pipe would be waited for, a link may lead anywhere.
+func openRegular(path string) (*os.File, error) {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", path)
+	}
+	return os.Open(path)
+}
+
 type folder struct {
 	dir  string
 	file *os.File
@@ -218,7 +252,7 @@ func (f *folder) next(want Segment) (io.Reader, error) {
 	if err := f.closeFile(); err != nil {
 		return nil, err
 	}
-	file, err := os.Open(filepath.Join(f.dir, want.File))
+	file, err := openRegular(filepath.Join(f.dir, want.File))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrDamaged)
 	}
@@ -247,6 +281,11 @@ func (a *archive) header(name string) (*tar.Header, error) {
 	}
 	if header.Name != name || header.Typeflag != tar.TypeReg {
 		return nil, fmt.Errorf("%q where the file %s is due: %w", header.Name, name, ErrDamaged)
+	}
+	for key := range header.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") { // a few bytes that stand for any number of zeros
+			return nil, fmt.Errorf("%s is no regular file but a sparse one: %w", name, ErrDamaged)
+		}
 	}
 	return header, nil
 }

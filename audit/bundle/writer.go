@@ -256,7 +256,7 @@ func replaceFile(path string, data []byte) error {
 
 // readBounded reads a manifest file.
 func readBounded(path string) ([]byte, error) {
-	file, err := os.Open(path)
+	file, err := openRegular(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the manifest: %w", err)
 	}

@@ -39,7 +39,7 @@ func (v *verifier) applyBlock(c *checked) {
 	for _, f := range c.findings {
 		v.find(f)
 	}
-	if header.GetNumber() == 0 {
+	if header.GetNumber() == 0 && !c.unread {
 		v.genesis(c.block)
 		if v.config != nil && c.transactions == nil {
 			c.transactions = []*transaction{{code: peer.TxValidationCode_VALID, kind: common.HeaderType_CONFIG}}
@@ -60,7 +60,7 @@ func (v *verifier) applyBlock(c *checked) {
 	}
 	v.rerunAll(c, verdicts)
 	v.follow(c, verdicts)
-	if header.GetNumber() > 0 && isConfiguration(c.block) {
+	if header.GetNumber() > 0 && !c.unread && isConfiguration(c.block) {
 		v.reconfigure(c.block)
 	}
 	v.previous = header

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
+	"github.com/hyperledger/fabric/protoutil"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/datanet-consortium/datanet/chaincode/memledger/replay"
@@ -21,7 +22,12 @@ type checked struct {
 	prepared     *replay.Prepared
 	findings     []Finding
 	err          error // why it cannot be followed
+	unread       bool  // and is not looked into
 }
+
+// mostUnsigned bounds a block that is looked into though its orderers did not sign it, in bytes of transactions: decoded, what
+// anybody makes up takes more than a hundred times as much. Of what orderers sign the channel's configuration bounds the size.
+const mostUnsigned = 1 << 20
 
 // checkBlock does what needs only the configuration. It may run for several blocks at once.
 func (v *verifier) checkBlock(block *common.Block) (c *checked) {
@@ -53,6 +59,11 @@ func (v *verifier) checkBlock(block *common.Block) (c *checked) {
 	if number > 0 && v.config != nil {
 		v.signedByOrderers(c, find)
 	}
+	known := number > 0 && v.config != nil || number == 0 && bytes.Equal(protoutil.BlockHeaderHash(block.GetHeader()), v.options.Genesis[:])
+	if (!known || len(c.findings) > 0) && sizeOf(block) > mostUnsigned {
+		c.err, c.unread = fmt.Errorf("block %d is not what its orderers signed, and too long to be looked into", number), true
+		return c
+	}
 	transactions := make([]*transaction, len(block.GetData().GetData()))
 	for i, data := range block.GetData().GetData() {
 		transactions[i] = open(data, v.config)
@@ -68,6 +79,14 @@ func (v *verifier) checkBlock(block *common.Block) (c *checked) {
 		}
 	}
 	return c
+}
+
+// sizeOf is how many bytes of transactions a block has.
+func sizeOf(block *common.Block) (size int64) {
+	for _, data := range block.GetData().GetData() {
+		size += int64(len(data))
+	}
+	return size
 }
 
 // parsed is what the replay needs of transactions.

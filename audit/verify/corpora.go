@@ -76,6 +76,9 @@ func (c *corpora) of(snapshots []named) (*corpus, error) {
 			return nil, either(err, fmt.Errorf("the ledger has no snapshot %d of %s", n.Number, n.Datanet))
 		}
 		made.snapshots = append(made.snapshots, s)
+		if len(c.known) >= mostCorpora {
+			continue
+		}
 		for id := range s.live(s.revision()) {
 			made.live[composite("contribution", n.Datanet, id)] = true
 			if datanet, known := datanets[id]; known && datanet != n.Datanet {
@@ -84,8 +87,7 @@ func (c *corpora) of(snapshots []named) (*corpus, error) {
 			datanets[id] = n.Datanet
 		}
 	}
-	c.known[key] = made
-	if len(c.known) > mostCorpora {
+	if c.known[key] = made; len(c.known) > mostCorpora {
 		made.why = "the bundle has receipts on more corpora than are built at once"
 		return made, nil
 	}

@@ -235,8 +235,8 @@ func (f *facts) page(s *leaves, page int, count int64) error {
 	}
 	gone, _, err := find[retired](f, "retired", s.Datanet, number)
 	for _, r := range gone.Leaves {
-		if at := first + r.Index; r.From <= s.Number && r.Index >= 0 && at < len(s.list) {
-			s.list[at].gone = 1
+		if r.From <= s.Number && r.Index >= 0 && r.Index < len(s.list)-first {
+			s.list[first+r.Index].gone = 1
 		}
 	}
 	return err

@@ -2,16 +2,22 @@ package verify
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset"
 	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 	"github.com/stretchr/testify/require"
 
+	"github.com/datanet-consortium/datanet/audit/bundle"
+	"github.com/datanet-consortium/datanet/audit/parts"
+	"github.com/datanet-consortium/datanet/audit/verify/verifytest"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
+	"github.com/datanet-consortium/datanet/chaincode/memledger/replay"
 	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
 )
 
@@ -173,4 +179,64 @@ func TestWhatIsWrittenCrookedlyIsFound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Numbers on the ledger of a colluding majority must not end the verification.
+func TestNoNumberOnTheLedgerIsTrusted(t *testing.T) {
+	s, f := storyOn(t, "raft")
+	key := func(kind, number string) string { return string(composite(kind, s.Pool, number)) }
+	page := func(n int) map[string]any {
+		return map[string]any{"ids": make([]byte, 16*n), "leaves": make([]byte, 32*n)}
+	}
+	f.written("curator1", rulestest.A, majority, map[string]map[string]any{
+		key("snapshot", "0000000099"): {"revision": 1, "count": pageSize + 1, "root": strings.Repeat("0", 64)},
+		key("page", "00000000"):       page(pageSize),
+		key("page", "00000001"):       page(1),
+		key("retired", "00000001"):    {"leaves": []any{map[string]any{"index": int64(math.MaxInt64), "from": 1}}},
+	}, nil)
+	_, err := newFacts(f.chaincode(), f.state()).leaves(named{s.Pool, 99})
+	require.ErrorContains(t, err, "revision")
+}
+
+// What nobody signed is not decoded, when it is long: it would take more than a hundred times its size.
+func TestALongBlockThatNobodySignedIsNotLookedInto(t *testing.T) {
+	for at, block := range map[string]int{"the first": 0, "a later one": 9} {
+		t.Run(at, func(t *testing.T) {
+			_, f := storyOn(t, "bft")
+			f.blocks = f.blocks[:10]
+			f.blocks[block].Data.Data = append(f.blocks[block].Data.Data[:0:0], encode(f, &common.Envelope{Payload: make([]byte, mostUnsigned), Signature: []byte{1}}))
+			f.rehash(block)
+			report := f.verify()
+			require.Equal(t, Forged, report.Worst())
+			require.True(t, slices.ContainsFunc(report.Findings, func(g Finding) bool { return strings.Contains(g.Message, "too long to be looked into") }), "%v", report.Findings)
+			require.Equal(t, uint64(10), report.Height)
+		})
+	}
+}
+
+// A part says no more than the ledger: a small file can stand for any number of empty records or leaves.
+func TestPartsOfMoreThanTheLedgerHas(t *testing.T) {
+	h := paid(t, "raft")
+	for range 100 {
+		h.contents[0].Records = append(h.contents[0].Records, nil)
+		h.snapshots[0].Leaves = append(h.snapshots[0].Leaves, parts.Leaf{})
+	}
+	h.snapshots = append(h.snapshots, verifytest.Snapshot{Name: []string{h.Pool, "01"}, Revision: 2, Leaves: h.snapshots[0].Leaves[:3]})
+	report := h.verify()
+	for _, message := range []string{"more leaves than the ledger's", "do not open the commitment", `"01" is no number`} {
+		require.True(t, slices.ContainsFunc(report.Findings, func(g Finding) bool { return g.Severity == Forged && strings.Contains(g.Message, message) }), "%s: %v", message, report.Findings)
+	}
+	require.Zero(t, report.Held.Recomputed, "its corpus is none")
+}
+
+func TestACheckOfPartsThatFailsEndsNothing(t *testing.T) {
+	h := paid(t, "raft")
+	v := &verifier{report: &Report{}, options: Options{MaxFindings: 10, Temp: t.TempDir()}, state: replay.New(h.topology.Chaincode.Name)} // without facts
+	dir := t.TempDir()
+	h.write(dir)
+	r, err := bundle.Open(dir)
+	require.NoError(t, err)
+	defer r.Close()
+	require.NoError(t, v.parts(t.Context(), r))
+	require.Equal(t, Forged, v.report.Worst())
 }

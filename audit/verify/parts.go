@@ -66,6 +66,11 @@ func (v *verifier) parts(ctx context.Context, r *bundle.Reader) (err error) {
 	}
 	h.corpora = newCorpora(h.facts, v.options.Temp)
 	defer func() { err = errors.Join(err, h.corpora.close()) }()
+	defer func() { // over what the ledger or a part says
+		if p := recover(); p != nil {
+			v.find(Finding{Severity: Forged, Rule: RuleBundle, Block: v.report.Height, Message: fmt.Sprintf("a check of part %d failed: %v; it and those after it are not checked", h.number, p)})
+		}
+	}()
 	if err := h.plan(r.Manifest); err != nil {
 		return err
 	}
@@ -224,7 +229,7 @@ func (h *holder) part(ctx context.Context, p bundle.Part, in io.Reader) error {
 func (h *holder) snapshot(p bundle.Part, in io.Reader) error {
 	number, err := strconv.Atoi(p.Name[1])
 	at := h.at("snapshot", p.Name[0], fmt.Sprintf("%010d", number))
-	if err != nil {
+	if err != nil || strconv.Itoa(number) != p.Name[1] {
 		return fmt.Errorf("%w: %q is no number of a snapshot", parts.ErrForm, p.Name[1])
 	}
 	stands, err := h.corpora.snapshot(named{p.Name[0], number})
@@ -238,6 +243,9 @@ func (h *holder) snapshot(p bundle.Part, in io.Reader) error {
 	}
 	var tree merkle.Frontier
 	revision, err := parts.ReadSnapshot(in, func(l parts.Leaf) error {
+		if tree.Size() == uint64(len(stands.list)) {
+			return fmt.Errorf("%w: it has more leaves than the ledger's, which are %d", parts.ErrForm, len(stands.list))
+		}
 		hash, err := l.Hash()
 		if err != nil {
 			return fmt.Errorf("%w: %w", parts.ErrForm, err)
@@ -289,6 +297,9 @@ func (h *holder) content(p bundle.Part, in io.Reader) error {
 	salt, err := parts.ReadContent(in, func(text []byte) error {
 		tree.Append(merkle.Leaf(text))
 		records, tokens = records+1, tokens+int64(evidence.Tokens(text))
+		if records > stands.Records || tokens > stands.Tokens {
+			return nil // it is told below, and must not fill a corpus
+		}
 		return record(text)
 	})
 	bad := func(severity Severity, format string, args ...any) {

@@ -74,9 +74,7 @@ func (v *verifier) read(ctx context.Context, r *bundle.Reader, room *room, toChe
 	for block, err := range r.Blocks() {
 		p := &passage{block: block, err: err, ready: make(chan struct{})}
 		if err == nil {
-			for _, data := range block.GetData().GetData() {
-				p.size += int64(len(data))
-			}
+			p.size = sizeOf(block)
 			if isConfiguration(block) {
 				p.applied = make(chan struct{})
 			}
