@@ -51,6 +51,9 @@ type Transactions interface {
 	Transaction(ctx context.Context, id string) (ledgerindex.Transaction, error)
 }
 
+// DefaultMapped is how many bytes of index files a library keeps mapped while nobody uses them all.
+const DefaultMapped = 8 << 30
+
 // Options are what a library stands on.
 type Options struct {
 	Folder       string // of all corpora; made when it is absent
@@ -60,6 +63,7 @@ type Options struct {
 	Ledger       query.Evaluator
 	Transactions Transactions
 	Memory       int64 // that a build of an index may take, in bytes; 0 is [index.DefaultMemory]
+	Mapped       int64 // bytes of index files from which on those that nobody uses are closed; 0 is [DefaultMapped]
 	Log          *slog.Logger
 }
 

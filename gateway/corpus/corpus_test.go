@@ -9,9 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/datanet-consortium/datanet/attribution"
@@ -39,8 +42,12 @@ const (
 )
 
 func library(t *testing.T, n *corpustest.Network, g *corpustest.Gateway, folder string) *corpus.Library {
+	return libraryOf(t, n, g, folder, 0)
+}
+
+func libraryOf(t *testing.T, n *corpustest.Network, g *corpustest.Gateway, folder string, mapped int64) *corpus.Library {
 	l, err := corpus.New(corpus.Options{Folder: folder, Organisation: g.MSP, Store: g.Store, Exchange: g.Client, Ledger: g.Functions,
-		Transactions: n.Index, Memory: 1 << 20, Log: slog.New(slog.DiscardHandler)})
+		Transactions: n.Index, Memory: 1 << 20, Mapped: mapped, Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
 	return l
@@ -290,6 +297,69 @@ func TestACorpusIsRemovedWhenTheRightToItEnds(t *testing.T) {
 	left, err = os.ReadDir(folder)
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+func TestCorporaThatNobodyUsesAreClosedWhereThereIsNoRoom(t *testing.T) {
+	n := corpustest.Start(t)
+	one, two := n.Upload(corpustest.Bob, desert), n.Upload(corpustest.Ann, rose)
+	cards := []model.Card{n.Publish(n.Approve(one), rulestest.Hash, one.Tokens)}
+	cards = append(cards, n.Publish(n.Approve(two), rulestest.Hash, one.Tokens+two.Tokens))
+	b := n.Gateways[rulestest.B]
+	folder := filepath.Join(t.TempDir(), "corpora")
+	l := libraryOf(t, n, b, folder, 1)
+	var ended atomic.Bool
+	open := func(i int) *corpus.Corpus {
+		c, err := l.Open(t.Context(), cards[i].Snapshots, func(ctx context.Context, datanet string) (access.Handover, error) {
+			if ended.Load() {
+				return access.Handover{}, fmt.Errorf("%w: the grant was revoked", corpus.ErrNoRight)
+			}
+			return attesting(b, nameOf(cards[i]))(ctx, datanet)
+		})
+		require.NoError(t, err)
+		return c
+	}
+	closed := func(c *corpus.Corpus) bool {
+		select {
+		case <-c.Stale():
+			return true
+		default:
+			return false
+		}
+	}
+	made := func(c *corpus.Corpus) *receipt.Receipt {
+		r, err := indexed.New(c.View).Receipt(attribution.Answer{Roots: c.Roots(), Model: "m@1", Output: []byte(rose + desert), Tau: 4})
+		require.NoError(t, err)
+		return r
+	}
+
+	first, second := open(0), open(1)
+	require.False(t, closed(first) || closed(second), "those in use stay, room or not")
+	want := []*receipt.Receipt{made(first), made(second)}
+	require.NoError(t, first.Close())
+	require.True(t, closed(first))
+	require.False(t, closed(second))
+	var users sync.WaitGroup
+	for user := range 4 {
+		users.Go(func() {
+			for i := range 20 {
+				c := open((user + i) % 2)
+				assert.Equal(t, want[(user+i)%2], made(c))
+				assert.NoError(t, c.Close())
+			}
+		})
+	}
+	users.Wait()
+	require.Equal(t, want[1], made(second))
+	require.NoError(t, second.Close())
+
+	left, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Len(t, left, 2)
+	ended.Store(true)
+	require.NoError(t, l.Check(t.Context()))
+	left, err = os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Empty(t, left, "the end of a right finds those that are closed too")
 }
 
 func TestContributionsToTwoDatanetsMayHaveTheSameID(t *testing.T) {

@@ -53,13 +53,15 @@ type about struct {
 	Contributions []Contribution   `json:"contributions"`
 }
 
-// Library keeps corpora. It is safe for concurrent use, by one process at a time.
+// Library keeps corpora. Those that are open and that nobody uses it closes, the longest unused first, when their files are
+// too large together. It is safe for concurrent use, by one process at a time.
 type Library struct {
 	Options
 	building chan struct{} // holds one: builds follow each other, since each may take much memory
 
 	mu      sync.Mutex
 	shelves map[string]*shelf // by folder
+	uses    uint64            // counts what was asked for
 	closed  bool
 }
 
@@ -73,6 +75,8 @@ type shelf struct {
 	engine *streaming.Engine
 	open   *generation // while it is loaded
 	right  Right       // by which it was asked for last
+	mapped int64       // bytes of the index's files, while it is open
+	used   uint64      // when it was asked for last, by the library's count; guarded by the library
 }
 
 // generation is a corpus between two changes: what its users are told when it ends, and what is waited for then.
@@ -97,6 +101,12 @@ func (g *generation) leave() error {
 	defer g.mu.Unlock()
 	g.users--
 	return g.finish()
+}
+
+func (g *generation) unused() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.users == 0
 }
 
 func (g *generation) retire() error {
@@ -138,6 +148,7 @@ func New(options Options) (*Library, error) {
 	if err := os.MkdirAll(options.Folder, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of corpora: %w", err)
 	}
+	options.Mapped = cmp.Or(options.Mapped, DefaultMapped)
 	l := &Library{Options: options, building: make(chan struct{}, 1), shelves: map[string]*shelf{}}
 	entries, err := os.ReadDir(options.Folder)
 	if err != nil {
@@ -180,6 +191,54 @@ func (l *Library) Stream(ctx context.Context, snapshots []snapshot.Named, right 
 }
 
 func (l *Library) give(ctx context.Context, k kind, snapshots []snapshot.Named, right Right) (*Corpus, error) {
+	c, err := l.find(ctx, k, snapshots, right)
+	if err != nil {
+		return nil, err
+	}
+	release := c.release
+	c.release = sync.OnceValue(func() error {
+		defer l.makeRoom()
+		return release()
+	})
+	l.makeRoom()
+	return c, nil
+}
+
+// makeRoom closes corpora that nobody uses until the files of those that are open are small enough, if it can.
+func (l *Library) makeRoom() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var mapped int64
+	var unused []*shelf
+	for _, s := range l.shelves {
+		if !s.mu.TryLock() { // somebody is at it
+			continue
+		}
+		mapped += s.mapped
+		if s.mapped > 0 && s.open.unused() {
+			unused = append(unused, s)
+		}
+		s.mu.Unlock()
+	}
+	slices.SortFunc(unused, func(a, b *shelf) int { return cmp.Compare(a.used, b.used) })
+	for _, s := range unused {
+		if mapped <= l.Mapped {
+			return
+		}
+		if !s.mu.TryLock() {
+			continue
+		}
+		if s.mapped > 0 && s.open.unused() {
+			mapped -= s.mapped
+			if err := s.shut(); err != nil {
+				l.Log.Warn("a corpus that nobody uses does not close", "folder", s.dir, "error", err)
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+func (l *Library) find(ctx context.Context, k kind, snapshots []snapshot.Named, right Right) (*Corpus, error) {
 	s, err := l.shelf(k, snapshots)
 	if err != nil {
 		return nil, err
@@ -222,6 +281,7 @@ func (l *Library) allowed(ctx context.Context, s *shelf, right Right, contributo
 		}
 		_, err := right(ctx, datanet)
 		if errors.Is(err, ErrNoRight) {
+			s.Contributions = nil
 			return errors.Join(fmt.Errorf("contributions of %s: %w", datanet, err), s.shut(), os.RemoveAll(s.dir))
 		}
 		if err != nil {
@@ -255,6 +315,8 @@ func (l *Library) shelf(k kind, snapshots []snapshot.Named) (*shelf, error) {
 		s = &shelf{dir: dir, about: about{Kind: k, Snapshots: of}}
 		l.shelves[dir] = s
 	}
+	l.uses++
+	s.used = l.uses
 	return s, nil
 }
 
@@ -403,6 +465,9 @@ func (s *shelf) load() (err error) {
 		return err
 	}
 	s.about, s.loaded, s.open = found, true, open
+	if s.index != nil {
+		s.mapped = s.index.Bytes()
+	}
 	if !s.complete() {
 		s.Contributions = nil // an erasure broke off: it is built again
 		return errors.Join(errors.New("it holds other contributions than its description says"), s.shut())
@@ -452,7 +517,7 @@ func (s *shelf) shut() (err error) {
 		err = s.index.Close()
 	}
 	err = errors.Join(err, s.open.retire())
-	s.index, s.engine, s.open, s.loaded = nil, nil, nil, false
+	s.index, s.engine, s.open, s.loaded, s.mapped = nil, nil, nil, false, 0
 	return err
 }
 
@@ -609,10 +674,14 @@ func (l *Library) Check(ctx context.Context) error {
 func (l *Library) check(ctx context.Context, s *shelf) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.loaded {
-		return nil
+	if s.right == nil {
+		return nil // nobody has asked for it yet
 	}
-	for _, r := range s.open.revisions {
+	var revisions []Revision
+	if s.loaded {
+		revisions = s.open.revisions
+	}
+	for _, r := range revisions {
 		latest, err := query.Ask[snapshot.Snapshot](ctx, l.Ledger, "snapshot:Get", r.Named)
 		if err != nil {
 			return fmt.Errorf("look for revisions of snapshot %d of %s: %w", r.Number, r.Datanet, err)
@@ -620,9 +689,6 @@ func (l *Library) check(ctx context.Context, s *shelf) error {
 		if latest.Root != r.Root {
 			return s.shut()
 		}
-	}
-	if s.right == nil {
-		return nil // nobody has asked for it yet
 	}
 	of := map[string][]string{}
 	for _, c := range s.Contributions {

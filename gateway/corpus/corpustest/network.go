@@ -270,6 +270,7 @@ func (n *Network) Publish(on snapshot.Named, artifact string, tokens int64) mode
 		Artifacts: []string{artifact}, Manifest: rulestest.Hash, Purpose: licence.CommercialService, Corpus: model.Corpus{Tokens: tokens, Distinct: 1, Digest: rulestest.Hash}}
 	n.Must(Trainer, "model:Register", trained)
 	publish := model.Publish{Named: trained.Named, Card: 1, PriceIn: 1_000_000, PriceOut: 5_000_000, Host: Host.Account(), HostPpm: 100_000, OwnerPpm: 150_000}
+	n.Card = model.Card{} // what was returned before keeps its lists
 	require.NoError(n.t, ledger.DecodeAnswer(n.Must(Trainer, "model:Publish", publish), &n.Card))
 	n.Must(Host, "model:Accept", model.CardName{Named: trained.Named, Card: 1})
 	return n.Card
