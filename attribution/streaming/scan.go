@@ -2,7 +2,6 @@ package streaming
 
 import (
 	"context"
-	"encoding/binary"
 	"math/bits"
 	"runtime"
 	"sync/atomic"
@@ -20,10 +19,6 @@ type window struct {
 	data       []byte
 	from       int64 // position of the first number in data
 	start, end int64
-}
-
-func (w *window) at(position int64) uint32 {
-	return binary.LittleEndian.Uint32(w.data[4*(position-w.from):])
 }
 
 // scan goes once over the positions below limit: it cuts them into windows with so many numbers before and

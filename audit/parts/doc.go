@@ -74,7 +74,6 @@ func (r *reader) hash() (h merkle.Hash) {
 	return h
 }
 
-func (r *reader) uint8() uint8   { return r.fixed(1)[0] }
 func (r *reader) uint16() uint16 { return binary.BigEndian.Uint16(r.fixed(2)) }
 func (r *reader) uint32() uint32 { return binary.BigEndian.Uint32(r.fixed(4)) }
 

@@ -15,7 +15,6 @@ import (
 // text; integers are big-endian. Records of several snapshots follow in the order in which the ticket names these.
 type Digester struct {
 	sum      hash.Hash
-	records  int64
 	tokens   int64
 	distinct map[string]struct{}
 }
@@ -38,7 +37,6 @@ func (d *Digester) Add(contribution string, number int, text string) error {
 	head := binary.BigEndian.AppendUint64(id, uint64(number))
 	d.sum.Write(binary.BigEndian.AppendUint64(head, uint64(len(text))))
 	d.sum.Write([]byte(text))
-	d.records++
 	s := text1.NewScanner([]byte(text))
 	for s.Next() {
 		d.tokens++
@@ -46,9 +44,6 @@ func (d *Digester) Add(contribution string, number int, text string) error {
 	}
 	return nil
 }
-
-// Records is how many were added.
-func (d *Digester) Records() int64 { return d.records }
 
 // Corpus is what the ledger is told.
 func (d *Digester) Corpus() model.Corpus {

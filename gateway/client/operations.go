@@ -196,11 +196,6 @@ func ContentPath(datanet, id string) string {
 	return Path("datanets", datanet, "contributions", id, "content")
 }
 
-// RecordsPath is where the records of a contribution are read.
-func RecordsPath(datanet, id string) string {
-	return Path("datanets", datanet, "contributions", id, "records")
-}
-
 // AboutPath is where a contribution's [About] is read.
 func AboutPath(datanet, id string) string {
 	return Path("datanets", datanet, "contributions", id, "about")

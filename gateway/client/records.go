@@ -26,7 +26,7 @@ type Record struct {
 	Text         string `json:"text"`
 }
 
-// Records reads content as records, one at a time: that of [RecordsPath] or of [SnapshotContentPath]. A stream that
+// Records reads content as records, one at a time: of what [SnapshotContentPath] names, say. A stream that
 // breaks ends with an error; see [Client.DownloadRecords] for one that goes on.
 func (c *Client) Records(ctx context.Context, path string, query url.Values) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {

@@ -106,7 +106,7 @@ func TestEvidenceHasOneForm(t *testing.T) {
 }
 
 func TestSealedEvidenceOpensOnlyUnderItsKeyAndForItsLeaf(t *testing.T) {
-	key := evidence.NewKey()
+	key := evidence.Key{1}
 	s, err := evidence.NewSealer(key)
 	require.NoError(t, err)
 	sealed := s.Seal(merkle.Hash{1}, merkle.Hash{2}, []byte("the evidence"))
@@ -116,7 +116,7 @@ func TestSealedEvidenceOpensOnlyUnderItsKeyAndForItsLeaf(t *testing.T) {
 	require.Equal(t, "the evidence", string(opened))
 	require.NotEqual(t, sealed, s.Seal(merkle.Hash{1}, merkle.Hash{2}, []byte("the evidence")))
 
-	other, err := evidence.NewSealer(evidence.NewKey())
+	other, err := evidence.NewSealer(evidence.Key{2})
 	require.NoError(t, err)
 	_, err = other.Open(merkle.Hash{1}, merkle.Hash{2}, sealed)
 	require.Error(t, err)

@@ -3,7 +3,6 @@ package evidence
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
 	"fmt"
 
 	"github.com/datanet-consortium/datanet/attribution/merkle"
@@ -11,12 +10,6 @@ import (
 
 // Key encrypts the evidence of one session. Who destroys it has forgotten all of it.
 type Key [32]byte
-
-// NewKey draws a key.
-func NewKey() (k Key) {
-	rand.Read(k[:])
-	return k
-}
 
 // Sealer seals and opens evidence of one session.
 type Sealer struct{ aead cipher.AEAD }

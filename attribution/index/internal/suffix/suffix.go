@@ -12,15 +12,9 @@
 // when the entry is made, so that the pass over the array touches the text once for each entry.
 package suffix
 
-// Array returns the positions of all suffixes of text in ascending order. Symbols lie in [0, symbols); the end
-// of the text is smaller than any of them. The text has fewer than 2³¹ symbols. proceed is asked between
-// passes; its error ends the work and is returned.
-func Array(text []int32, symbols int, proceed func() error) ([]int32, error) {
-	sa := make([]int32, len(text))
-	return sa, Sort(sa, text, symbols, proceed)
-}
-
-// Sort is Array into an array of the text's length.
+// Sort puts the positions of all suffixes of text in ascending order into sa, which has the text's length. Symbols lie in
+// [0, symbols); the end of the text is smaller than any of them. The text has fewer than 2³¹ symbols. proceed is asked
+// between passes; its error ends the work and is returned.
 func Sort(sa, text []int32, symbols int, proceed func() error) error {
 	switch n := len(text); n {
 	case 0:

@@ -25,8 +25,8 @@ func sorted(text []int32) []int32 {
 }
 
 func requireSorted(t require.TestingT, text []int32, symbols int) {
-	got, err := suffix.Array(text, symbols, always)
-	require.NoError(t, err)
+	got := make([]int32, len(text))
+	require.NoError(t, suffix.Sort(got, text, symbols, always))
 	require.Equal(t, sorted(text), got, "%v", text)
 }
 
@@ -80,23 +80,21 @@ func TestTheErrorOfProceedEndsTheWork(t *testing.T) {
 	for i := range text {
 		text[i] = r.Int32N(4)
 	}
-	calls := 0
-	_, err := suffix.Array(text, 4, func() error { calls++; return nil })
-	require.NoError(t, err)
+	calls, sa := 0, make([]int32, len(text))
+	require.NoError(t, suffix.Sort(sa, text, 4, func() error { calls++; return nil }))
 	stop := errors.New("stop")
 	for last := range calls {
 		left := last
-		_, err := suffix.Array(text, 4, func() error {
+		require.ErrorIs(t, suffix.Sort(sa, text, 4, func() error {
 			if left--; left < 0 {
 				return stop
 			}
 			return nil
-		})
-		require.ErrorIs(t, err, stop)
+		}), stop)
 	}
 }
 
-func BenchmarkArray(b *testing.B) {
+func BenchmarkSort(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
 	z := rand.NewZipf(r, 1.1, 2, 1<<19)
 	text := make([]int32, 10_000_000)
