@@ -45,6 +45,20 @@ type flight struct {
 	former, refused bool
 }
 
+// part notes that the host's books have the session otherwise, and tells the client what to do.
+func (p *prepaid) part(refusal *openai.Error) error {
+	p.apart.Store(true)
+	p.line.wake()
+	return openai.Refuse(refusal.Code, "", "session %s: %v (the host: %s)", p.Name, errApart, refusal.Message)
+}
+
+// busy tells whether a request is on its way.
+func (p *prepaid) busy() bool {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return len(p.flights) > 0
+}
+
 func (f *flight) accept(leaf merkle.Hash) {
 	f.p.mutex.Lock()
 	defer f.p.mutex.Unlock()
@@ -113,6 +127,9 @@ func (c *Consumer) fly(ctx context.Context, f *flight, out sink) error {
 				c.options.Log.Error("a host contradicts what was signed in a session", "session", f.p.sid, "host", f.p.Host, "code", refusal.Code, "error", refusal.Message)
 			}
 			c.drop(f)
+			if refusal.Code == openai.CodeVoucher {
+				return f.p.part(refusal)
+			}
 			if refusal.Code == openai.CodeConflict {
 				return openai.Refuse(openai.CodeConflict, "", "the host knows another request under this number of session %s: the gateway's folder was restored from an earlier state, "+
 					"or a copy of it uses the session too. This request costs nothing; it may be sent again, or open another session with datanet session open, and let one gateway alone use a folder", f.p.Name)
@@ -126,6 +143,10 @@ func (c *Consumer) fly(ctx context.Context, f *flight, out sink) error {
 			return fmt.Errorf("%w: %w", errGone, err)
 		}
 		if time.Since(failed) > c.options.Patience {
+			if refusal != nil && refusal.Code == openai.CodeSessionUnknown {
+				c.options.Log.Error("a host does not know a session", "session", f.p.sid, "host", f.p.Host)
+				return f.p.part(refusal)
+			}
 			if refusal != nil {
 				return refusal
 			}
@@ -396,6 +417,7 @@ func (c *Consumer) accept(p *prepaid, place uint64, leaf use.Leaf, ask openai.As
 	case err == nil:
 		p.accepted.Add(1)
 		p.at.Store(time.Now().UnixNano())
+		p.apart.Store(false)
 		c.metrics.accepted.Inc()
 		c.metrics.fees.Add(float64(leaf.Fee))
 		p.line.room()

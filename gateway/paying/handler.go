@@ -77,7 +77,7 @@ func faultOf(err error) *openai.Error {
 			return openai.Refuse(fault.Code, fault.Param, "%s", fault.Message)
 		}
 		return fault
-	case errors.Is(err, errNone), errors.Is(err, wallet.ErrFunds):
+	case errors.Is(err, errNone), errors.Is(err, errApart), errors.Is(err, wallet.ErrFunds):
 		return openai.Refuse(openai.CodeQuota, "", "%v", err)
 	case errors.Is(err, wallet.ErrBudget), errors.Is(err, wallet.ErrLimit):
 		return openai.Refuse(openai.CodeBudget, "", "%v", err)

@@ -61,14 +61,15 @@ type host struct {
 	stored   map[merkle.Hash][]paying.Stored // by session
 	hidden   map[merkle.Hash]map[uint64]bool // places that are withheld
 	refusals []*openai.Error
-	gate     chan struct{} // not nil: answers wait for it
+	lost     map[merkle.Hash]bool // sessions of which it knows nothing
+	gate     chan struct{}        // not nil: answers wait for it
 	held     chan struct{}
 }
 
 const verse = "we few we happy few we band of brothers for he to-day that sheds his blood with me shall be my brother"
 
 func newHost(t *testing.T, card model.Card) *host {
-	h := &host{t: t, card: card, cheat: honest, stored: map[merkle.Hash][]paying.Stored{}, hidden: map[merkle.Hash]map[uint64]bool{}}
+	h := &host{t: t, card: card, cheat: honest, stored: map[merkle.Hash][]paying.Stored{}, hidden: map[merkle.Hash]map[uint64]bool{}, lost: map[merkle.Hash]bool{}}
 	view, err := corpusindex.InMemory(t.Context(), corpusindex.FromCorpus(attribution.Corpus{{ID: "1", Account: "BMSP:ann", Records: [][]byte{[]byte(verse)}}}), corpusindex.Options{})
 	require.NoError(t, err)
 	h.engine = indexed.New(view)
@@ -110,6 +111,13 @@ func (h *host) refuse(e *openai.Error, times int) {
 	for range times {
 		h.refusals = append(h.refusals, e)
 	}
+}
+
+// lose has the host know nothing of a session, or know it again.
+func (h *host) lose(s ledgersession.Session, lost bool) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	h.lost[s.ID] = lost
 }
 
 // hold has the next answer wait; awaitHeld returns once it does.
@@ -219,6 +227,10 @@ func (h *host) answer(w http.ResponseWriter, r *http.Request) error {
 	require.Equal(h.t, merkle.Hash(sha256.Sum256(body)), ask.Request.Body)
 	h.mutex.Lock()
 	c, gate, held := h.cheat, h.gate, h.held
+	if h.lost[ask.Voucher.Session] {
+		h.mutex.Unlock()
+		return meter.ErrUnknown
+	}
 	if len(h.refusals) > 0 {
 		first := h.refusals[0]
 		h.refusals = h.refusals[1:]

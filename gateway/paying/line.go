@@ -13,6 +13,10 @@ import (
 // errNone is a model for which the account has no session.
 var errNone = errors.New("the account has no open session for this model: open one with datanet session open")
 
+// errApart is a session of which the host has other books, and perhaps will not have the right ones again.
+var errApart = errors.New("the host's gateway does not know the session as it stands here, perhaps since it was restored from an earlier state: " +
+	"open another one with datanet session open; what is left in this one comes back after it has expired")
+
 // line is the sessions of one account for one model, and the requests that wait until one of them has room. It is safe
 // for concurrent use.
 type line struct {
@@ -58,7 +62,8 @@ func (l *line) wake() {
 }
 
 // take asks in a session that has room, and waits for one as long as the context allows. A name confines it to that
-// session. What no other session can mend, and what is left when none has room or funds, is the wallet's error.
+// session. What no other session can mend, and what is left when none has room or funds, is the wallet's error. A session
+// that is apart is only tried when there is no other, by one request at a time.
 func (l *line) take(ctx context.Context, name string, ask func(*prepaid) (wallet.Ask, error)) (*prepaid, wallet.Ask, error) {
 	for {
 		l.mutex.Lock()
@@ -69,9 +74,15 @@ func (l *line) take(ctx context.Context, name string, ask func(*prepaid) (wallet
 		}
 		l.mutex.Unlock()
 		failure, full := errNone, false
-		for i := range sessions {
-			p := sessions[(from+i)%len(sessions)]
-			if name != "" && p.Name != name {
+		for i := range 2 * len(sessions) {
+			p, apart := sessions[(from+i)%len(sessions)], i >= len(sessions)
+			if name != "" && p.Name != name || p.apart.Load() != apart || apart && full {
+				continue
+			}
+			if apart && p.busy() {
+				if !errors.Is(failure, wallet.ErrFunds) {
+					failure = errApart
+				}
 				continue
 			}
 			a, err := ask(p)

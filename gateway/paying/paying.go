@@ -92,6 +92,9 @@ type prepaid struct {
 	// How many answers are accepted, when the last one was (Unix nanoseconds), and for how many the host has a voucher.
 	accepted, covered atomic.Uint64
 	at                atomic.Int64
+	// apart tells that the host's books did not have the session as it stands here when it was asked last, as after they
+	// were restored from an earlier state: other sessions are taken before it.
+	apart atomic.Bool
 
 	mending sync.Mutex // one fetches at a time
 	mutex   sync.Mutex

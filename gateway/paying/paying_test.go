@@ -509,6 +509,49 @@ func TestWhatAHostRefusesCostsNothing(t *testing.T) {
 	require.EqualValues(t, 4, w.standing(s).N)
 }
 
+// TestASessionThatItsHostDoesNotKnowIsNotInTheWayOfOthers has a host whose gateway came back from an earlier state.
+func TestASessionThatItsHostDoesNotKnowIsNotInTheWayOfOthers(t *testing.T) {
+	w := newWorldOf(t, time.Second)
+	first := w.open(1_000_000, 4)
+	w.must(ask("one", 5, false))
+	w.host.lose(first, true)
+	for range 2 { // the first request is repeated for a while, and the second told at once
+		got, err := w.send(t.Context(), ask("two", 5, false))
+		require.NoError(t, err)
+		require.Contains(t, []openai.Code{openai.CodeSessionUnknown, openai.CodeQuota}, got.fault.Code)
+		require.Contains(t, got.fault.Message, "datanet session open")
+	}
+	second := w.open(1_000_000, 4)
+	for i := range 5 {
+		w.must(ask(fmt.Sprint("three ", i), 5, i%2 == 0))
+	}
+	require.EqualValues(t, 5, w.standing(second).N)
+	require.EqualValues(t, 1, w.standing(first).N)
+
+	// It knows the session again, as when its index has caught up.
+	w.host.lose(first, false)
+	w.soon(func() bool {
+		got, err := w.send(t.Context(), ask("four", 5, false), paying.SessionHeader, first.Name)
+		require.NoError(t, err)
+		return got.fault == nil
+	})
+	before := w.standing(first).N
+	w.must(ask("five", 5, false))
+	w.must(ask("six", 5, false))
+	require.Greater(t, w.standing(first).N, before, "both are used in turn")
+
+	// It has fewer uses in its books than it has vouchers for.
+	w.host.refuse(openai.Refuse(openai.CodeVoucher, "", "it is for 7 uses of 6"), 1)
+	got, err := w.send(t.Context(), ask("seven", 5, false), paying.SessionHeader, first.Name)
+	require.NoError(t, err)
+	require.Equal(t, openai.CodeVoucher, got.fault.Code)
+	require.Contains(t, got.fault.Message, "datanet session open")
+	before = w.standing(first).N
+	w.must(ask("eight", 5, false))
+	w.must(ask("nine", 5, false))
+	require.Equal(t, before, w.standing(first).N)
+}
+
 func TestWithoutASessionOrFundsThePersonIsTold(t *testing.T) {
 	w := newWorld(t)
 	got, err := w.send(t.Context(), ask("one", 5, false))
