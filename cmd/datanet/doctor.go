@@ -200,12 +200,15 @@ func (d *doctor) models(c *client.Client) {
 
 // lacking says what to do for a model by what it lacks.
 var lacking = map[string]string{
-	"artifact": "the gateway asks the trainer's gateway for it again and again; a trainer of the model hands it over once more (datanet model register … --artifact FOLDER), or it comes from a backup of the trainer's gateway (datanet gateway restore). A model behind a server needs an entry in serving.models",
+	"artifact": "the gateway asks the trainer's gateway for it again and again; a trainer of the model hands it over once more (datanet model artifacts NAME@VERSION --hand-over FOLDER), or it comes from a backup of the trainer's gateway (datanet gateway restore). A model behind a server needs an entry in serving.models",
 	"server":   "its operator looks at the servers that serving.models names",
 	"corpus":   "the gateway tries again by itself; its organisation needs a grant of each datanet in the model's lineage (datanet grant list DATANET), and whoever holds the contents must be reachable. If the grant has ended for good, the trainer publishes a rate card with another host, or retires the model",
 }
 
 func (d *doctor) hosted(list []client.Hosted) {
+	if len(list) == 0 {
+		d.ok("models", "the gateway hosts none, as far as its index goes")
+	}
 	well := 0
 	for _, m := range list {
 		switch {

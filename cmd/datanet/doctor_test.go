@@ -50,7 +50,8 @@ ok       models: 1 model served
 `, out.String())
 	d = &doctor{ctx: t.Context()}
 	d.hosted(nil)
-	require.Empty(t, d.findings)
+	require.Len(t, d.findings, 1)
+	require.Contains(t, d.findings[0].Detail, "hosts none")
 }
 
 func TestTheDoctorSaysWhatBecomesOfAKeptCertificate(t *testing.T) {

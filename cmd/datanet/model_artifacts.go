@@ -14,18 +14,28 @@ import (
 )
 
 func newModelArtifacts() *cobra.Command {
-	var folder string
+	var folder, handed string
 	command := &cobra.Command{
 		Use:   "artifacts NAME VERSION",
-		Short: "List a model's artifacts that your gateway has, or download them",
+		Short: "List a model's artifacts that your gateway has, download them, or hand them over again",
 		Long: `Lists the files with their digests, and how much of each has come to your gateway: that of the trainer, or
 of the host of the rate card in force, which fetches them by itself. With --output they are downloaded
-into a folder; a download that was interrupted goes on.`,
+into a folder; a download that was interrupted goes on.
+
+With --hand-over a trainer brings the gateway what it lacks of an own model that is registered, as
+after it has lost its disk: from the folder that it was registered from, with its manifest.json.`,
+		Example: `  datanet model artifacts AILabMSP/verse@1.0
+  datanet model artifacts AILabMSP/verse@1.0 --hand-over verse`,
 		Args: arguments(cobra.ExactArgs(2)),
 		RunE: calling(func(command *cobra.Command, args []string, c *client.Client) error {
 			n := model.Named{Name: args[0], Version: args[1]}
 			if err := n.Validate(); err != nil {
 				return usageError{err}
+			}
+			if handed != "" {
+				if err := handOverFolder(command, c, n, handed, 0); err != nil {
+					return fmt.Errorf("hand over the artifacts of %s: %w", n, err)
+				}
 			}
 			list, err := c.Artifacts(command.Context(), n, nil)
 			if err != nil {
@@ -44,6 +54,7 @@ into a folder; a download that was interrupted goes on.`,
 		}),
 	}
 	command.Flags().StringVarP(&folder, "output", "o", "", "the folder to download to")
+	command.Flags().StringVar(&handed, "hand-over", "", "the folder with the model's files and their manifest, to hand over again")
 	return command
 }
 

@@ -169,6 +169,14 @@ func handOver(command *cobra.Command, c *client.Client, data []byte, written cli
 	if err := ledger.DecodeAnswer(data, &registered); err != nil {
 		return err
 	}
+	if err := handOverFolder(command, c, registered.Named, folder, written.Height()); err != nil {
+		return fmt.Errorf("%s is registered, and its artifacts are not all handed over: repeat the command: %w", registered.Named, err)
+	}
+	return nil
+}
+
+// handOverFolder brings what the gateway lacks of a model's artifacts there, once its index has the height.
+func handOverFolder(command *cobra.Command, c *client.Client, n model.Named, folder string, height uint64) error {
 	encoded, size, err := manifestOfFolder(folder)
 	if err != nil {
 		return err
@@ -178,10 +186,7 @@ func handOver(command *cobra.Command, c *client.Client, data []byte, written cli
 	open := func(name string) (client.Opened, error) {
 		return os.Open(filepath.Join(folder, filepath.FromSlash(name)))
 	}
-	if err := c.HandOver(command.Context(), registered.Named, encoded, written.Height(), open, bar.set); err != nil {
-		return fmt.Errorf("%s is registered, and its artifacts are not all handed over: repeat the command: %w", registered.Named, err)
-	}
-	return nil
+	return c.HandOver(command.Context(), n, encoded, height, open, bar.set)
 }
 
 // manifestOfFolder reads the manifest beside the artifacts.
