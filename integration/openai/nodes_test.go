@@ -15,8 +15,9 @@ import (
 const (
 	// A node that was killed stays away until the others have so many blocks more.
 	awayBlocks = 3
-	// nodeLimit is how long the others may take for that, and how long it may take itself to have all blocks again.
-	nodeLimit = time.Minute
+	// nodeLimit is how long the others may take for that, and how long it may take itself to have all blocks again: on a busy
+	// machine a BFT leader was replaced after half a minute only.
+	nodeLimit = 3 * time.Minute
 )
 
 // outages counts what was killed of the network beside gateways.

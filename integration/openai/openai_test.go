@@ -34,6 +34,7 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/rest"
 	"github.com/datanet-consortium/datanet/integration/market"
+	"github.com/datanet-consortium/datanet/test-network/process"
 )
 
 func TestMain(m *testing.M) {
@@ -174,8 +175,14 @@ func attestByHand(t *testing.T, m *market.Market) {
 	})
 }
 
-// showLogs shows what gateways warn of.
+// showLogs shows what gateways warn of, and what orderers said last.
 func showLogs(t *testing.T, m *market.Market) {
+	orderers, err := filepath.Glob(filepath.Join(m.Network.State().Dir(), "nodes", "orderer.*", "log"))
+	require.NoError(t, err)
+	for _, path := range orderers {
+		last, err := process.Tail(path, 100)
+		t.Log(path, err, strings.Join(last, "\n"))
+	}
 	for _, msp := range []string{market.Owner, market.Consumer, market.Third} {
 		text, err := os.ReadFile(m.GatewayLog(msp))
 		if err != nil {
