@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"sync"
+	"unsafe"
 
 	"github.com/datanet-consortium/datanet/attribution"
 )
@@ -24,7 +25,7 @@ func (s *stream) matches(ctx context.Context, text []uint32) ([]match, error) {
 	var all [][]sighting
 	// No match is longer than the text, so that many numbers before a window bring the automaton into the
 	// state that it would have after the whole corpus before.
-	err := s.scan(ctx, s.positions, int64(len(text)), 0, func() func(*window) {
+	err := s.scan(ctx, s.positions, int64(len(text)), 0, len(a.states)*int(unsafe.Sizeof(sighting{})), func() func(*window) {
 		m := matcher{automaton: a, filter: f, seen: make([]sighting, len(a.states))}
 		lock.Lock()
 		all = append(all, m.seen)
@@ -109,7 +110,7 @@ func (s *stream) homes(ctx context.Context, t *trie, f *filter, limit int64) ([]
 	}
 	var lock sync.Mutex
 	var all [][]int64
-	err := s.scan(ctx, limit, 0, attribution.LongestPassage-1, func() func(*window) {
+	err := s.scan(ctx, limit, 0, attribution.LongestPassage-1, 8*len(t.leaf), func() func(*window) {
 		found := make([]int64, len(t.leaf))
 		lock.Lock()
 		all = append(all, found)

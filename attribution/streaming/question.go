@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"unicode/utf8"
 
 	"github.com/datanet-consortium/datanet/attribution"
 	"github.com/datanet-consortium/datanet/attribution/text1"
@@ -63,9 +64,14 @@ func (q *question) quote(words []uint32, known map[string]uint32, prompt [][]byt
 	const other = ^uint32(0) // stands for words that the output does not have
 	messages := make([][]uint32, len(prompt))
 	asked := make([]bool, len(known)) // words of the output that are in the prompt
+	var text []byte
 	for m, message := range prompt {
-		for _, t := range text1.Tokens(message) {
-			word, ok := known[t.Text]
+		for s := text1.NewScanner(message); s.Next(); {
+			text = text[:0]
+			for _, r := range s.Runes() {
+				text = utf8.AppendRune(text, r)
+			}
+			word, ok := known[string(text)]
 			if !ok {
 				word = other
 			} else {

@@ -141,13 +141,34 @@ type neighbourhood struct {
 	ends    []int    // and where it ends, 0 if not
 }
 
+// mostNodes bounds the passages that are looked for with one pass over the corpus: a node takes some 60 bytes. So many are of
+// thousands of spans, unless somebody made them up.
+var mostNodes = 1 << 21
+
 // origins returns for each span the accounts that its tokens from first to last are from (section 2).
 func (e *Engine) origins(ctx context.Context, spans []span) ([][]string, error) {
+	accounts := make([][]string, 0, len(spans))
+	for len(accounts) < len(spans) {
+		some, err := e.firstOrigins(ctx, spans[len(accounts):])
+		if err != nil {
+			return nil, err
+		}
+		accounts = append(accounts, some...)
+	}
+	return accounts, nil
+}
+
+// firstOrigins is origins for the first spans, as many as one pass does.
+func (e *Engine) firstOrigins(ctx context.Context, spans []span) ([][]string, error) {
 	passages := newTrie()
 	var places []neighbourhood
 	var runs []uint32
 	limit := int64(0)
 	for i := range spans {
+		if i > 0 && len(passages.leaf) > mostNodes {
+			spans = spans[:i]
+			break
+		}
 		place, err := e.neighbourhood(&spans[i], passages)
 		if err != nil {
 			return nil, err

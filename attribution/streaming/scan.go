@@ -21,15 +21,18 @@ type window struct {
 	start, end int64
 }
 
+// workersMemory bounds what all workers of a scan hold, in bytes, if they are more than one.
+const workersMemory = 256 << 20
+
 // scan goes once over the positions below limit: it cuts them into windows with so many numbers before and
 // after them, as far as there are any, and gives each to one of the workers that visitor makes, one per
-// processor. A worker sees its windows in ascending order.
-func (s *stream) scan(ctx context.Context, limit int64, before, after int64, visitor func() func(*window)) error {
+// processor, or fewer where each needs much memory. A worker sees its windows in ascending order.
+func (s *stream) scan(ctx context.Context, limit int64, before, after int64, memory int, visitor func() func(*window)) error {
 	// Numbers before a window are read twice; a window is long enough that this costs little.
 	length := s.piece * (1 + 4*before/s.piece)
 	var next atomic.Int64
 	workers, ctx := errgroup.WithContext(ctx)
-	for range min(int64(runtime.GOMAXPROCS(0)), (limit+length-1)/length) {
+	for range min(int64(runtime.GOMAXPROCS(0)), (limit+length-1)/length, int64(max(1, workersMemory/max(1, memory)))) {
 		visit := visitor()
 		workers.Go(func() error {
 			var buffer []byte

@@ -15,7 +15,7 @@ const (
 	// maxScope bounds SCOPE/1: a settlement has at most 1,000 sessions.
 	maxScope = 1 << 20
 	// MaxReceipt bounds a receipt, MaxEvidence a text with what opens its commitments, in bytes.
-	MaxReceipt  = 4 << 20
+	MaxReceipt  = 8 << 20
 	MaxEvidence = 32 << 20
 )
 

@@ -60,7 +60,7 @@ type Check struct {
 }
 
 // MaxReceipt bounds a receipt in bytes.
-const MaxReceipt = 4 << 20
+const MaxReceipt = 8 << 20
 
 // maxSpans bounds how many spans an answer shows.
 const maxSpans = most

@@ -45,6 +45,7 @@ type holder struct {
 	found   []Finding // of it
 	kept    kept      // of these
 	waiting int       // bytes of texts whose receipts wait to be computed again
+	tokens  int       // of their outputs
 	last    *registration
 	places  map[string]settlement         // settlements of these blocks, by name
 	built   bool                          // all contents have gone by

@@ -28,10 +28,11 @@ const (
 )
 
 const (
-	// togetherUses bounds the receipts that are recomputed with one pass over a corpus, togetherBytes the texts that wait for that, which
-	// take some 80 times as much while it goes on.
-	togetherUses  = 512
-	togetherBytes = 8 << 20
+	// togetherUses bounds the receipts that are recomputed with one pass over a corpus. togetherTokens bounds the outputs that
+	// wait for that, by tokens, which take up to 800 bytes of memory each while it goes on, togetherBytes the texts.
+	togetherUses   = 512
+	togetherTokens = 1 << 19
+	togetherBytes  = 8 << 20
 )
 
 // mostShares bounds the shares that a settlement's receipts keep in memory until its table is compared.
@@ -76,6 +77,7 @@ type recomputation struct {
 	at          Finding // where it was made
 	where       string
 	size        int // of the text
+	tokens      int // of its output
 	claimed     *receipt.Receipt
 	answer      attribution.Answer
 	withContext bool
@@ -311,9 +313,10 @@ func (s *settled) text(ctx context.Context, where string, leaf use.Leaf, u parts
 		s.about(s.at, Forged, RuleText, "%s: %v", where, err)
 		return nil
 	}
-	s.corpus.waiting = append(s.corpus.waiting, recomputation{s.number, s.at, where, len(u.Evidence), r, answer, known})
-	switch s.waiting += len(u.Evidence); {
-	case s.waiting >= togetherBytes:
+	s.corpus.waiting = append(s.corpus.waiting, recomputation{s.number, s.at, where, len(u.Evidence), int(r.OutputTokens), r, answer, known})
+	s.waiting, s.tokens = s.waiting+len(u.Evidence), s.tokens+int(r.OutputTokens)
+	switch {
+	case s.waiting >= togetherBytes, s.tokens >= togetherTokens:
 		return s.recomputeAll(ctx)
 	case len(s.corpus.waiting) == togetherUses:
 		return s.recompute(ctx, s.corpus)
@@ -345,7 +348,7 @@ func (h *holder) recompute(ctx context.Context, c *corpus) error {
 		return fmt.Errorf("recompute receipts: %w", err)
 	}
 	for i, w := range c.waiting {
-		h.waiting -= w.size
+		h.waiting, h.tokens = h.waiting-w.size, h.tokens-w.tokens
 		if !w.withContext { // what the host added is in the commitment alone: no span depends on it
 			computed[i].Context = w.claimed.Context
 		}
@@ -369,7 +372,7 @@ func (h *holder) forget() {
 	for _, c := range h.corpora.known {
 		c.waiting = slices.DeleteFunc(c.waiting, func(w recomputation) bool {
 			if w.part == h.number {
-				h.waiting -= w.size
+				h.waiting, h.tokens = h.waiting-w.size, h.tokens-w.tokens
 			}
 			return w.part == h.number
 		})

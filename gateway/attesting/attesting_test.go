@@ -246,6 +246,20 @@ func TestEveryPlantedCheatIsFoundAndItsMoneyNotPaid(t *testing.T) {
 	}
 }
 
+// A host's receipts must not take whatever memory they like.
+func TestAnAttestorHoldsNoMoreSharesThanItHasRoomFor(t *testing.T) {
+	m := open(t)
+	session := m.host.Open(rulestest.A, use.DiscloseAll)
+	session.Use("tell me of the mirror", mirror)
+	session.Use("tell me of the desert", desert)
+	c := m.host.Settle(session)
+	defer attesting.BoundShares(1)()
+	x, err := m.attestor.Examine(t.Context(), c.Named)
+	require.NoError(t, err)
+	require.Equal(t, claim.Finding("receipt"), x.Difference.Finding)
+	require.EqualValues(t, 1, x.Difference.Place)
+}
+
 func TestReceiptsThatWereSwappedAreFound(t *testing.T) {
 	m := open(t)
 	session := m.host.Open(rulestest.A, use.DiscloseAll)

@@ -88,6 +88,7 @@ type subject struct {
 	artifacts []merkle.Hash
 	corpus    *corpus.Corpus
 	earlier   []map[merkle.Hash]bool // roots of all revisions, by snapshot
+	shares    int                    // of the receipts so far
 	compute   func(ctx context.Context, answers ...attribution.Answer) ([]*receipt.Receipt, error)
 }
 
@@ -457,9 +458,17 @@ func (w *Worker) receipts(ctx context.Context, s *subject, uses []paid, x *Exami
 			x.Uncovered++
 			return nil
 		}
-		p.coverage, p.shares = r.CoveragePPM, r.Shares
-		return nil
+		return s.keep(p, r)
 	})
+}
+
+// keep takes the shares of a use from its receipt.
+func (s *subject) keep(p *paid, r *receipt.Receipt) error {
+	if s.shares += len(r.Shares); s.shares > mostShares {
+		return differs(wrongReceipt, p.at, "the receipts up to this one have more than %d shares, of which no table is worked out", mostShares)
+	}
+	p.coverage, p.shares = r.CoveragePPM, r.Shares
+	return nil
 }
 
 // receipt reads the receipt of a use. It is the leaf's, of the model and its corpus; current tells whether on the latest
@@ -503,11 +512,15 @@ func (s *subject) was(roots []merkle.Hash) bool {
 }
 
 const (
-	// togetherUses and togetherBytes bound what is recomputed with one pass over the corpus. Texts take some 80 times as much
-	// memory while it goes on.
-	togetherUses  = 512
-	togetherBytes = 8 << 20
+	// togetherUses, togetherTokens and togetherBytes bound what is recomputed with one pass over the corpus: uses, tokens of
+	// their outputs, which take up to 800 bytes of memory each while it goes on, and bytes of their texts.
+	togetherUses   = 512
+	togetherTokens = 1 << 19
+	togetherBytes  = 8 << 20
 )
+
+// mostShares bounds the shares of all receipts of a settlement, which are held until its table is worked out.
+var mostShares = 8 << 20
 
 // texts checks the uses that are drawn against their texts, and computes their receipts again.
 func (w *Worker) texts(ctx context.Context, s *subject, uses []paid, x *Examination) error {
@@ -516,11 +529,11 @@ func (w *Worker) texts(ctx context.Context, s *subject, uses []paid, x *Examinat
 		return nil
 	}
 	var batch []recomputation
-	size := 0
+	size, tokens := 0, uint64(0)
 	flush := func() error {
 		err := s.recompute(ctx, batch)
 		x.Recomputed += len(batch)
-		batch, size = nil, 0
+		batch, size, tokens = nil, 0, 0
 		return err
 	}
 	err := w.Host.Texts(ctx, s.claim.Named, x.Vote.Rate, places, func(i int, encoded []byte) error {
@@ -551,7 +564,8 @@ func (w *Worker) texts(ctx context.Context, s *subject, uses []paid, x *Examinat
 			return differs(wrongSubject, p.at, "%v", err)
 		}
 		batch = append(batch, recomputation{p, r, answer})
-		if size += len(encoded); len(batch) == togetherUses || size >= togetherBytes {
+		size, tokens = size+len(encoded), tokens+p.leaf.Out
+		if len(batch) == togetherUses || size >= togetherBytes || tokens >= togetherTokens {
 			return flush()
 		}
 		return nil
@@ -591,7 +605,9 @@ func (s *subject) recompute(ctx context.Context, batch []recomputation) error {
 		case err != nil:
 			return err
 		}
-		b.coverage, b.shares = computed[i].CoveragePPM, computed[i].Shares
+		if err := s.keep(b.paid, computed[i]); err != nil {
+			return err
+		}
 	}
 	return nil
 }

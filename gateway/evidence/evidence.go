@@ -22,6 +22,10 @@ import (
 	"github.com/datanet-consortium/datanet/gateway/openai"
 )
 
+// MaxOutput is the most canonical tokens of an answer that is paid for: longer than any model writes at once, and few enough
+// that whoever recomputes its receipt needs some hundreds of megabytes at most, whatever the text is.
+const MaxOutput = 1 << 17
+
 // Evidence is an answer with all that its leaf claims of it.
 type Evidence struct {
 	Receipt []byte   // ATTR/1
@@ -180,6 +184,9 @@ func (e *Evidence) Check(leaf use.Leaf, s Subject) error {
 	in, out := Tokens(prompt...), Tokens(e.Output)
 	if err := e.check(r, prompt, out, s); err != nil {
 		return err
+	}
+	if out > MaxOutput {
+		return wrong(WrongUnits, "the output has %d tokens, no answer has more than %d", out, MaxOutput)
 	}
 	if leaf.In != in || leaf.Out != out {
 		return wrong(WrongUnits, "the leaf counts %d tokens in and %d out, there are %d and %d", leaf.In, leaf.Out, in, out)

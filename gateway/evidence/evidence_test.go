@@ -1,6 +1,7 @@
 package evidence_test
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 
@@ -35,6 +36,31 @@ func right(t *testing.T) (*evidence.Evidence, use.Leaf) {
 	id, err := r.ID()
 	require.NoError(t, err)
 	return e, use.Leaf{In: 4, Out: 7, Receipt: id}
+}
+
+// Whoever recomputes a receipt needs memory for each token of the output.
+func TestNoAnswerIsLongerThanItsReceiptIsRecomputed(t *testing.T) {
+	view, err := index.InMemory(t.Context(), index.FromCorpus(nil), index.Options{})
+	require.NoError(t, err)
+	for tokens, finding := range map[int]string{evidence.MaxOutput: "", evidence.MaxOutput + 1: evidence.WrongUnits} {
+		e := &evidence.Evidence{Path: openai.ChatPath, Body: []byte(`{"model":"M/a@1","messages":[{"role":"user","content":"Who?"}]}`), Output: bytes.Repeat([]byte("a "), tokens)}
+		a, err := e.Answer(subject.Model, merkle.Hash{2}, []merkle.Hash{{7}}, 2)
+		require.NoError(t, err)
+		r, err := indexed.New(view).Receipt(a)
+		require.NoError(t, err)
+		e.Receipt, err = r.Encode()
+		require.NoError(t, err)
+		id, err := r.ID()
+		require.NoError(t, err)
+		err = e.Check(use.Leaf{In: 1, Out: uint64(tokens), Receipt: id}, subject)
+		if finding == "" {
+			require.NoError(t, err)
+			continue
+		}
+		var wrong *evidence.Wrong
+		require.ErrorAs(t, err, &wrong)
+		require.Equal(t, finding, wrong.Finding)
+	}
 }
 
 func TestALeafIsHeldAgainstTheEvidence(t *testing.T) {

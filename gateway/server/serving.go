@@ -15,6 +15,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/gateway/corpus"
 	"github.com/datanet-consortium/datanet/gateway/database"
+	"github.com/datanet-consortium/datanet/gateway/evidence"
 	"github.com/datanet-consortium/datanet/gateway/identity"
 	"github.com/datanet-consortium/datanet/gateway/index"
 	"github.com/datanet-consortium/datanet/gateway/keystore"
@@ -66,6 +67,9 @@ const maxSystem = 64 << 10 // bytes of a system text
 func (s Serving) check(fault func(name, format string, args ...any)) {
 	if s.Unsettled < 1 || s.Abreast < 1 || s.Tokens < 1 {
 		fault("serving", "unsettled, abreast and tokens are at least 1")
+	}
+	if s.Tokens > evidence.MaxOutput {
+		fault("serving.tokens", "at most %d: attestors recompute no longer answer", evidence.MaxOutput)
 	}
 	if s.Timeout <= 0 {
 		fault("serving.timeout", "must be longer than 0")
