@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -332,7 +333,25 @@ func (v *verifier) reconfigure(block *common.Block) {
 		fail(err)
 		return
 	}
-	v.config = next
+	envelope, _, err := configEnvelope(block)
+	if err != nil {
+		fail(err)
+		return
+	}
+	for _, msp := range next.usurped(v.trusted, envelope.GetLastUpdate()) {
+		v.find(Finding{Severity: Broken, Rule: RuleConfiguration, Block: block.GetHeader().GetNumber(),
+			Message: fmt.Sprintf("%s has other certificates or policies than before, and its administrators did not consent: from here on others may sign in its name", msp)})
+	}
+	v.configured(next)
+}
+
+// configured takes a configuration.
+func (v *verifier) configured(c *configuration) {
+	v.config = c
+	if v.trusted == nil {
+		v.trusted = map[string]organisation{}
+	}
+	maps.Copy(v.trusted, c.orgs)
 }
 
 // readable shows a composite key: its parts with slashes between.

@@ -7,11 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hyperledger/fabric-config/configtx"
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset"
 	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
+	"github.com/hyperledger/fabric-protos-go-apiv2/msp"
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/datanet-consortium/datanet/audit/bundle"
 	"github.com/datanet-consortium/datanet/audit/parts"
@@ -19,6 +22,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/memledger/replay"
 	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
+	"github.com/datanet-consortium/datanet/network/channel"
 )
 
 // appended is a block with one more transaction: a copy of a call that was changed and that organisations endorsed.
@@ -239,4 +243,108 @@ func TestACheckOfPartsThatFailsEndsNothing(t *testing.T) {
 	defer r.Close()
 	require.NoError(t, v.parts(t.Context(), r))
 	require.Equal(t, Forged, v.report.Worst())
+}
+
+// reconfigure adds a change of the channel to which administrators of organisations consent.
+func (f *forger) reconfigure(change func(channel *common.ConfigGroup), consenting ...string) (block int) {
+	at := 0
+	for i, b := range f.blocks {
+		if isConfiguration(b) {
+			at = i
+		}
+	}
+	envelope, name, err := configEnvelope(f.blocks[at])
+	require.NoError(f, err)
+	edited := configtx.New(envelope.Config)
+	change(edited.UpdatedConfig().ChannelGroup)
+	encoded, err := edited.ComputeMarshaledUpdate(name)
+	require.NoError(f, err)
+	update := channel.Update(encoded)
+	var consents []*common.ConfigSignature
+	for _, msp := range consenting {
+		admin, err := f.recording.admin(msp)
+		require.NoError(f, err)
+		consent, err := update.Sign(admin)
+		require.NoError(f, err)
+		consents = append(consents, consent)
+	}
+	sender, err := f.recording.admin(consenting[0])
+	require.NoError(f, err)
+	signed, err := update.Envelope(sender, consents...)
+	require.NoError(f, err)
+	c, err := configure(f.blocks[at])
+	require.NoError(f, err)
+	next, err := c.bundle.ConfigtxValidator().ProposeConfigUpdate(signed)
+	require.NoError(f, err)
+	last := decode(f, f.blocks[at].Data.Data[0], &common.Envelope{})
+	f.appendConfig(decode(f, last.Payload, &common.Payload{}), next)
+	f.recommit()
+	return len(f.blocks) - 1
+}
+
+// member is the group of a member, by its MSP ID.
+func (f *forger) member(application *common.ConfigGroup, msp string) (name string, group *common.ConfigGroup) {
+	for _, org := range f.recording.topology.Members {
+		if org.MSPID == msp {
+			return org.Name, application.Groups[org.Name]
+		}
+	}
+	f.Fatalf("no member %s", msp)
+	return "", nil
+}
+
+// A majority may take a member out of the channel. Put in again with certificates of their own, they could vote in its slots with
+// good signatures.
+func TestCertificatesAreReplacedWithTheConsentOfWhoseTheyAre(t *testing.T) {
+	forged := func(f *forger, application *common.ConfigGroup, group *common.ConfigGroup) {
+		_, other := f.member(application, rulestest.C)
+		of := decode(f, other.Values["MSP"].Value, &msp.MSPConfig{})
+		fabric := decode(f, of.Config, &msp.FabricMSPConfig{})
+		fabric.Name = rulestest.B
+		of.Config = encode(f, fabric)
+		group.Values["MSP"].Value = encode(f, of)
+	}
+	t.Run("without it", func(t *testing.T) {
+		_, f := storyOn(t, "bft")
+		var name string
+		var group *common.ConfigGroup
+		out := f.reconfigure(func(channel *common.ConfigGroup) {
+			name, group = f.member(channel.Groups["Application"], rulestest.B)
+			group = proto.Clone(group).(*common.ConfigGroup)
+			delete(channel.Groups["Application"].Groups, name)
+		}, rulestest.A, rulestest.C, f.recording.topology.Regulator.MSPID)
+		in := f.reconfigure(func(channel *common.ConfigGroup) {
+			forged(f, channel.Groups["Application"], group)
+			channel.Groups["Application"].Groups[name] = group
+		}, rulestest.A, rulestest.C, f.recording.topology.Regulator.MSPID)
+		report := f.verify()
+		require.Equal(t, Broken, report.Worst(), "%v", report.Findings)
+		for _, g := range report.Findings {
+			require.NotEqual(t, uint64(out), g.Block, "to take it out is theirs to decide")
+		}
+		require.True(t, slices.ContainsFunc(report.Findings, func(g Finding) bool {
+			return g.Rule == RuleConfiguration && g.Block == uint64(in) && strings.HasPrefix(g.Message, rulestest.B)
+		}), "%v", report.Findings)
+	})
+	t.Run("with it", func(t *testing.T) {
+		_, f := storyOn(t, "raft")
+		f.reconfigure(func(channel *common.ConfigGroup) {
+			_, group := f.member(channel.Groups["Application"], rulestest.B)
+			forged(f, channel.Groups["Application"], group)
+		}, rulestest.B)
+		require.Empty(t, f.verify().Worst())
+	})
+	t.Run("the same again", func(t *testing.T) {
+		_, f := storyOn(t, "raft")
+		var name string
+		var group *common.ConfigGroup
+		f.reconfigure(func(channel *common.ConfigGroup) {
+			name, group = f.member(channel.Groups["Application"], rulestest.B)
+			group = proto.Clone(group).(*common.ConfigGroup)
+			delete(channel.Groups["Application"].Groups, name)
+		}, rulestest.A, rulestest.C, f.recording.topology.Regulator.MSPID)
+		f.reconfigure(func(channel *common.ConfigGroup) { channel.Groups["Application"].Groups[name] = group }, rulestest.A, rulestest.C, f.recording.topology.Regulator.MSPID)
+		report := f.verify()
+		require.Empty(t, report.Worst(), "%v", report.Findings)
+	})
 }

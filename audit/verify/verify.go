@@ -69,8 +69,9 @@ type verifier struct {
 	report     *Report
 	chaincode  string
 	config     *configuration
-	replayer   *replay.Replayer // nil for a range
-	state      *replay.Replayer // the same, until the blocks cannot be followed any more
+	trusted    map[string]organisation // as each was last configured, by MSP ID
+	replayer   *replay.Replayer        // nil for a range
+	state      *replay.Replayer        // the same, until the blocks cannot be followed any more
 	rerun      *rerunner
 	invariants *invariants
 	facts      *facts
@@ -148,10 +149,12 @@ func (v *verifier) begin(r *bundle.Reader) error {
 	case err != nil:
 		return fmt.Errorf("read the configuration at the beginning: %w", err)
 	}
-	if v.config, err = configure(base); err != nil {
+	config, err := configure(base)
+	if err != nil {
 		v.find(Finding{Severity: Forged, Rule: RuleConfiguration, Block: base.GetHeader().GetNumber(), Message: err.Error()})
 		return nil
 	}
+	v.configured(config)
 	v.report.Channel = v.config.channel
 	if err := v.config.orderers(base.GetHeader(), base.GetMetadata()); err != nil && base.GetHeader().GetNumber() != 0 {
 		v.find(Finding{Severity: Forged, Rule: RuleOrderers, Block: base.GetHeader().GetNumber(), Message: err.Error()})
@@ -220,7 +223,8 @@ func (v *verifier) genesis(block *common.Block) {
 		fail(err)
 		return
 	}
-	v.config, v.report.Channel = config, config.channel
+	v.configured(config)
+	v.report.Channel = config.channel
 	encoded, err := proto.Marshal(block)
 	if err != nil {
 		fail(err)
