@@ -29,6 +29,7 @@ type corpus struct {
 	engine    *streaming.Engine
 	waiting   []recomputation
 	weighed   map[string]weighed // by the revisions that attestors name
+	by        map[string]bool    // accounts whose contributions it has in any revision; nil until that is asked
 }
 
 // weighed is what a corpus is on some revisions of its snapshots.
@@ -186,6 +187,25 @@ func (c *corpus) was(roots []merkle.Hash) bool {
 	return !slices.ContainsFunc(roots, func(r merkle.Hash) bool {
 		return !slices.ContainsFunc(c.snapshots, func(s *leaves) bool { return of(s, r) })
 	})
+}
+
+// contributors are the accounts of whom a corpus has contributions, in any revision of its snapshots.
+func (c *corpora) contributors(of *corpus) (map[string]bool, error) {
+	if of.by != nil {
+		return of.by, nil
+	}
+	by := map[string]bool{}
+	for _, s := range of.snapshots {
+		for _, l := range s.list {
+			entry, _, err := find[registered](c.facts, "contribution", s.Datanet, l.id)
+			if err != nil {
+				return nil, err
+			}
+			by[entry.Contributor] = true
+		}
+	}
+	of.by = by
+	return by, nil
 }
 
 // at tells which roots revisions of the claim's snapshots have, and what the datanets weigh in them; false when there are no

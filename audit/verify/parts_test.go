@@ -372,20 +372,23 @@ func TestEveryForgedPartIsFound(t *testing.T) {
 }
 
 // payHost makes a receipt pay the host in place of the contributors.
-func payHost(r *receipt.Receipt) {
+func payHost(r *receipt.Receipt) { pay(r, verifytest.Host) }
+
+// pay gives all that a receipt pays to one person.
+func pay(r *receipt.Receipt, one ledger.Caller) {
 	for i := range r.Spans {
 		credit := uint64(0)
 		for _, p := range r.Spans[i].Payees {
 			credit += p.Credit
 		}
-		r.Spans[i].Payees = []receipt.Payee{{Account: string(verifytest.Host.Account()), Credit: credit}}
+		r.Spans[i].Payees = []receipt.Payee{{Account: string(one.Account()), Credit: credit}}
 	}
 	r.Shares = receipt.Shares(r.Spans)
 }
 
 // What a damaged file held counts for nothing, also when its receipts wait for others to be recomputed with.
 func TestReceiptsOfADamagedFileAreNoFindings(t *testing.T) {
-	s, err := tellPaid(t.TempDir(), string(orderings["raft"]), verifytest.Cheats{Receipt: payHost})
+	s, err := tellPaid(t.TempDir(), string(orderings["raft"]), verifytest.Cheats{Receipt: func(r *receipt.Receipt) { pay(r, bob) }})
 	require.NoError(t, err)
 	of := func(h *holding) (found []Rule) {
 		for _, f := range h.verify().Findings {
@@ -447,8 +450,9 @@ func TestWhatHostAndAttestorsDoTogetherIsFound(t *testing.T) {
 		cheats verifytest.Cheats
 		rule   Rule
 	}{
-		"a receipt pays another account":  {verifytest.Cheats{Receipt: payHost}, RuleReceipt},
-		"a receipt is of a larger corpus": {verifytest.Cheats{Receipt: func(r *receipt.Receipt) { r.N++ }}, RuleReceipt},
+		"a receipt pays another account":     {verifytest.Cheats{Receipt: payHost}, RuleReceipt},
+		"a receipt pays another contributor": {verifytest.Cheats{Receipt: func(r *receipt.Receipt) { pay(r, bob) }}, RuleReceipt},
+		"a receipt is of a larger corpus":    {verifytest.Cheats{Receipt: func(r *receipt.Receipt) { r.N++ }}, RuleReceipt},
 		"tokens that nobody wrote are paid for": {verifytest.Cheats{Leaf: func(l *use.Leaf) {
 			l.In++
 			l.Fee += 1000
@@ -475,6 +479,29 @@ func TestWhatHostAndAttestorsDoTogetherIsFound(t *testing.T) {
 				require.Equal(t, test.rule, f.Rule, "%s", f)
 				require.Positive(t, f.Block)
 			}
+		})
+	}
+}
+
+// What was revised since cannot be recomputed, and without a text nothing can: what a receipt shows by itself is looked at
+// all the same.
+func TestWhatAReceiptShowsWithoutItsTextIsFound(t *testing.T) {
+	dir := t.TempDir()
+	for claim, cheat := range map[string]func(r *receipt.Receipt){"another account": payHost, "another strictness": func(r *receipt.Receipt) { r.Tau++ }} {
+		t.Run(claim, func(t *testing.T) {
+			s, err := tellPaid(dir, string(orderings["raft"]), verifytest.Cheats{Receipt: cheat})
+			require.NoError(t, err)
+			h := hold(t, s)
+			h.contents, h.settlements = nil, h.settlements[:1] // all on an earlier revision
+			h.receipts = nil
+			for _, session := range h.settlements[0].Uses {
+				for i := range session {
+					session[i].Evidence = nil
+				}
+			}
+			report := h.verify()
+			require.Equal(t, Broken, report.Worst(), "%v", report.Findings)
+			require.Equal(t, RuleReceipt, report.Findings[0].Rule)
 		})
 	}
 }

@@ -250,17 +250,26 @@ func (s *settled) receipt(ctx context.Context, where string, leaf use.Leaf, u pa
 		s.wrong, s.uses = true, nil
 		worth.roots, worth.shares = nil, nil
 	}
-	current := slices.Equal(r.Roots, s.corpus.roots())
-	if current {
-		if int(r.Tau) != s.model.Due.Tau {
-			s.about(s.at, Broken, RuleReceipt, "%s: tau is %d, the datanets ask for %d", where, r.Tau, s.model.Due.Tau)
+	if int(r.Tau) != s.model.Due.Tau {
+		s.about(s.at, Broken, RuleReceipt, "%s: tau is %d, the datanets ask for %d", where, r.Tau, s.model.Due.Tau)
+		return nil
+	}
+	contributors, err := s.corpora.contributors(s.corpus)
+	if err != nil {
+		s.about(s.at, Broken, RuleState, "%s: the contributors to its corpus: %v", where, err)
+		return nil
+	}
+	for _, share := range r.Shares {
+		if !contributors[share.Account] {
+			s.about(s.at, Broken, RuleReceipt, "%s: the receipt pays %s, who contributed nothing to its corpus", where, share.Account)
 			return nil
 		}
-		if s.corpus.engine != nil {
-			if n, v := s.corpus.engine.Size(); r.N != n || r.V != v {
-				s.about(s.at, Broken, RuleReceipt, "%s: the receipt is of a corpus of %d tokens and V = %d, there are %d and %d", where, r.N, r.V, n, v)
-				return nil
-			}
+	}
+	current := slices.Equal(r.Roots, s.corpus.roots())
+	if current && s.corpus.engine != nil {
+		if n, v := s.corpus.engine.Size(); r.N != n || r.V != v {
+			s.about(s.at, Broken, RuleReceipt, "%s: the receipt is of a corpus of %d tokens and V = %d, there are %d and %d", where, r.N, r.V, n, v)
+			return nil
 		}
 	}
 	return s.text(ctx, where, leaf, u, r, current)
