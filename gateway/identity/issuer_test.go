@@ -174,7 +174,7 @@ func TestRotatedKeysAreFoundAndOldOnesForgotten(t *testing.T) {
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		_, err := w.bearer(t, p.token(t, nil))
 		assert.NoError(c, err)
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	_, err = w.bearer(t, old)
 	require.Equal(t, identity.CodeUnauthenticated, code(t, err), "the issuer no longer has the old key")
 }
@@ -191,8 +191,11 @@ func TestAnIssuerThatIsDownIsNotTheCallersFault(t *testing.T) {
 
 	p.rotate(t, "second")
 	p.down.Store(true)
-	_, err = w.bearer(t, p.token(t, nil))
-	require.Equal(t, identity.CodeUnavailable, code(t, err))
+	// As above, the keys of the fetch before may be handed out once more.
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		_, err := w.bearer(t, p.token(t, nil))
+		assert.Equal(c, identity.CodeUnavailable, code(t, err))
+	}, time.Minute, 10*time.Millisecond)
 }
 
 func TestForgedTokensDoNotMakeTheGatewayAskTheIssuerEachTime(t *testing.T) {
