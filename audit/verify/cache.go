@@ -2,11 +2,15 @@ package verify
 
 import "sync"
 
-// cached is how many values a generation of a cache holds.
-const cached = 4096
+const (
+	// cached is how many values a generation of a cache holds.
+	cached = 4096
+	// longest is the most bytes of what is remembered: anybody can send megabytes in place of a certificate.
+	longest = 16 << 10
+)
 
-// cache keeps what was computed of byte strings, those asked for lately. The zero value is empty. It is safe for
-// concurrent use.
+// cache keeps what was computed of byte strings, those asked for lately, unless they are long. The zero value is empty. It
+// is safe for concurrent use.
 type cache[V any] struct {
 	guard      sync.RWMutex
 	young, old map[string]V
@@ -14,6 +18,9 @@ type cache[V any] struct {
 
 // get computes a value that is not there. Two goroutines may both compute it.
 func (c *cache[V]) get(key []byte, compute func() V) V {
+	if len(key) > longest {
+		return compute()
+	}
 	c.guard.RLock()
 	value, ok := c.young[string(key)]
 	c.guard.RUnlock()

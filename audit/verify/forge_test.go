@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -347,4 +348,35 @@ func TestCertificatesAreReplacedWithTheConsentOfWhoseTheyAre(t *testing.T) {
 		report := f.verify()
 		require.Empty(t, report.Worst(), "%v", report.Findings)
 	})
+}
+
+// What any client can send by the megabyte must not stay in memory.
+func TestNothingLongIsRemembered(t *testing.T) {
+	long := bytes.Repeat([]byte{7}, longest+1)
+	var c cache[int]
+	c.get(long, func() int { return 1 })
+	c.get([]byte("short"), func() int { return 1 })
+	require.Len(t, c.young, 1)
+
+	_, f := storyOn(t, "bft")
+	state := func() string {
+		var out bytes.Buffer
+		require.NoError(t, f.state().Dump(&out, nil))
+		return out.String()
+	}
+	block := f.appended(peer.TxValidationCode_BAD_PROPOSAL_TXID, func(*envelopeParts) {}, rulestest.A)
+	envelope := decode(f, f.blocks[block].Data.Data[0], &common.Envelope{})
+	payload := decode(f, envelope.Payload, &common.Payload{})
+	header := decode(f, payload.Header.ChannelHeader, &common.ChannelHeader{})
+	header.TxId = strings.Repeat("0", 70)
+	payload.Header.ChannelHeader = encode(f, header)
+	envelope.Payload = encode(f, payload)
+	client, err := f.recording.user(rulestest.A, "curator1")
+	require.NoError(t, err)
+	envelope.Signature, err = client.Sign(envelope.Payload)
+	require.NoError(t, err)
+	f.blocks[block].Data.Data[0] = encode(f, envelope)
+	f.collude(block)
+	require.NotContains(t, state(), strings.Repeat("0", 70))
+	require.Empty(t, f.verify().Worst())
 }

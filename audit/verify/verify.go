@@ -321,7 +321,7 @@ const mostShown = 2000
 func shown(s string) string {
 	cut := len(s) > mostShown
 	if cut {
-		s = s[:mostShown]
+		s = strings.Clone(s[:mostShown])
 	}
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -71,12 +71,18 @@ func (r *Replayer) parse(data []byte) Parsed {
 	return p
 }
 
+// longestID is the length of a transaction id: whoever claims a longer one repeats nobody's, and it is not remembered.
+const longestID = 2 * sha256.Size
+
 // unread is the kind of an envelope that does not parse.
 const unread = common.HeaderType(-1)
 
 // transaction turns an envelope of a block into what the engine works from. One that does not parse has only its
 // flag.
 func (r *Replayer) transaction(p Parsed, flag memledger.Flag) (read, error) {
+	if len(p.ID) > longestID {
+		p.ID = ""
+	}
 	settled := read{Transaction: memledger.Transaction{ID: p.ID, Settled: flag}}
 	if p.Kind == common.HeaderType_CONFIG {
 		settled.channel, settled.config = p.Channel, p.Config
@@ -288,8 +294,11 @@ type keyPolicies struct {
 	known map[string]*ledger.Policy
 }
 
-// mostPolicies bounds what is remembered.
-const mostPolicies = 1000
+const (
+	// mostPolicies and longestPolicy bound what is remembered: anybody can send a long one.
+	mostPolicies  = 1000
+	longestPolicy = 16 << 10
+)
 
 func (p *keyPolicies) read(data []byte) (*ledger.Policy, error) {
 	p.guard.RLock()
@@ -305,6 +314,9 @@ func (p *keyPolicies) read(data []byte) (*ledger.Policy, error) {
 	policy, err := signaturePolicy(envelope)
 	if err != nil {
 		return nil, err
+	}
+	if len(data) > longestPolicy {
+		return policy, nil
 	}
 	p.guard.Lock()
 	defer p.guard.Unlock()
