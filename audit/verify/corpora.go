@@ -176,8 +176,11 @@ func (c *corpus) roots() []merkle.Hash {
 	return receipt.Roots(latest)
 }
 
-// was tells whether roots are those of some revisions of the snapshots.
+// was tells whether roots are those of some revisions of the snapshots, one for each.
 func (c *corpus) was(roots []merkle.Hash) bool {
+	if len(roots) > len(c.snapshots) {
+		return false
+	}
 	of := func(s *leaves, root merkle.Hash) bool { return slices.Contains(s.roots, root) }
 	for _, s := range c.snapshots {
 		if !slices.ContainsFunc(roots, func(r merkle.Hash) bool { return of(s, r) }) {

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/audit/bundle"
 	"github.com/datanet-consortium/datanet/audit/parts"
 	"github.com/datanet-consortium/datanet/audit/verify/verifytest"
@@ -379,4 +380,16 @@ func TestNothingLongIsRemembered(t *testing.T) {
 	f.collude(block)
 	require.NotContains(t, state(), strings.Repeat("0", 70))
 	require.Empty(t, f.verify().Worst())
+}
+
+func TestAReceiptIsOfOneRevisionOfEachSnapshot(t *testing.T) {
+	one, two, three := merkle.Hash{1}, merkle.Hash{2}, merkle.Hash{3}
+	c := &corpus{snapshots: []*leaves{{roots: []merkle.Hash{one, two}}, {roots: []merkle.Hash{three}}}}
+	require.True(t, c.was([]merkle.Hash{one, three}))
+	require.True(t, c.was([]merkle.Hash{two, three}))
+	require.False(t, c.was([]merkle.Hash{one}))
+	require.False(t, c.was([]merkle.Hash{one, two}))
+	require.False(t, c.was([]merkle.Hash{one, two, three}))
+	same := &corpus{snapshots: []*leaves{{roots: []merkle.Hash{one}}, {roots: []merkle.Hash{one}}}}
+	require.True(t, same.was([]merkle.Hash{one}), "equal snapshots have one root")
 }

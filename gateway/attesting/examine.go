@@ -499,8 +499,11 @@ func (s *subject) receipt(p *paid, encoded []byte) (r *receipt.Receipt, current 
 	return r, false, nil
 }
 
-// was tells whether roots are those of some revisions of the snapshots.
+// was tells whether roots are those of some revisions of the snapshots, one for each.
 func (s *subject) was(roots []merkle.Hash) bool {
+	if len(roots) > len(s.earlier) {
+		return false
+	}
 	for _, of := range s.earlier {
 		if !slices.ContainsFunc(roots, func(r merkle.Hash) bool { return of[r] }) {
 			return false
