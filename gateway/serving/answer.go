@@ -222,6 +222,9 @@ func (x *exchange) count(outcome string, in, out uint64) {
 	m.tokens.WithLabelValues(x.model.name, "out").Add(float64(out))
 }
 
+// errLost is a session that this gateway served before its books were lost, or restored from an earlier state.
+var errLost = openai.Refuse(openai.CodeVoucher, "", "uses of this session are settled that this gateway has no books of any more: open another session")
+
 // session finds a session, and waits a little for one that the index may be about to show.
 func (h *Host) session(ctx context.Context, id merkle.Hash) (*session, error) {
 	h.mutex.RLock()
@@ -242,6 +245,9 @@ func (h *Host) session(ctx context.Context, id merkle.Hash) (*session, error) {
 	for {
 		if s := h.sessions[id]; s != nil {
 			return s, nil
+		}
+		if h.lost[id] {
+			return nil, errLost
 		}
 		appeared := h.appeared
 		h.mutex.Unlock()

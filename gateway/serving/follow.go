@@ -178,6 +178,9 @@ func (h *Host) sessionChanged(ctx context.Context, work *sync.WaitGroup, e ledge
 	h.mutex.RUnlock()
 	if s.State == ledgersession.Ended {
 		if known == nil {
+			h.mutex.Lock()
+			delete(h.lost, s.ID)
+			h.mutex.Unlock()
 			return nil
 		}
 		h.Log.Info("a session has ended", "session", s.ID, "account", s.Account)
@@ -193,6 +196,7 @@ func (h *Host) sessionChanged(ctx context.Context, work *sync.WaitGroup, e ledge
 		}
 		if detail.Tab.N > 0 {
 			h.Log.Error("a session cannot be served: uses of it are settled that this gateway knows nothing of. Was its meter lost?", "session", s.ID)
+			h.lose(s.ID)
 			return nil
 		}
 	}
@@ -233,10 +237,23 @@ func (h *Host) track(ctx context.Context, work *sync.WaitGroup, s ledgersession.
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
 	h.sessions[s.ID], h.names[s.Named] = one, one
-	close(h.appeared)
-	h.appeared = make(chan struct{})
+	h.wake()
 	h.Log.Info("a session can be used", "session", s.ID, "account", s.Account, "model", one.model.name)
 	return nil
+}
+
+// lose has requests of a session refused, whoever waits for it.
+func (h *Host) lose(id merkle.Hash) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	h.lost[id] = true
+	h.wake()
+}
+
+// wake has requests look again that wait for their session. The mutex is held.
+func (h *Host) wake() {
+	close(h.appeared)
+	h.appeared = make(chan struct{})
 }
 
 // fundChanged takes in a top-up. One of a session of another host changes nothing.

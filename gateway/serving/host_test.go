@@ -15,12 +15,14 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/attribution/receipt"
 	"github.com/datanet-consortium/datanet/attribution/use"
+	"github.com/datanet-consortium/datanet/chaincode/claim"
 	"github.com/datanet-consortium/datanet/chaincode/money"
 	"github.com/datanet-consortium/datanet/chaincode/rules/rulestest"
 	ledgersession "github.com/datanet-consortium/datanet/chaincode/session"
 	"github.com/datanet-consortium/datanet/gateway/content"
 	"github.com/datanet-consortium/datanet/gateway/evidence"
 	"github.com/datanet-consortium/datanet/gateway/meter"
+	"github.com/datanet-consortium/datanet/gateway/meter/journal/journaltest"
 	"github.com/datanet-consortium/datanet/gateway/openai"
 	"github.com/datanet-consortium/datanet/gateway/serving"
 )
@@ -278,6 +280,26 @@ func TestOfAnEndedSessionOnlyTheReceiptsStay(t *testing.T) {
 	require.Equal(t, s.paid.Receipt, stored)
 	_, err = h.keys.Key(t.Context(), content.EvidenceKeys, other.session.ID.String())
 	require.NoError(t, err)
+}
+
+func TestASessionWhoseBooksAreLostIsRefusedAtOnce(t *testing.T) {
+	h := newHouse(t, nil)
+	p := h.payer(credits, nil)
+	h.ledger.Lock()
+	before := h.market.Open(t, h.market.Consumer(t, rulestest.A, 1_000_000), 500_000)
+	before.Use(t, 10_000)
+	h.market.Must(t, h.market.Host, "claim:Settle", claim.Settle{ID: h.market.ID(), Model: h.market.CardName(), Card: h.market.Card.Digest, Sessions: []ledgersession.Presented{before.Present(t)}})
+	h.ledger.Unlock()
+	h.medium = &journaltest.Memory{}
+	h.restart()
+	body := chat(h.model(), "we happy", "")
+	a := p.ask(body, 100_000)
+	soon(t, func() bool { return p.post(a, openai.ChatPath, body).status == http.StatusOK }) // what it knows nothing of and is not settled begins anew
+	a.Voucher.Session = before.Session.ID
+	s := p.post(a, openai.ChatPath, body)
+	require.NotNil(t, s.fault)
+	require.Equal(t, openai.CodeVoucher, s.fault.Code)
+	require.Contains(t, s.fault.Message, "open another session")
 }
 
 func TestTopUpsAreFollowed(t *testing.T) {

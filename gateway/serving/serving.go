@@ -108,7 +108,8 @@ type Host struct {
 	offers   map[string]model.Card // those in force, by name@version
 	sessions map[merkle.Hash]*session
 	names    map[ledgersession.Named]*session
-	appeared chan struct{} // closed when a session appears
+	lost     map[merkle.Hash]bool // sessions of which uses are settled that the meter knows nothing of
+	appeared chan struct{}        // closed when a session appears, or turns out to be lost
 	waiting  int
 }
 
@@ -121,7 +122,7 @@ func New(ctx context.Context, o Options) (_ *Host, err error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	h := &Host{Options: o, models: map[string]*served{}, offers: map[string]model.Card{}, sessions: map[merkle.Hash]*session{},
-		names: map[ledgersession.Named]*session{}, appeared: make(chan struct{}),
+		names: map[ledgersession.Named]*session{}, lost: map[merkle.Hash]bool{}, appeared: make(chan struct{}),
 		client: newUpstreamClient(), stopping: make(chan struct{})}
 	if h.receipts, err = openReceipts(ctx, o.Receipts, o.Log); err != nil {
 		return nil, fmt.Errorf("open the host: %w", err)
