@@ -310,7 +310,7 @@ var collusions = []collusion{
 }
 
 func TestWhatAMajorityDoesTogetherIsFound(t *testing.T) {
-	for _, c := range collusions {
+	for _, c := range slices.Concat(collusions, crooked) {
 		t.Run(c.claim, func(t *testing.T) {
 			s, f := storyOn(t, "bft")
 			block := c.change(f, s)

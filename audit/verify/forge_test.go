@@ -139,7 +139,7 @@ func TestManyLightFindingsHideNoGraveOne(t *testing.T) {
 	}
 }
 
-// What a majority writes in ways in which no rule writes.
+// crooked are collusions to write in ways in which no rule writes.
 var crooked = []collusion{
 	{"public state written through a collection without a name", []Rule{RuleOutcome}, func(f *forger, s *told) int {
 		key, _ := f.entry("contribution", s.Rejected.Datanet, s.Rejected.ID)
@@ -171,20 +171,6 @@ var crooked = []collusion{
 			p.own.MetadataWrites = []*kvrwset.KVMetadataWrite{{Key: key, Entries: []*kvrwset.KVMetadataEntry{{Name: peer.MetaDataKeys_VALIDATION_PARAMETER.String(), Value: []byte("none")}}}}
 		}, majority...)
 	}},
-}
-
-func TestWhatIsWrittenCrookedlyIsFound(t *testing.T) {
-	for _, c := range crooked {
-		t.Run(c.claim, func(t *testing.T) {
-			s, f := storyOn(t, "raft")
-			block := c.change(f, s)
-			report := f.verify()
-			require.Equal(t, Broken, report.Worst(), "%v", report.Findings)
-			for _, rule := range c.rules {
-				require.True(t, slices.ContainsFunc(report.Findings, func(g Finding) bool { return g.Rule == rule && g.Block == uint64(block) }), "%v", report.Findings)
-			}
-		})
-	}
 }
 
 // Numbers on the ledger of a colluding majority must not end the verification.

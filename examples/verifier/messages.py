@@ -131,4 +131,4 @@ class Transaction:
             for r in (message(r, "key version") for r in sets.reads):
                 self.reads.append(((ns.name, c.name, r.key), version(r.version)))
             for w in (message(w, "key #delete value #purge") for w in sets.writes):
-                self.writes.append(((ns.name, c.name, w.key), None if w.delete or w.purge else w.value))
+                self.writes.append(((ns.name, c.name, w.key), None if w.delete or w.value == sha256() else w.value))

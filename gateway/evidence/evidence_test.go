@@ -21,12 +21,17 @@ var subject = evidence.Subject{Model: "M/a@1", Artifacts: []merkle.Hash{{1}, {2}
 
 // right is evidence of an answer over a small corpus, and its leaf.
 func right(t *testing.T) (*evidence.Evidence, use.Leaf) {
-	view, err := index.InMemory(t.Context(), index.FromCorpus(attribution.Corpus{
-		{ID: "1", Account: "M:ann", Records: [][]byte{[]byte("We few, we happy few, we band of brothers;")}}}), index.Options{})
-	require.NoError(t, err)
 	e := &evidence.Evidence{Path: openai.ChatPath, Body: []byte(`{"model":"M/a@1","messages":[{"role":"user","content":"Who are we few?"}]}`),
 		Context: [][]byte{[]byte("be brief")}, Output: []byte("we happy few, we band of brothers"),
 		Nonces: attribution.Nonces{Prompt: attribution.Nonce{1}, Context: attribution.Nonce{2}, Output: attribution.Nonce{3}}}
+	return e, use.Leaf{In: 4, Out: 7, Receipt: receiptOf(t, e, attribution.Corpus{
+		{ID: "1", Account: "M:ann", Records: [][]byte{[]byte("We few, we happy few, we band of brothers;")}}})}
+}
+
+// receiptOf gives evidence its receipt over a corpus.
+func receiptOf(t *testing.T, e *evidence.Evidence, corpus attribution.Corpus) merkle.Hash {
+	view, err := index.InMemory(t.Context(), index.FromCorpus(corpus), index.Options{})
+	require.NoError(t, err)
 	a, err := e.Answer(subject.Model, merkle.Hash{2}, []merkle.Hash{{7}}, 2)
 	require.NoError(t, err)
 	r, err := indexed.New(view).Receipt(a)
@@ -35,24 +40,14 @@ func right(t *testing.T) (*evidence.Evidence, use.Leaf) {
 	require.NoError(t, err)
 	id, err := r.ID()
 	require.NoError(t, err)
-	return e, use.Leaf{In: 4, Out: 7, Receipt: id}
+	return id
 }
 
 // Whoever recomputes a receipt needs memory for each token of the output.
 func TestNoAnswerIsLongerThanItsReceiptIsRecomputed(t *testing.T) {
-	view, err := index.InMemory(t.Context(), index.FromCorpus(nil), index.Options{})
-	require.NoError(t, err)
 	for tokens, finding := range map[int]string{evidence.MaxOutput: "", evidence.MaxOutput + 1: evidence.WrongUnits} {
 		e := &evidence.Evidence{Path: openai.ChatPath, Body: []byte(`{"model":"M/a@1","messages":[{"role":"user","content":"Who?"}]}`), Output: bytes.Repeat([]byte("a "), tokens)}
-		a, err := e.Answer(subject.Model, merkle.Hash{2}, []merkle.Hash{{7}}, 2)
-		require.NoError(t, err)
-		r, err := indexed.New(view).Receipt(a)
-		require.NoError(t, err)
-		e.Receipt, err = r.Encode()
-		require.NoError(t, err)
-		id, err := r.ID()
-		require.NoError(t, err)
-		err = e.Check(use.Leaf{In: 1, Out: uint64(tokens), Receipt: id}, subject)
+		err := e.Check(use.Leaf{In: 1, Out: uint64(tokens), Receipt: receiptOf(t, e, nil)}, subject)
 		if finding == "" {
 			require.NoError(t, err)
 			continue
