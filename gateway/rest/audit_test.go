@@ -140,7 +140,7 @@ func TestAuditsAreForRegulatorsAndOperators(t *testing.T) {
 		require.Equal(t, story.Card.Named.String(), r.Model)
 		require.Equal(t, http.StatusUnsupportedMediaType, s.send("regulator1", http.MethodPost, "/v1/audit/receipts", "{}").status)
 		require.GreaterOrEqual(t, s.send("regulator1", http.MethodPost, "/v1/audit/receipts", "no receipt", "Content-Type", "application/octet-stream").status, 400)
-		big := strings.Repeat("x", 5<<20)
+		big := strings.Repeat("x", question.MaxReceipt+1)
 		require.Equal(t, http.StatusRequestEntityTooLarge, s.send("regulator1", http.MethodPost, "/v1/audit/receipts", big, "Content-Type", "application/octet-stream").status)
 	})
 	t.Run("what was proposed comes from the peer's block", func(t *testing.T) {
