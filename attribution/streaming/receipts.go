@@ -12,6 +12,14 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/receipt"
 )
 
+// What callers make with one call of Receipts, when memory has to be bounded whatever was written: so many answers, tokens of
+// their outputs, which take up to 800 bytes of memory each while it goes on, and bytes of all their texts.
+const (
+	PassAnswers = 512
+	PassTokens  = 1 << 19
+	PassBytes   = 8 << 20
+)
+
 // maxText bounds the tokens of all outputs of one check, so that the automaton's states can be numbered.
 const maxText = math.MaxInt32/2 - 1
 

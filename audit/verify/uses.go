@@ -13,6 +13,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/attribution/payout"
 	"github.com/datanet-consortium/datanet/attribution/receipt"
+	"github.com/datanet-consortium/datanet/attribution/streaming"
 	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/audit/bundle"
 	"github.com/datanet-consortium/datanet/audit/parts"
@@ -25,14 +26,6 @@ const (
 	withoutText    = "no text was handed over"
 	withoutContent = "a content of its corpus is not in the bundle"
 	earlierRoot    = "it is on an earlier revision of a snapshot"
-)
-
-const (
-	// togetherUses bounds the receipts that are recomputed with one pass over a corpus. togetherTokens bounds the outputs that
-	// wait for that, by tokens, which take up to 800 bytes of memory each while it goes on, togetherBytes the texts.
-	togetherUses   = 512
-	togetherTokens = 1 << 19
-	togetherBytes  = 8 << 20
 )
 
 // mostShares bounds the shares that a settlement's receipts keep in memory until its table is compared.
@@ -325,9 +318,9 @@ func (s *settled) text(ctx context.Context, where string, leaf use.Leaf, u parts
 	s.corpus.waiting = append(s.corpus.waiting, recomputation{s.number, s.at, where, len(u.Evidence), int(r.OutputTokens), r, answer, known})
 	s.waiting, s.tokens = s.waiting+len(u.Evidence), s.tokens+int(r.OutputTokens)
 	switch {
-	case s.waiting >= togetherBytes, s.tokens >= togetherTokens:
+	case s.waiting >= streaming.PassBytes, s.tokens >= streaming.PassTokens:
 		return s.recomputeAll(ctx)
-	case len(s.corpus.waiting) == togetherUses:
+	case len(s.corpus.waiting) == streaming.PassAnswers:
 		return s.recompute(ctx, s.corpus)
 	}
 	return nil

@@ -34,9 +34,6 @@ func (s *stretch) end() {
 	s.clock, s.processor = s.clock+time.Since(s.began), s.processor+process.Time()-s.busy
 }
 
-// together is how many receipts are recomputed with one pass over the corpus, as when a bundle is verified.
-const together = 512
-
 // recompute computes the receipts of a bundle again and does nothing else: what is measured is the making of the corpus and the
 // engine's work, not the reading of the bundle.
 func recompute(ctx context.Context, folder string) (_ *stretch, err error) {
@@ -112,7 +109,7 @@ func (b *bare) use(u parts.Use) error {
 		return err
 	}
 	b.answers, b.claimed = append(b.answers, a), append(b.claimed, r)
-	if len(b.answers) < together {
+	if len(b.answers) < streaming.PassAnswers {
 		return nil
 	}
 	return b.flush()

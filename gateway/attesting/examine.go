@@ -14,6 +14,7 @@ import (
 	"github.com/datanet-consortium/datanet/attribution/merkle"
 	"github.com/datanet-consortium/datanet/attribution/payout"
 	"github.com/datanet-consortium/datanet/attribution/receipt"
+	"github.com/datanet-consortium/datanet/attribution/streaming"
 	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/chaincode/access"
 	"github.com/datanet-consortium/datanet/chaincode/claim"
@@ -514,14 +515,6 @@ func (s *subject) was(roots []merkle.Hash) bool {
 	})
 }
 
-const (
-	// togetherUses, togetherTokens and togetherBytes bound what is recomputed with one pass over the corpus: uses, tokens of
-	// their outputs, which take up to 800 bytes of memory each while it goes on, and bytes of their texts.
-	togetherUses   = 512
-	togetherTokens = 1 << 19
-	togetherBytes  = 8 << 20
-)
-
 // mostShares bounds the shares of all receipts of a settlement, which are held until its table is worked out.
 var mostShares = 8 << 20
 
@@ -568,7 +561,7 @@ func (w *Worker) texts(ctx context.Context, s *subject, uses []paid, x *Examinat
 		}
 		batch = append(batch, recomputation{p, r, answer})
 		size, tokens = size+len(encoded), tokens+p.leaf.Out
-		if len(batch) == togetherUses || size >= togetherBytes || tokens >= togetherTokens {
+		if len(batch) == streaming.PassAnswers || size >= streaming.PassBytes || tokens >= streaming.PassTokens {
 			return flush()
 		}
 		return nil
