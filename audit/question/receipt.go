@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/datanet-consortium/datanet/attribution/receipt"
+	"github.com/datanet-consortium/datanet/audit/parts"
 	"github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -59,8 +60,8 @@ type Check struct {
 	Evidence []report.Evidence `json:"evidence"`
 }
 
-// MaxReceipt bounds a receipt in bytes.
-const MaxReceipt = 8 << 20
+// MaxReceipt bounds a receipt in bytes, as in bundles.
+const MaxReceipt = parts.MaxReceipt
 
 // maxSpans bounds how many spans an answer shows.
 const maxSpans = most

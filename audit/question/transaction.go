@@ -95,7 +95,7 @@ func (a *Auditor) Transaction(ctx context.Context, name string, raw func(ctx con
 		if err != nil {
 			return answer, err
 		}
-		effect := Effect{Key: parts(w.Key), Value: object(w.Value), Deleted: w.Deleted, Later: []report.Evidence{}}
+		effect := Effect{Key: partsOf(w.Key), Value: object(w.Value), Deleted: w.Deleted, Later: []report.Evidence{}}
 		for _, v := range versions {
 			if e := evidence(v); earlier(answer.Transaction, e) && len(effect.Later) < 10 {
 				effect.Later = append(effect.Later, e)
@@ -128,15 +128,15 @@ func proposalOf(tx block.Transaction) *Proposal {
 		if r.There {
 			version = fmt.Sprintf("%d.%d", r.Block, r.Position)
 		}
-		p.Reads = append(p.Reads, Read{parts(r.Key), version})
+		p.Reads = append(p.Reads, Read{partsOf(r.Key), version})
 	}
 	for _, g := range tx.Guards {
-		p.Guards = append(p.Guards, parts(g.Key))
+		p.Guards = append(p.Guards, partsOf(g.Key))
 	}
 	return p
 }
 
-func parts(key ledger.Key) []string {
+func partsOf(key ledger.Key) []string {
 	kind, list, ok := key.Split()
 	if !ok {
 		return []string{key.String()}
