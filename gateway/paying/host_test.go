@@ -1,6 +1,7 @@
 package paying_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -62,6 +63,8 @@ type host struct {
 	hidden   map[merkle.Hash]map[uint64]bool // places that are withheld
 	refusals []*openai.Error
 	lost     map[merkle.Hash]bool // sessions of which it knows nothing
+	busy     string               // requests whose body has this text are refused for now
+	delayed  int                  // how many were
 	gate     chan struct{}        // not nil: answers wait for it
 	held     chan struct{}
 }
@@ -111,6 +114,19 @@ func (h *host) refuse(e *openai.Error, times int) {
 	for range times {
 		h.refusals = append(h.refusals, e)
 	}
+}
+
+// delay has requests with a text refused for now, or none.
+func (h *host) delay(text string) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	h.busy = text
+}
+
+func (h *host) hasDelayed() bool {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	return h.delayed > 0
 }
 
 // lose has the host know nothing of a session, or know it again.
@@ -230,6 +246,11 @@ func (h *host) answer(w http.ResponseWriter, r *http.Request) error {
 	if h.lost[ask.Voucher.Session] {
 		h.mutex.Unlock()
 		return meter.ErrUnknown
+	}
+	if h.busy != "" && bytes.Contains(body, []byte(h.busy)) {
+		h.delayed++
+		h.mutex.Unlock()
+		return meter.ErrInProgress
 	}
 	if len(h.refusals) > 0 {
 		first := h.refusals[0]

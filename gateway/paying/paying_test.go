@@ -577,15 +577,20 @@ func TestWithoutASessionOrFundsThePersonIsTold(t *testing.T) {
 	require.Equal(t, openai.CodeQuota, got.fault.Code)
 }
 
+// copied is another gateway that begins where this one stands, as from a copy of its folder.
+func (w *world) copied(s ledgersession.Session) *world {
+	other := *w
+	other.medium, other.repeats = journaltest.Holding(w.medium.Bytes()), &journaltest.Memory{}
+	other.start()
+	w.t.Cleanup(other.stop)
+	other.soon(func() bool { list, err := other.consumer.Holdings(s.Account); return err == nil && len(list) == 1 })
+	return &other
+}
+
 func TestASessionUsedFromTwoGatewaysPaysForWhatItUsed(t *testing.T) {
 	w := newWorld(t)
 	s := w.open(1_000_000, 4)
-	// Another gateway begins where this one stands, as from a copy of its folder.
-	copied := *w
-	copied.medium, copied.repeats = journaltest.Holding(w.medium.Bytes()), &journaltest.Memory{}
-	copied.start()
-	defer copied.stop()
-	copied.soon(func() bool { list, err := copied.consumer.Holdings(s.Account); return err == nil && len(list) == 1 })
+	copied := w.copied(s)
 	w.must(ask("one", 5, false))
 	got, err := copied.send(t.Context(), ask("two", 5, false))
 	require.NoError(t, err)
@@ -601,6 +606,28 @@ func TestASessionUsedFromTwoGatewaysPaysForWhatItUsed(t *testing.T) {
 	require.EqualValues(t, 3, funds.Uses)
 	require.Equal(t, funds.Fees, w.standing(s).Amount, "each has taken the other's answers for the account's own")
 	require.EqualValues(t, 2, copied.standing(s).N)
+}
+
+func TestWhatACopyHasAskedIsPaidForWhileARequestUnderItsNumberWaits(t *testing.T) {
+	w := newWorld(t)
+	s := w.open(1_000_000, 4)
+	copied := w.copied(s)
+	w.must(ask("one", 5, false))
+	w.host.delay("two")
+	late := make(chan said)
+	go func() {
+		got, _ := copied.send(t.Context(), ask("two", 5, false)) // without an answer if it fails
+		late <- got
+	}()
+	w.soon(w.host.hasDelayed)
+	copied.must(ask("three", 5, false)) // comes after the other's answer, which is fetched
+	require.EqualValues(t, 2, copied.standing(s).N)
+	w.host.delay("")
+	got := <-late
+	require.NotNil(t, got.fault)
+	require.Equal(t, openai.CodeConflict, got.fault.Code)
+	require.Empty(t, copied.standing(s).Stopped)
+	require.Empty(t, copied.standing(s).Waiting)
 }
 
 func TestAModelThatCostsNothingNeedsNoSession(t *testing.T) {

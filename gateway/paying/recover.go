@@ -2,6 +2,7 @@ package paying
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -109,6 +110,9 @@ func (c *Consumer) take(p *prepaid, s Stored) error {
 	p.mutex.Lock()
 	f := p.flights[leaf.Number]
 	p.mutex.Unlock()
+	if f != nil && ask.Request.Body != sha256.Sum256(f.body) {
+		f = nil // a copy of the wallet has used the number, and the host refuses the flight's request
+	}
 	path, body := s.Path, s.Body
 	if f != nil {
 		path, body = f.request.Kind.Path(), f.body

@@ -12,14 +12,16 @@ import (
 // Accept checks the answer at the next place and, when it is right, has later vouchers cover it. It returns once that is
 // durable. A wrong answer is a *[WrongError] and stops the session. Answers beyond the next place are [ErrEarlier], and
 // change nothing; those before it are [ErrSigned], unless the latest leaf comes as another one, which is wrong.
+//
+// An answer to a request that the session's key has signed and this wallet has not, as a copy of the wallet does, is right
+// too; a request that waits under its number is given up then, since the host never answers it.
 func (w *Wallet) Accept(a Answer, c Checker) error {
 	w.mu.Lock()
 	s := w.sessions[a.Leaf.Session]
 	err := s.usable()
-	var known request
 	var ours bool
 	if err == nil {
-		known, ours = s.waiting[a.Leaf.Number]
+		ours = s.sent(a.Ask.Request)
 		switch n := s.tree.Size(); {
 		case a.Place > n:
 			err = ErrEarlier
@@ -37,7 +39,7 @@ func (w *Wallet) Accept(a Answer, c Checker) error {
 	if err != nil {
 		return fmt.Errorf("accept answer at place %d: %w", a.Place, err)
 	}
-	if reason := s.check(a, c, known.Request, ours); reason != nil {
+	if reason := s.check(a, c, ours); reason != nil {
 		return w.stop(s, a.Place, reason.Error())
 	}
 	err = w.durably(func() (uint64, error) {
@@ -58,6 +60,11 @@ func (w *Wallet) Accept(a Answer, c Checker) error {
 		if err != nil {
 			return 0, err
 		}
+		if _, waits := s.waiting[a.Leaf.Number]; waits && !s.sent(a.Ask.Request) {
+			if _, err := w.giveUp(s, a.Leaf.Number); err != nil {
+				return 0, err
+			}
+		}
 		record := journal.NewWriter(recordAccept)
 		record.Bytes(leaf)
 		s.ticket, err = w.write(record)
@@ -77,16 +84,20 @@ var (
 	errUnfunded = errors.New("its fee exceeds what the session has left")
 )
 
+// sent tells whether a request waits for its answer, exactly as it is.
+func (s *session) sent(r use.Request) bool {
+	waiting, ok := s.waiting[r.Number]
+	return ok && waiting.Request == r
+}
+
 // check reports what is wrong with an answer. It reads nothing of the session that changes.
-func (s *session) check(a Answer, c Checker, known use.Request, ours bool) error {
+func (s *session) check(a Answer, c Checker, ours bool) error {
 	r := a.Ask.Request
 	switch {
 	case a.Leaf.Card != s.terms.Card:
 		return fmt.Errorf("its rate card is %s", a.Leaf.Card)
 	case r.Number != a.Leaf.Number:
 		return fmt.Errorf("it is for request %d and shows request %d", a.Leaf.Number, r.Number)
-	case ours && r != known:
-		return errors.New("the request that it shows is not the one that was sent")
 	}
 	if !ours {
 		digest, err := r.Digest()

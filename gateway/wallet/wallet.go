@@ -468,11 +468,16 @@ func (w *Wallet) Drop(sid merkle.Hash, number uint64) error {
 		if _, ok := s.waiting[number]; !ok {
 			return 0, ErrWaiting
 		}
-		record := journal.NewWriter(recordDrop)
-		record.Hash(sid)
-		record.Uint64(number)
-		return w.write(record)
+		return w.giveUp(s, number)
 	})
+}
+
+// giveUp drops a waiting request.
+func (w *Wallet) giveUp(s *session, number uint64) (ticket uint64, err error) {
+	record := journal.NewWriter(recordDrop)
+	record.Hash(s.id)
+	record.Uint64(number)
+	return w.write(record)
 }
 
 // Voucher signs alone for all accepted answers.

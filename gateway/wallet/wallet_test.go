@@ -146,6 +146,34 @@ func TestAWalletKnowsItsOwnRequestsByTheirSignature(t *testing.T) {
 	require.EqualValues(t, 10_000, v.Amount)
 }
 
+func TestARequestWhoseNumberACopyHasUsedIsGivenUp(t *testing.T) {
+	medium := &journaltest.Memory{}
+	w, sid := tracked(t, medium)
+	before := medium.Bytes()
+	ask, err := w.Ask(start, sid, "alice", 20_000, merkle.Hash{1}, spending)
+	require.NoError(t, err)
+	medium = journaltest.Holding(before)
+	twin, err := wallet.Open(medium)
+	require.NoError(t, err)
+	require.NoError(t, twin.SetBudget("alice", wallet.Budget{Total: 1 << 40, Request: 1 << 30}))
+	other, err := twin.Ask(start, sid, "alice", 20_000, merkle.Hash{2}, spending)
+	require.NoError(t, err)
+	require.Equal(t, ask.Request.Number, other.Request.Number)
+	require.NoError(t, twin.Accept(answer(0, ask, 1), right), "the account has signed it")
+	for range 2 {
+		_, err = twin.Again(sid, other.Request.Number, spending)
+		require.ErrorIs(t, err, wallet.ErrWaiting)
+		fees, caps := twin.Spent("alice")
+		require.Zero(t, fees, "it is not what this key has asked")
+		require.Zero(t, caps)
+		v, _, err := twin.Voucher(sid, spending)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, v.N)
+		twin, err = wallet.Open(medium.Restart(medium.Unsynced()))
+		require.NoError(t, err)
+	}
+}
+
 // FuzzReplay opens a journal that holds a session and an arbitrary record: it is applied or refused.
 func FuzzReplay(f *testing.F) {
 	medium := &journaltest.Memory{}
