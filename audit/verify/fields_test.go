@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
@@ -11,6 +12,11 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
+
+func TestAFindingQuotesWhatATerminalBears(t *testing.T) {
+	require.Equal(t, "می\u200cخواهم \ufffd[2J\ufffdab", shown("می\u200cخواهم \x1b[2J\u202eab"))
+	require.Len(t, shown(strings.Repeat("a", 2*mostShown)), mostShown+len("…"))
+}
 
 // FuzzWhatIsSplit: a message that is split reads as the protobuf package reads it.
 func FuzzWhatIsSplit(f *testing.F) {

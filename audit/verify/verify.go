@@ -317,6 +317,9 @@ func (v *verifier) find(f Finding) {
 // mostShown bounds the texts of a finding, in bytes: they quote what stands in the bundle.
 const mostShown = 2000
 
+// zwnj is the zero-width non-joiner, which Persian has inside words.
+const zwnj = '\u200c'
+
 // shown is what a finding quotes, fit to be read on a terminal: what stands in a bundle could move its cursor.
 func shown(s string) string {
 	cut := len(s) > mostShown
@@ -324,7 +327,7 @@ func shown(s string) string {
 		s = strings.Clone(s[:mostShown])
 	}
 	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
+		if !unicode.IsPrint(r) && r != zwnj {
 			return utf8.RuneError
 		}
 		return r

@@ -27,6 +27,9 @@ type Folder struct {
 	limits ingest.Limits
 }
 
+// zwnj is the zero-width non-joiner, which Persian has inside words.
+const zwnj = '\u200c'
+
 // Open lists a folder's contributors. Its files are read when they are needed, each contribution within the limits.
 func Open(files fs.FS, rules ingest.Rules, limits ingest.Limits) (*Folder, error) {
 	contributors, err := ingest.Contributors(files)
@@ -34,7 +37,7 @@ func Open(files fs.FS, rules ingest.Rules, limits ingest.Limits) (*Folder, error
 		return nil, fmt.Errorf("read corpus: %w", err)
 	}
 	for _, c := range contributors {
-		if strings.ContainsFunc(c.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		if strings.ContainsFunc(c.Name, func(r rune) bool { return !unicode.IsPrint(r) && r != zwnj }) {
 			return nil, fmt.Errorf("read corpus: the name %q cannot be printed: rename it", c.Name)
 		}
 	}

@@ -25,12 +25,13 @@ const verse = "the first line of a verse that is long enough"
 func TestRead(t *testing.T) {
 	got, err := corpus.Read(folder(map[string]string{
 		"saadi/02.txt": verse + " two", "saadi/01.txt": verse + " one", "hafez.txt": verse,
-		"README.md": "not a contribution", ".hidden": "neither", "saadi/.swp": "nor this",
+		"شاهنامه\u200cی فردوسی.txt": verse, "README.md": "not a contribution", ".hidden": "neither", "saadi/.swp": "nor this",
 	}))
 	require.NoError(t, err)
 	require.Equal(t, []corpus.Contributor{
 		{Name: "hafez", Records: [][]byte{[]byte(verse)}},
 		{Name: "saadi", Records: [][]byte{[]byte(verse + " one"), []byte(verse + " two")}},
+		{Name: "شاهنامه\u200cی فردوسی", Records: [][]byte{[]byte(verse)}},
 	}, got, "a file is one record, a folder one for each file, all in the order of the names")
 }
 
