@@ -157,7 +157,8 @@ func TestAValidatorsQueueIsPreparedBehindWhatIsLookedAt(t *testing.T) {
 		votes = append(votes, approval.Vote{Named: n, Revision: 1, Verdict: approval.Verdict{Choice: approval.Approve, Reason: approval.Sound, Score: 90, Report: seen.Hash}})
 	}
 	released := releases()
-	require.LessOrEqual(t, released, 3+len(waiting)/20, "contributions are released together")
+	// Whoever goes faster than preparations do has what lies beyond the first one released alone.
+	require.LessOrEqual(t, released, len(waiting)/4, "contributions are released together")
 
 	at := time.Now()
 	for batch := range slices.Chunk(votes, 50) {
