@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/gateway/openai"
 	"github.com/datanet-consortium/datanet/gateway/wallet"
 )
@@ -107,15 +108,9 @@ func (c *Consumer) take(p *prepaid, s Stored) error {
 	if err != nil {
 		return c.wrong(p, s.Place, "its leaf: %v", err)
 	}
-	p.mutex.Lock()
-	f := p.flights[leaf.Number]
-	p.mutex.Unlock()
-	if f != nil && ask.Request.Body != sha256.Sum256(f.body) {
-		f = nil // a copy of the wallet has used the number, and the host refuses the flight's request
-	}
-	path, body := s.Path, s.Body
-	if f != nil {
-		path, body = f.request.Kind.Path(), f.body
+	f, path, body := p.asked(ask.Request)
+	if f == nil {
+		path, body = s.Path, s.Body
 	}
 	if err := c.accept(p, s.Place, leaf, ask, evidenceOf(path, body, s.Output, s.Datanet)); err != nil {
 		return err
@@ -124,6 +119,20 @@ func (c *Consumer) take(p *prepaid, s Stored) error {
 		f.accept(hash)
 	}
 	return nil
+}
+
+// asked is the request under way that was signed as r, with what it was sent to and with. It is nil for any other, as of a
+// copy of the wallet that has used the same number; the host refuses the request that has it here, then.
+func (p *prepaid) asked(r use.Request) (f *flight, path string, body []byte) {
+	p.mutex.Lock()
+	if f = p.flights[r.Number]; f != nil { // it may land, which takes its request off, as soon as the mutex is free
+		path, body = f.request.Kind.Path(), f.body
+	}
+	p.mutex.Unlock()
+	if f == nil || r.Body != sha256.Sum256(body) {
+		return nil, "", nil
+	}
+	return f, path, body
 }
 
 // recover learns, without a client, what became of the requests that a crash has left: what a host has answered is
