@@ -62,8 +62,12 @@ func (h *Host) followOnce(ctx context.Context, work *sync.WaitGroup) error {
 		return err
 	}
 	work.Go(func() {
-		if err := h.keepReceipts(ctx); err != nil && ctx.Err() == nil {
+		for err := h.keepReceipts(ctx); err != nil && ctx.Err() == nil; err = h.keepReceipts(ctx) {
 			h.Log.Error("store the receipts of former runs", "error", err)
+			select {
+			case <-time.After(followPause):
+			case <-ctx.Done():
+			}
 		}
 	})
 	for {
@@ -309,10 +313,13 @@ func (h *Host) keepReceipts(ctx context.Context) error {
 	return nil
 }
 
-// keepPage stores the receipts of some answers of a session. They are stored in order, so all are when the last one is.
+// keepPage stores the receipts of some answers of a session, unless all are.
 func (h *Host) keepPage(ctx context.Context, list []meter.Answer) error {
-	_, err := h.receipts.get(ctx, list[len(list)-1].Leaf.Receipt)
-	if !errors.Is(err, ErrNoReceipt) {
+	ids := make([]merkle.Hash, len(list))
+	for i, a := range list {
+		ids[i] = a.Leaf.Receipt
+	}
+	if stored, err := h.receipts.has(ctx, ids); stored || err != nil {
 		return err
 	}
 	for _, a := range list {

@@ -339,11 +339,15 @@ func TestARestartLosesNothingThatWasCommitted(t *testing.T) {
 		require.Equal(t, http.StatusOK, s.status, "%+v", s.fault)
 		asks, answers = append(asks, a), append(answers, s)
 	}
-	// As if nothing had come to the store of receipts.
-	_, err := h.db.ExecContext(t.Context(), "DELETE FROM receipts")
+	// As if nothing but the last one had come to the store of receipts.
+	require.NoError(t, h.host.Flush(t.Context()))
+	_, err := h.db.ExecContext(t.Context(), "DELETE FROM receipts WHERE id <> ?", answers[2].paid.ReceiptID[:])
 	require.NoError(t, err)
 	h.restart()
 	require.NoError(t, h.host.Flush(t.Context()))
+	var stored int
+	require.NoError(t, h.db.QueryRowContext(t.Context(), "SELECT count(*) FROM receipts").Scan(&stored))
+	require.Equal(t, 3, stored)
 	for i, a := range asks {
 		body := string(p.bodies[a.Request.Number])
 		s := p.post(a, openai.ChatPath, body)

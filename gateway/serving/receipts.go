@@ -53,6 +53,7 @@ type receipts struct {
 	progress chan struct{} // closed at the next change
 	wake     chan struct{} // holds one when something waits
 	first    bool          // whether those of former runs are added
+	former   uint64        // added when they were
 }
 
 func openReceipts(ctx context.Context, db *database.DB, log *slog.Logger) (*receipts, error) {
@@ -92,7 +93,7 @@ func (r *receipts) add(ctx context.Context, id merkle.Hash, receipt []byte) erro
 func (r *receipts) ready() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.first = true
+	r.first, r.former = true, r.added
 	r.moved()
 }
 
@@ -106,7 +107,7 @@ func (r *receipts) moved() {
 func (r *receipts) flush(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for goal := r.added; r.stored < goal || !r.first; goal = max(goal, r.former()) {
+	for goal := r.added; !r.first || r.stored < max(goal, r.former); {
 		progress := r.progress
 		r.mu.Unlock()
 		select {
@@ -119,14 +120,6 @@ func (r *receipts) flush(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// former is how many have to be stored as long as those of former runs are being added.
-func (r *receipts) former() uint64 {
-	if r.first {
-		return 0
-	}
-	return r.added
 }
 
 // run stores what is added until the context ends, and then the rest.
@@ -215,6 +208,19 @@ func (r *receipts) get(ctx context.Context, id merkle.Hash) ([]byte, error) {
 		return nil, fmt.Errorf("read a receipt: %w", err)
 	}
 	return receipt, nil
+}
+
+// has tells whether all of some receipts are stored, 1,000 at most.
+func (r *receipts) has(ctx context.Context, ids []merkle.Hash) (bool, error) {
+	args := make([]any, len(ids))
+	for i := range ids {
+		args[i] = ids[i][:]
+	}
+	var n int
+	if err := r.db.QueryRowContext(ctx, `SELECT count(*) FROM receipts WHERE id IN (?`+strings.Repeat(", ?", len(ids)-1)+`)`, args...).Scan(&n); err != nil {
+		return false, fmt.Errorf("look for receipts: %w", err)
+	}
+	return n == len(ids), nil
 }
 
 // Receipt finds a receipt that this gateway has made, or [ErrNoReceipt].
