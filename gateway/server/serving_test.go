@@ -57,7 +57,7 @@ func newID() string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// decide carries a proposal through.
+// decide carries a proposal through, until the gateway's index shows what was decided.
 func (s *site) decide(kind string, params any) {
 	raw, err := ledger.Encode(params)
 	require.NoError(s.t, err)
@@ -68,7 +68,7 @@ func (s *site) decide(kind string, params any) {
 	for _, msp := range []string{rulestest.A, rulestest.B} {
 		s.must(rulestest.User(msp, "operator2", ledger.Operator), "proposal:Approve", proposal.Approval{ID: content.ID, Digest: digest})
 	}
-	s.must(rulestest.User(rulestest.A, "operator1", ledger.Operator), "proposal:Execute", proposal.Named{ID: content.ID})
+	s.shown(s.must(rulestest.User(rulestest.A, "operator1", ledger.Operator), "proposal:Execute", proposal.Named{ID: content.ID}))
 }
 
 // person is a client of the gateway with a certificate.
@@ -96,7 +96,7 @@ func TestABuiltInModelIsServedFromWhatTheGatewayHolds(t *testing.T) {
 
 	// The text of a contributor of the organisation comes into its gateway's store, and others approve it.
 	pool := rulestest.A + "/verse"
-	s.must(own("curator1", ledger.Curator), "datanet:Create", datanet.Create{Name: pool, Content: rulestest.Verse(rulestest.A, rulestest.B, rulestest.C)})
+	s.shown(s.must(own("curator1", ledger.Curator), "datanet:Create", datanet.Create{Name: pool, Content: rulestest.Verse(rulestest.A, rulestest.B, rulestest.C)}))
 	author := s.person("contributor1")
 	upload := gatewayclient.Upload{ID: newID(), Files: []gatewayclient.File{{Name: "verse.txt", Bytes: int64(len(verse))}}, Rules: ingest.Rules{Split: true}}
 	require.NoError(t, author.Upload(ctx, upload, strings.NewReader(verse), nil))

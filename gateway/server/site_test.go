@@ -195,6 +195,12 @@ func (s *site) must(user ledger.Caller, function string, request any) (height ui
 	}
 }
 
+// shown waits until the gateway's index has a height.
+func (s *site) shown(height uint64) {
+	s.t.Helper()
+	require.NoError(s.t, s.server.index.WaitHeight(s.t.Context(), height))
+}
+
 // soon waits until something holds.
 func (s *site) soon(holds func() bool) {
 	s.t.Helper()

@@ -231,6 +231,17 @@ func pick(text, path string) (string, error) {
 				at = json.Number(strconv.Itoa(len(v)))
 				continue
 			}
+			if key, value, ok := strings.Cut(name, "="); ok {
+				i := slices.IndexFunc(v, func(item any) bool {
+					object, _ := item.(map[string]any)
+					return object[key] == value
+				})
+				if i < 0 {
+					return "", fmt.Errorf("there is no %s", path)
+				}
+				at = v[i]
+				continue
+			}
 			i, err := strconv.Atoi(name)
 			if err != nil || i < 0 || i >= len(v) {
 				return "", fmt.Errorf("there is no %s", path)

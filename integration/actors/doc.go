@@ -22,7 +22,8 @@
 //	                          whose settlements one organisation or so many have to attest
 //	id NAME...                makes fresh ids
 //	let NAME PATH             takes a value out of the last output, a JSON document, as items.0.id
-//	want PATH VALUE           the last output has this value there; a list may be named by its length, as items.count
+//	want PATH VALUE           the last output has this value there; a list may be named by its length, as items.count, and
+//	                          what is in it by a text that it has, as sessions.name=$S.vouched
 //	fill FILE                 replaces $NAME in a file
 //	bytes NAME FILE           takes the length of a file
 //	etag NAME                 takes the tag of the last answer of http
