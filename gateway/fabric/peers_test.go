@@ -68,7 +68,7 @@ func ask(t *testing.T, conn *grpc.ClientConn) string {
 	client, err := fabric.Connect(conn, keyless{}, "channel", "chaincode")
 	require.NoError(t, err)
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	answer, err := client.Evaluate(ctx, fabric.Call{Function: "f", Request: ledger.Nothing{}})
 	require.NoError(t, err)

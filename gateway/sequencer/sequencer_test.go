@@ -130,7 +130,7 @@ func (p *pool) head() (head seal.Head) {
 // reaches waits until so many leaves are sealed, of which so many live.
 func (p *pool) reaches(count, live int64) {
 	p.t.Helper()
-	require.Eventually(p.t, func() bool { h := p.head(); return h.Count == count && h.Live() == live }, 30*time.Second, 5*time.Millisecond)
+	require.Eventually(p.t, func() bool { h := p.head(); return h.Count == count && h.Live() == live }, time.Minute, 5*time.Millisecond)
 }
 
 // sealed lists the leaves of the first page, in their order.
@@ -188,7 +188,7 @@ func TestRun(t *testing.T) {
 		vote(bad, approval.Reject, validatorA, validatorC)
 		p.reaches(2, 2)
 		require.ElementsMatch(t, []string{early.ID, late.ID}, p.sealed())
-		require.Eventually(t, func() bool { return state(bad) == contribution.Rejected }, 30*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { return state(bad) == contribution.Rejected }, time.Minute, 5*time.Millisecond)
 		require.Equal(t, contribution.Pending, state(open))
 		vote(open, approval.Approve, validatorC)
 		p.reaches(3, 3)

@@ -15,6 +15,9 @@ import (
 
 var errNotInstalled = errors.New("PostgreSQL's server is not installed (apt-get install postgresql): neither initdb nor /usr/lib/postgresql exists")
 
+// patience bounds how long a server may take to start, and to stop, on a busy machine.
+const patience = 2 * time.Minute
+
 // server is a PostgreSQL server in a folder of its own.
 type server struct {
 	folder  string
@@ -70,7 +73,7 @@ func start() (*server, error) {
 }
 
 func (s *server) wait() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -96,7 +99,7 @@ func (s *server) stop() error {
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil
 	}
-	late := time.NewTimer(20 * time.Second)
+	late := time.NewTimer(patience)
 	defer late.Stop()
 	select {
 	case <-s.ended:
