@@ -85,7 +85,7 @@ func (x *Index) apply(ctx context.Context, blocks []block.Block) error {
 
 // batch is what some blocks bring, by table.
 type batch struct {
-	blocks, transactions, versions, policies, movements [][]any
+	blocks, transactions, versions, policies, movements, breaches [][]any
 
 	entries map[ledger.Key]entry
 	deleted map[ledger.Key]bool // keys that were deleted at some moment, written again or not
@@ -157,6 +157,9 @@ func (b *batch) addWrite(at place, w block.Write) {
 		e.created = before.created
 	}
 	b.entries[w.Key] = e
+	if why := e.columns.Breach; why != "" {
+		b.breaches = append(b.breaches, []any{[]byte(w.Key), why, int64(at)})
+	}
 	if movementKinds[kind] && len(parts) > 0 {
 		b.movements = append(b.movements, []any{clip(parts[0], maxColumn), int64(at), []byte(w.Key)})
 	}
@@ -208,7 +211,7 @@ func (b *batch) write(ctx context.Context, tx *database.Tx) error {
 			parent = []byte(e.columns.Parent)
 		}
 		entries = append(entries, []any{[]byte(key), e.kind, optional(e.columns.Datanet), optional(e.columns.Organisation),
-			optional(e.columns.Account), optional(e.columns.State), parent, e.columns.Number, optional(e.columns.Breach), int64(e.created), int64(e.changed)})
+			optional(e.columns.Account), optional(e.columns.State), parent, e.columns.Number, int64(e.created), int64(e.changed)})
 	}
 	for _, rows := range [][][]any{deleted, entries} { // in the order of the table
 		slices.SortFunc(rows, func(a, b []any) int { return strings.Compare(string(a[0].([]byte)), string(b[0].([]byte))) })
@@ -227,10 +230,11 @@ func (b *batch) write(ctx context.Context, tx *database.Tx) error {
 		{statement{"INSERT INTO versions (key, place, value) VALUES ", "(?, ?, ?)", ""}, b.versions},
 		{statement{"INSERT INTO policies (key, place, policy) VALUES ", "(?, ?, ?)", ""}, b.policies},
 		{statement{"INSERT INTO movements (account, place, key) VALUES ", "(?, ?, ?)", ""}, b.movements},
+		{statement{"INSERT INTO breaches (key, why, place) VALUES ", "(?, ?, ?)", " ON CONFLICT (key, why) DO NOTHING"}, b.breaches},
 		{statement{"DELETE FROM entries WHERE key IN (", "?", ")"}, deleted},
-		{statement{"INSERT INTO entries (key, kind, datanet, organisation, account, state, parent, number, breach, created, changed) VALUES ", "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		{statement{"INSERT INTO entries (key, kind, datanet, organisation, account, state, parent, number, created, changed) VALUES ", "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			` ON CONFLICT (key) DO UPDATE SET datanet = excluded.datanet, organisation = excluded.organisation, account = excluded.account,
-			state = excluded.state, parent = excluded.parent, number = excluded.number, breach = excluded.breach, changed = excluded.changed`}, entries},
+			state = excluded.state, parent = excluded.parent, number = excluded.number, changed = excluded.changed`}, entries},
 	} {
 		if err := step.statement.run(ctx, tx, step.rows); err != nil {
 			return err

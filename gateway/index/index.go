@@ -139,7 +139,7 @@ func (x *Index) Reset(ctx context.Context) error {
 }
 
 func empty(ctx context.Context, tx *database.Tx) error {
-	for _, table := range []string{"blocks", "transactions", "versions", "policies", "entries", "movements", "activity", "shown_roles", "supply", "leaves"} {
+	for _, table := range []string{"blocks", "transactions", "versions", "policies", "entries", "movements", "activity", "shown_roles", "supply", "leaves", "breaches"} {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM "+table); err != nil {
 			return err
 		}

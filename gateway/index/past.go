@@ -111,7 +111,7 @@ func (v *View) Find(ctx context.Context, f Filter, page ledger.PageRequest) (led
 	return result, nil
 }
 
-// Breach is an entry whose latest value breaks the separation of duties; see duties.go.
+// Breach is the first value of an entry that broke the separation of duties, also when it was written again; see duties.go.
 type Breach struct {
 	Entry
 	Why string
@@ -119,7 +119,9 @@ type Breach struct {
 
 // Breaches lists them, the oldest first, at most limit.
 func (v *View) Breaches(ctx context.Context, limit int) ([]Breach, error) {
-	rows, err := v.index.db.QueryContext(ctx, `SELECT e.breach, `+entryColumns+` WHERE e.breach IS NOT NULL AND e.changed < ? ORDER BY e.created, e.key LIMIT ?`, v.before(), limit)
+	rows, err := v.index.db.QueryContext(ctx, `SELECT b.why, v.key, v.value, v.place, t.txid, t.time, t.account, t.function
+		FROM breaches b JOIN versions v ON v.key = b.key AND v.place = b.place JOIN transactions t ON t.place = b.place
+		WHERE b.place < ? ORDER BY b.place, b.key LIMIT ?`, v.before(), limit)
 	if err != nil {
 		return nil, fmt.Errorf("read breaches: %w", err)
 	}
@@ -258,8 +260,9 @@ func (v *View) eachHeader(ctx context.Context, first, end uint64, each func(Head
 	return nil
 }
 
-// Blocks are those, from first to before end, at which the clock of the chain stood from one time to before another. The
-// zero time is no bound. The clock of a block is the latest time of a valid proposal in it or before it.
+// Blocks are those, from first to before end, that may have been cut from one time to before another, by the clock of the
+// chain: the latest time of a valid proposal in a block or before it. The zero time is no bound. Blocks right before these
+// that hold no valid call of a function may have been cut at any later time, and are among them.
 func (v *View) Blocks(ctx context.Context, from, until time.Time) (first, end uint64, err error) {
 	end = v.height
 	for _, bound := range []struct {
@@ -276,6 +279,19 @@ func (v *View) Blocks(ctx context.Context, from, until time.Time) (first, end ui
 		*bound.into = v.height
 		if number.Valid {
 			*bound.into = min(uint64(number.Int64), v.height)
+		}
+	}
+	if !from.IsZero() && first > 0 {
+		var dated int64
+		err := v.index.db.QueryRowContext(ctx, `SELECT place FROM transactions WHERE place < ? AND code = 'VALID' AND function <> '' AND time > 0
+			ORDER BY place DESC LIMIT 1`, int64(placeOf(first, 0))).Scan(&dated)
+		switch {
+		case err == nil:
+			first = place(dated).block() + 1
+		case errors.Is(err, sql.ErrNoRows):
+			first = 0
+		default:
+			return 0, 0, fmt.Errorf("find blocks by time: %w", err)
 		}
 	}
 	return first, max(first, end), nil

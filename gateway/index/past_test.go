@@ -2,6 +2,8 @@ package index_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -243,6 +245,15 @@ func TestBreachesOfTheSeparationOfDutiesAreSeen(t *testing.T) {
 		b.Flags = append(b.Flags, memledger.Valid)
 	}
 	s.chain.Append(b)
+	// Who did it writes the entries again, or takes them away, so that nothing shows in the state.
+	tidied := &memledger.Block{Number: uint64(height) + 1}
+	for _, why := range slices.Sorted(maps.Keys(forged)) {
+		w := memledger.Write{Key: forged[why].Key, Value: []byte(`{}`), Delete: why != index.OwnRedemption && why != index.OwnAttestation}
+		tidied.Envelopes = append(tidied.Envelopes, &memledger.Envelope{Proposal: memledger.Proposal{TxID: fmt.Sprintf("%064x", 100+len(tidied.Envelopes)), Caller: ann, Function: "contribution:Submit"},
+			Transaction: memledger.Transaction{Writes: []memledger.Write{w}}})
+		tidied.Flags = append(tidied.Flags, memledger.Valid)
+	}
+	s.chain.Append(tidied)
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		x := indexed(t, db, s)
 		before, err := x.ViewAt(t.Context(), uint64(height))
@@ -257,10 +268,51 @@ func TestBreachesOfTheSeparationOfDutiesAreSeen(t *testing.T) {
 		require.Len(t, breaches, len(forged))
 		for _, found := range breaches {
 			require.Equal(t, forged[found.Why].Key, found.Key)
+			require.Equal(t, uint64(height), found.Block, "the transaction that did it, not a later one")
 		}
+		then, err := x.ViewAt(t.Context(), uint64(height)+1)
+		require.NoError(t, err)
+		earlier, err := then.Breaches(t.Context(), 100)
+		require.NoError(t, err)
+		require.Equal(t, breaches, earlier, "an answer of the past is what it was")
 		// What was redeemed without having been issued is seen in the supply.
 		unbalanced, err := view.Unbalanced(t.Context(), 10)
 		require.NoError(t, err)
 		require.Equal(t, []uint64{uint64(height)}, unbalanced)
+	})
+}
+
+// A block that holds nothing valid may have been cut at any time after the one before it: no period of a silence leaves it out.
+func TestABlockThatNothingDatesCountsToTheSilenceBeforeIt(t *testing.T) {
+	s := tell(t)
+	const day = 24 * time.Hour
+	height := uint64(len(s.chain.Blocks))
+	add := func(after time.Duration, flag memledger.Flag) {
+		number := uint64(len(s.chain.Blocks))
+		s.chain.Append(&memledger.Block{Number: number, Flags: []memledger.Flag{flag}, Envelopes: []*memledger.Envelope{{
+			Proposal:    memledger.Proposal{TxID: fmt.Sprintf("%064x", number), Time: s.Clock.Add(after), Caller: ann, Function: "token:Transfer"},
+			Transaction: memledger.Transaction{Writes: []memledger.Write{{Key: ledger.NewKey("zzz", fmt.Sprint(number)), Value: []byte(`{}`)}}}}}})
+	}
+	add(1*day, memledger.Valid)
+	add(10*day, memledger.MVCCReadConflict)
+	add(11*day, memledger.MVCCReadConflict)
+	add(20*day, memledger.Valid)
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		view, err := indexed(t, db, s).View(t.Context())
+		require.NoError(t, err)
+		for _, c := range []struct {
+			from, until time.Duration
+			first, end  uint64
+		}{
+			{5 * day, 15 * day, height + 1, height + 3},
+			{12 * day, 15 * day, height + 1, height + 3}, // as far as anybody can tell
+			{0, 2 * day, height, height + 3},
+			{15 * day, 30 * day, height + 1, height + 4},
+			{25 * day, 30 * day, height + 4, height + 4},
+		} {
+			first, end, err := view.Blocks(t.Context(), s.Clock.Add(c.from+time.Hour), s.Clock.Add(c.until))
+			require.NoError(t, err)
+			require.Equal(t, [2]uint64{c.first, c.end}, [2]uint64{first, end}, "%v to %v", c.from, c.until)
+		}
 	})
 }

@@ -9,7 +9,7 @@ import (
 
 // projectionVersion is that of the table below, and of what else is taken from blocks. A program with another one fills
 // the index anew, so it changes with every change to what [project] returns.
-const projectionVersion = "7"
+const projectionVersion = "8"
 
 // columns is what an entry is listed by; "" and nil stand for nothing.
 type columns struct {
