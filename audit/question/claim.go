@@ -12,6 +12,7 @@ import (
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	"github.com/datanet-consortium/datanet/chaincode/model"
 	"github.com/datanet-consortium/datanet/chaincode/money"
+	"github.com/datanet-consortium/datanet/chaincode/proposal"
 	"github.com/datanet-consortium/datanet/chaincode/sampling"
 	"github.com/datanet-consortium/datanet/chaincode/token"
 )
@@ -19,16 +20,17 @@ import (
 // Claim answers what became of a settlement's data part: who recomputed it, who objected, who was paid.
 type Claim struct {
 	Asked
-	Settlement Settlement       `json:"settlement"`
-	Quorum     int              `json:"quorum"`
-	Attestors  []string         `json:"attestors"`
-	Revisions  []claim.Revision `json:"revisions" doc:"Of the snapshots that receipts must name."`
-	Votes      []Attestation    `json:"votes"`
-	Objection  *Objection       `json:"objection,omitempty"`
-	Decision   string           `json:"decision,omitzero" doc:"The proposal by which the members named the table."`
-	Payments   []Payment        `json:"payments" doc:"Of the data part, in the order of the chain, at most 1,000."`
-	Paid       money.Amount     `json:"paid" doc:"The sum of all pages."`
-	Steps      []Step           `json:"steps"`
+	Settlement Settlement        `json:"settlement"`
+	Quorum     int               `json:"quorum"`
+	Attestors  []string          `json:"attestors"`
+	Revisions  []claim.Revision  `json:"revisions" doc:"Of the snapshots that receipts must name."`
+	Votes      []Attestation     `json:"votes"`
+	Objection  *Objection        `json:"objection,omitempty"`
+	Decision   string            `json:"decision,omitzero" doc:"The proposal by which the members named the table."`
+	Decided    []report.Evidence `json:"decided,omitempty" doc:"The transaction that executed it."`
+	Payments   []Payment         `json:"payments" doc:"Of the data part, in the order of the chain, at most 1,000."`
+	Paid       money.Amount      `json:"paid" doc:"The sum of all pages."`
+	Steps      []Step            `json:"steps"`
 }
 
 // Attestation is an organisation's vote, or that it gave none.
@@ -40,7 +42,7 @@ type Attestation struct {
 	Secret       string           `json:"secret,omitzero" doc:"The id of the secret that drew them."`
 	Registered   *report.Evidence `json:"registered,omitempty" doc:"Where the secret was registered, before or after the settlement."`
 	Before       bool             `json:"before" doc:"The secret was registered before the settlement, so the host could not foresee the sample; of a vote on all uses it does not matter."`
-	Evidence     *report.Evidence `json:"evidence,omitempty"`
+	Evidence     *report.Evidence `json:"evidence,omitempty" doc:"Of the vote, or of the slot while there is none."`
 }
 
 // Objection is a difference that an attestor found.
@@ -96,6 +98,15 @@ func (a *Auditor) Claim(ctx context.Context, n claim.Named) (answer Claim, err e
 			return answer, err
 		}
 	}
+	if answer.Decision != "" {
+		decided, found, err := load[proposal.Proposal](ctx, a, ledger.NewKey("proposal", answer.Decision))
+		if err != nil {
+			return answer, err
+		}
+		if found {
+			answer.Decided = []report.Evidence{decided.evidence}
+		}
+	}
 	return answer, a.payments(ctx, c, &answer)
 }
 
@@ -107,8 +118,11 @@ func (a *Auditor) attestations(ctx context.Context, c claim.Claim, settled repor
 			return nil, err
 		}
 		one := Attestation{Organisation: msp}
+		if found {
+			one.Evidence = &slot.evidence
+		}
 		if found && slot.value.By != "" {
-			one.By, one.Table, one.Rate, one.Secret, one.Evidence = slot.value.By, slot.value.Table.String(), slot.value.Rate, slot.value.Secret, &slot.evidence
+			one.By, one.Table, one.Rate, one.Secret = slot.value.By, slot.value.Table.String(), slot.value.Rate, slot.value.Secret
 			if one.Secret != "" {
 				registered, err := a.book.Versions(ctx, ledger.NewKey("sampling", msp, one.Secret), 1)
 				if err != nil {
@@ -178,7 +192,7 @@ func (c Claim) Report() report.Document {
 	votes := &report.Table{Columns: []string{"organisation", "attestor", "recomputed", "table found", "sample drawn by a secret that was registered before"}, None: "Nobody attests."}
 	for _, v := range c.Votes {
 		if v.By == "" {
-			votes.Add(nil, v.Organisation, "has not voted", "", "", "")
+			votes.Add(optional(v.Evidence), v.Organisation, "has not voted", "", "", "")
 			continue
 		}
 		votes.Add(append(optional(v.Evidence), optional(v.Registered)...), v.Organisation, string(v.By), recomputed(v.Rate), v.Table, before(v))
@@ -194,7 +208,7 @@ func (c Claim) Report() report.Document {
 		disputes.Say(nil, "Nobody has objected.")
 	}
 	if c.Decision != "" {
-		disputes.Say(nil, "The members named the table by proposal %s.", c.Decision)
+		disputes.Say(c.Decided, "The members named the table by proposal %s.", c.Decision)
 	}
 	pages := &report.Table{Columns: []string{"page", "paid to", "micro-credits"}, None: "Nothing of the data part was paid yet."}
 	for _, p := range c.Payments {

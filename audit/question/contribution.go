@@ -27,9 +27,11 @@ type Contribution struct {
 	Steps      []Step                   `json:"steps" doc:"Every state that it has had."`
 	Ballots    []Ballot                 `json:"ballots" doc:"The votes on all revisions."`
 	Sealed     *Sealed                  `json:"sealed,omitempty" doc:"Where it stands in snapshots; missing when it was never sealed."`
-	Releases   []Release                `json:"releases" doc:"To whom it was handed over, by itself or within a snapshot."`
+	Releases   []Release                `json:"releases" doc:"To whom it was handed over, by itself or within a snapshot, of each kind at most 1,000."`
+	More       bool                     `json:"more" doc:"There are more releases than are listed."`
 	Holders    []string                 `json:"holders" doc:"The organisations that have had it: the contributor's and those of the releases."`
 	Models     []model.Named            `json:"models" doc:"Models trained on a snapshot that holds it."`
+	Trained    []report.Evidence        `json:"trained" doc:"Where each of these models was registered, in the same order."`
 	Erasure    *Erasure                 `json:"erasure,omitempty"`
 }
 
@@ -90,7 +92,7 @@ func (a *Auditor) Contribution(ctx context.Context, n contribution.Named) (Contr
 	if err != nil {
 		return Contribution{}, err
 	}
-	answer := Contribution{Revision: c.value.Revision, Commitment: c.value.Commitment, Descriptor: c.value.Descriptor, Print: c.value.Fingerprint, Models: []model.Named{}}
+	answer := Contribution{Revision: c.value.Revision, Commitment: c.value.Commitment, Descriptor: c.value.Descriptor, Print: c.value.Fingerprint, Models: []model.Named{}, Trained: []report.Evidence{}}
 	if answer.Asked, err = a.asked(ctx, "contribution", "What the content says, who its author is, and where it was found: the ledger holds salted commitments.",
 		"Whether content left a holder without a record of its release.",
 		"That destroyed content is gone: holders say so, signed."); err != nil {
@@ -115,7 +117,7 @@ func (a *Auditor) Contribution(ctx context.Context, n contribution.Named) (Contr
 		answer.Sealed = &Sealed{Position: place.value.Position, First: place.value.First, Until: place.value.From, Evidence: place.evidence}
 		answer.Origin.Position = place.value.Position
 	}
-	if answer.Releases, err = a.releasesOf(ctx, n, answer.Sealed); err != nil {
+	if answer.Releases, answer.More, err = a.releasesOf(ctx, n, answer.Sealed); err != nil {
 		return answer, err
 	}
 	answer.Holders = []string{c.value.Contributor.MSP()}
@@ -124,7 +126,7 @@ func (a *Auditor) Contribution(ctx context.Context, n contribution.Named) (Contr
 	}
 	answer.Holders = unique(answer.Holders)
 	slices.Sort(answer.Holders)
-	if answer.Models, err = a.below(ctx, n, answer.Sealed); err != nil {
+	if err := a.below(ctx, n, &answer); err != nil {
 		return answer, err
 	}
 	answer.Erasure, err = a.erasureOf(ctx, n)
@@ -157,14 +159,14 @@ func (s *Sealed) within(snapshot int) bool {
 }
 
 // releasesOf lists the releases that name a contribution, and, if it is sealed, those of snapshots that hold it.
-func (a *Auditor) releasesOf(ctx context.Context, n contribution.Named, sealed *Sealed) ([]Release, error) {
-	list, err := a.releases(ctx, n.Datanet, index.Filter{Kind: "released", Within: []string{n.Datanet, n.ID}})
+func (a *Auditor) releasesOf(ctx context.Context, n contribution.Named, sealed *Sealed) (list []Release, more bool, err error) {
+	list, more, err = a.releases(ctx, n.Datanet, index.Filter{Kind: "released", Within: []string{n.Datanet, n.ID}})
 	if err != nil || sealed == nil {
-		return list, err
+		return list, more, err
 	}
-	within, err := a.snapshotReleases(ctx, n.Datanet)
+	within, cut, err := a.snapshotReleases(ctx, n.Datanet)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for _, r := range within {
 		if sealed.within(r.Snapshot) {
@@ -172,20 +174,20 @@ func (a *Auditor) releasesOf(ctx context.Context, n contribution.Named, sealed *
 		}
 	}
 	slices.SortStableFunc(list, func(x, y Release) int { return chain(x.Evidence, y.Evidence) })
-	return list, nil
+	return list, more || cut, nil
 }
 
-func (a *Auditor) snapshotReleases(ctx context.Context, datanet string) ([]Release, error) {
+func (a *Auditor) snapshotReleases(ctx context.Context, datanet string) (list []Release, more bool, err error) {
 	return a.releases(ctx, datanet, index.Filter{Kind: "released-snapshot", Within: []string{datanet}})
 }
 
-func (a *Auditor) releases(ctx context.Context, datanet string, f index.Filter) ([]Release, error) {
-	found, _, err := all[access.Released](ctx, a, f)
-	list := []Release{}
+func (a *Auditor) releases(ctx context.Context, datanet string, f index.Filter) (list []Release, more bool, err error) {
+	found, whole, err := all[access.Released](ctx, a, f)
+	list = []Release{}
 	for _, r := range found {
 		list = append(list, Release{Release: r.value.Release, Datanet: datanet, Snapshot: r.value.Snapshot, By: r.value.By, To: r.value.To, Reason: r.value.Reason, Evidence: r.evidence})
 	}
-	return list, err
+	return list, !whole, err
 }
 
 // snapshotHolders tells which snapshots of a datanet each member organisation has had.
@@ -214,16 +216,16 @@ func chain(x, y report.Evidence) int {
 }
 
 // below lists the models trained on a snapshot that holds a contribution.
-func (a *Auditor) below(ctx context.Context, n contribution.Named, sealed *Sealed) ([]model.Named, error) {
-	models := []model.Named{}
+func (a *Auditor) below(ctx context.Context, n contribution.Named, answer *Contribution) error {
+	sealed := answer.Sealed
 	if sealed == nil {
-		return models, nil
+		return nil
 	}
 	page := ledger.PageRequest{Limit: most}
 	for {
 		found, err := a.book.Find(ctx, index.Filter{Kind: "downstream", Within: []string{"datanet", n.Datanet}}, page)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, e := range found.Items {
 			_, parts, _ := e.Key.Split()
@@ -232,11 +234,13 @@ func (a *Auditor) below(ctx context.Context, n contribution.Named, sealed *Seale
 			}
 			var number int
 			if _, err := fmt.Sscanf(parts[2], "%d", &number); err == nil && number >= sealed.First && (sealed.Until == 0 || number < sealed.Until) {
-				models = append(models, model.Named{Name: parts[3], Version: parts[4]})
+				if m := (model.Named{Name: parts[3], Version: parts[4]}); !slices.Contains(answer.Models, m) {
+					answer.Models, answer.Trained = append(answer.Models, m), append(answer.Trained, evidence(e))
+				}
 			}
 		}
-		if page.Cursor = found.Next; page.Cursor == "" || len(models) >= most {
-			return unique(models), nil
+		if page.Cursor = found.Next; page.Cursor == "" || len(answer.Models) >= most {
+			return nil
 		}
 	}
 }
@@ -305,11 +309,11 @@ func (c Contribution) Report() report.Document {
 	default:
 		where.Say([]report.Evidence{s.Evidence}, "Leaf %d, in the snapshots from %d to before %d, where it is a tombstone.", s.Position, s.First, s.Until)
 	}
-	for _, m := range c.Models {
-		where.Say(nil, "Model %s was trained on a snapshot that holds it.", m)
+	for i, m := range c.Models {
+		where.Say(c.Trained[i:i+1], "Model %s was trained on a snapshot that holds it.", m)
 	}
 	d.Sections = append(d.Sections, report.Section{Title: "Origin", Table: originTable([]Origin{c.Origin}, "")}, report.Section{Title: "Its life", Table: steps},
-		report.Section{Title: "Votes", Table: votes}, where, report.Section{Title: "Who received it", Table: releaseTable(c.Releases)}, erasureSection(c.Erasure))
+		report.Section{Title: "Votes", Table: votes}, where, report.Section{Title: "Who received it", Table: releaseTable(c.Releases, c.More)}, erasureSection(c.Erasure))
 	return d
 }
 
@@ -320,7 +324,7 @@ func optional(e *report.Evidence) []report.Evidence {
 	return []report.Evidence{*e}
 }
 
-func releaseTable(list []Release) *report.Table {
+func releaseTable(list []Release, more bool) *report.Table {
 	t := &report.Table{Columns: []string{"released to", "why", "what", "by", "when"}, None: "No release is recorded."}
 	for _, r := range list {
 		what := "the contribution"
@@ -328,6 +332,9 @@ func releaseTable(list []Release) *report.Table {
 			what = fmt.Sprintf("snapshot %d", r.Snapshot)
 		}
 		t.Add([]report.Evidence{r.Evidence}, string(r.To), string(r.Reason), what+" of "+r.Datanet, string(r.By), report.Time(r.Evidence.Time))
+	}
+	if more {
+		t.More = "There are more releases than are listed here; the answer about a period has all of them."
 	}
 	return t
 }
@@ -338,21 +345,22 @@ func erasureSection(e *Erasure) report.Section {
 		s.Say(nil, "Nobody has asked for its erasure.")
 		return s
 	}
-	s.Say(e.Evidence[:min(1, len(e.Evidence))], "%s asked for the erasure on %s.", e.By, report.Time(&e.Requested))
+	asked := e.Evidence[:min(1, len(e.Evidence))]
+	s.Say(asked, "%s asked for the erasure on %s.", e.By, report.Time(&e.Requested))
 	for _, k := range e.Acknowledgements {
 		if k.By == "" {
-			s.Say(nil, "%s has not acknowledged yet.", k.Organisation)
+			s.Say(asked, "%s has not acknowledged yet.", k.Organisation)
 			continue
 		}
 		s.Say(optional(k.Evidence), "%s acknowledged for %s on %s that content and wrapping key are destroyed.", k.By, k.Organisation, report.Time(k.Evidence.Time))
 	}
 	if len(e.Outside) > 0 {
-		s.Say(nil, "Got it for an audit, and acknowledge nothing here: %s.", strings.Join(e.Outside, ", "))
+		s.Say(asked, "Got it for an audit, and acknowledge nothing here: %s.", strings.Join(e.Outside, ", "))
 	}
 	if e.State == erasure.Erased {
 		s.Say(e.Evidence[len(e.Evidence)-1:], "The erasure was completed on %s.", report.Time(e.Completed))
 	} else {
-		s.Say(nil, "It is not complete.")
+		s.Say(asked, "It is not complete.")
 	}
 	return s
 }

@@ -74,6 +74,13 @@ func (a *Auditor) Fees(ctx context.Context, of FeesOf) (answer Fees, err error) 
 		"What was paid outside the network.", "Which receipts a data part follows from: attestors have recomputed them from the host's evidence."); err != nil {
 		return answer, err
 	}
+	if of.Model != (model.Named{}) {
+		if _, found, err := load[model.Model](ctx, a, model.Key(of.Model)); err != nil {
+			return answer, err
+		} else if !found {
+			return answer, ledger.Refuse(ledger.CodeNotFound, "there is no model %s", of.Model).At("model")
+		}
+	}
 	answer.Settlements, answer.Payees = []Settlement{}, []Payee{}
 	claims, next, err := find[claim.Claim](ctx, a, index.Filter{Kind: "claim", Account: string(of.Host), Order: index.Oldest}, of.Page)
 	if err != nil {
@@ -193,7 +200,7 @@ func (f Fees) Report() report.Document {
 	if f.Next != "" {
 		list.More = further(f.Next)
 	}
-	d.Sections = append(d.Sections, report.Section{Title: "Sums of this page", Table: sums}, report.Section{Title: "Payees", Table: payees}, report.Section{Title: "Settlements", Table: list})
+	d.Sections = append(d.Sections, report.Section{Title: "Sums of the settlements below", Table: sums}, report.Section{Title: "Payees of the settlements below", Table: payees}, report.Section{Title: "Settlements", Table: list})
 	return d
 }
 

@@ -29,6 +29,8 @@ type Makeup struct {
 	FromYear      int             `json:"fromYear" doc:"Of the works' making."`
 	ToYear        int             `json:"toYear"`
 	Latest        report.Evidence `json:"latest" doc:"The contribution that was sealed last."`
+	// Evidence are the snapshots whose leaves were counted: their roots fix which contributions these are.
+	Evidence []report.Evidence `json:"evidence" doc:"The snapshots whose leaves were counted."`
 }
 
 // Part is a part of a makeup.
@@ -57,7 +59,7 @@ type tally struct {
 
 // makeup counts what snapshots hold.
 func (a *Auditor) makeup(ctx context.Context, snapshots []snapshot.Named) (Makeup, error) {
-	t := tally{Makeup: Makeup{Whole: true}, parts: [5]map[string]*Part{{}, {}, {}, {}, {}}, seen: map[contribution.Named]bool{}}
+	t := tally{Makeup: Makeup{Whole: true, Evidence: []report.Evidence{}}, parts: [5]map[string]*Part{{}, {}, {}, {}, {}}, seen: map[contribution.Named]bool{}}
 	for _, datanet := range unique(datanetsOf(snapshots)) {
 		var of []snapshot.Named
 		for _, n := range snapshots {
@@ -97,6 +99,9 @@ func (a *Auditor) sumUp(ctx context.Context, datanet string, snapshots []snapsho
 	}
 	var extents []index.Extent
 	for i, n := range snapshots {
+		if s, there := taken[keys[i]]; there {
+			t.Evidence = append(t.Evidence, s.evidence)
+		}
 		extents = append(extents, index.Extent{Number: n.Number, Count: taken[keys[i]].value.Count})
 	}
 	held, whole, err := a.book.Held(ctx, datanet, extents)

@@ -1,6 +1,7 @@
 package question
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -463,7 +464,11 @@ func (m Model) cardSection() report.Section {
 		if c.InForce {
 			name += " (in force)"
 		}
-		t.Add(c.Evidence, name, string(c.Host), string(c.Consent))
+		consent := string(c.Consent)
+		if consent == "" && c.Host.MSP() == ledger.Owner(m.Model.Name) {
+			consent = "nobody else: the model's own organisation hosts it"
+		}
+		t.Add(c.Evidence, name, string(c.Host), cmp.Or(consent, "nobody yet"))
 	}
 	return report.Section{Title: "Publication", Table: t}
 }

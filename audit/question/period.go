@@ -28,19 +28,22 @@ type PeriodOf struct {
 // Period answers what happened in a period, and shows that nothing of it is missing.
 type Period struct {
 	Asked
-	From      *time.Time `json:"from,omitempty"`
-	Until     *time.Time `json:"until,omitempty"`
-	First     uint64     `json:"first" doc:"The number of the first block."`
-	End       uint64     `json:"end" doc:"The number after the last block."`
-	Blocks    uint64     `json:"blocks"`
-	Previous  string     `json:"previous" doc:"The hash of the block before the first one; the chain was recomputed from it up to the last one."`
-	FirstHash string     `json:"firstHash"`
-	LastHash  string     `json:"lastHash"`
-	Mapping   string     `json:"mapping" doc:"How the period was turned into blocks."`
-	Counted   []Counted  `json:"counted" doc:"All transactions of these blocks, by function and verdict."`
-	Total     int64      `json:"total"`
-	Events    []Event    `json:"events" doc:"A page of the transactions, in the order of the chain."`
-	Next      string     `json:"next" doc:"The cursor of the next page, empty at the end."`
+	From      *time.Time   `json:"from,omitempty"`
+	Until     *time.Time   `json:"until,omitempty"`
+	First     uint64       `json:"first" doc:"The number of the first block, or where it would be when there is none."`
+	End       uint64       `json:"end" doc:"The number after the last block."`
+	Blocks    uint64       `json:"blocks"`
+	Before    *BlockHeader `json:"before,omitempty" doc:"The block before the period; missing when the period begins with the first block."`
+	After     *BlockHeader `json:"after,omitempty" doc:"The block after the period; missing when the ledger ends before."`
+	Open      bool         `json:"open" doc:"Later blocks may count to the period: it ends after the latest time of a proposal on the ledger."`
+	Previous  string       `json:"previous" doc:"The hash of the block before the first one; the chain was recomputed from it up to the last one."`
+	FirstHash string       `json:"firstHash" doc:"Empty when no block counts to the period."`
+	LastHash  string       `json:"lastHash" doc:"Empty when no block counts to the period."`
+	Mapping   string       `json:"mapping" doc:"How the period was turned into blocks."`
+	Counted   []Counted    `json:"counted" doc:"All transactions of these blocks, by function and verdict."`
+	Total     int64        `json:"total"`
+	Events    []Event      `json:"events" doc:"A page of the transactions, in the order of the chain."`
+	Next      string       `json:"next" doc:"The cursor of the next page, empty at the end."`
 }
 
 // Counted is how often a function met a verdict.
@@ -58,7 +61,7 @@ type Event struct {
 	Payload  jsontext.Value  `json:"payload,omitzero"`
 }
 
-// Period answers the events of a period. A period without blocks is a not_found fault.
+// Period answers the events of a period. Blocks that are named by numbers of which the ledger has none are a not_found fault.
 func (a *Auditor) Period(ctx context.Context, p PeriodOf) (answer Period, err error) {
 	if answer.Asked, err = a.asked(ctx, "period", "When a block was made: blocks carry no time. Proposals carry their client's, which endorsers check within 15 minutes; an endorsed transaction may be held back, and then stands in a later block than its time says.",
 		"What the members did without sending a transaction."); err != nil {
@@ -87,8 +90,9 @@ func (a *Auditor) Period(ctx context.Context, p PeriodOf) (answer Period, err er
 		if answer.First, answer.End, err = a.book.Blocks(ctx, widen(p.From, -Tolerance), widen(p.Until, Tolerance)); err != nil {
 			return answer, err
 		}
-		answer.Mapping = "A block counts to the period when the latest time of a valid proposal up to and with it lies in the period, widened by 15 minutes on both sides. So every block that was cut in the period is there, " +
-			"and at its ends some that were cut before or after it; a block after a long silence that holds only transactions which were held back counts to an earlier time."
+		answer.Mapping = "A block counts to the period when the latest time of a valid proposal up to and with it lies in the period, widened by 15 minutes on both sides; so do blocks right before these that nothing dates, as they hold no valid call of a function. " +
+			"So every block that was cut in the period is there, and at its ends some that were cut before or after it, but for one case: a block after a long silence whose valid transactions were all held back counts to the time of their proposals."
+		answer.Open = answer.End == answer.Height
 		for _, t := range []struct {
 			at   time.Time
 			into **time.Time
@@ -98,28 +102,23 @@ func (a *Auditor) Period(ctx context.Context, p PeriodOf) (answer Period, err er
 			}
 		}
 	}
-	if answer.First >= answer.End {
-		field := "from"
-		if p.From.IsZero() && p.Until.IsZero() {
-			field = "first"
-		} else if p.From.IsZero() {
-			field = "until"
-		}
-		return answer, ledger.Refuse(ledger.CodeNotFound, "there are no blocks of this period: the ledger has %d", answer.Height).At(field)
+	answer.Counted, answer.Events = []Counted{}, []Event{}
+	timed := !p.From.IsZero() || !p.Until.IsZero()
+	if answer.First >= answer.End && !timed {
+		return answer, ledger.Refuse(ledger.CodeNotFound, "there are no blocks of this period: the ledger has %d", answer.Height).At("first")
+	}
+	if err := a.around(ctx, &answer); err != nil || answer.First >= answer.End {
+		return answer, err
 	}
 	first, last, err := a.book.Chained(ctx, answer.First, answer.End)
 	if err != nil {
 		return answer, err
 	}
 	answer.Blocks, answer.FirstHash, answer.LastHash = answer.End-answer.First, hex.EncodeToString(first.Hash[:]), hex.EncodeToString(last.Hash[:])
-	if answer.First > 0 {
-		answer.Previous = hex.EncodeToString(first.PreviousHash[:])
-	}
 	counted, err := a.book.Activity(ctx, answer.First, answer.End)
 	if err != nil {
 		return answer, err
 	}
-	answer.Counted, answer.Events = []Counted{}, []Event{}
 	for _, c := range counted {
 		answer.Counted = append(answer.Counted, Counted(c))
 		answer.Total += c.Count
@@ -133,6 +132,28 @@ func (a *Auditor) Period(ctx context.Context, p PeriodOf) (answer Period, err er
 		answer.Events = append(answer.Events, eventOf(tx))
 	}
 	return answer, nil
+}
+
+// around reads the blocks before and after the period.
+func (a *Auditor) around(ctx context.Context, answer *Period) error {
+	for _, at := range []struct {
+		number uint64
+		into   **BlockHeader
+	}{{answer.First - 1, &answer.Before}, {answer.End, &answer.After}} {
+		if at.number >= answer.Height { // none: before the first block the number has wrapped around
+			continue
+		}
+		headers, err := a.book.Headers(ctx, at.number, at.number+1, 1)
+		if err != nil {
+			return err
+		}
+		shown := headerOf(headers[0])
+		*at.into = &shown
+	}
+	if answer.Before != nil {
+		answer.Previous = answer.Before.Hash
+	}
+	return nil
 }
 
 func widen(t time.Time, by time.Duration) time.Time {
@@ -152,10 +173,21 @@ func eventOf(tx index.Transaction) Event {
 
 // Report is the answer to read.
 func (p Period) Report() report.Document {
-	d := p.document(fmt.Sprintf("Events of blocks %d to %d", p.First, p.End-1), report.Fact{Name: "period", Value: span(p.From, p.Until)},
-		report.Fact{Name: "blocks", Value: fmt.Sprintf("%d to %d, %d of them", p.First, p.End-1, p.Blocks)})
+	title, blocks := "Events of a period without blocks", "none"
+	if p.Blocks > 0 {
+		title, blocks = fmt.Sprintf("Events of blocks %d to %d", p.First, p.End-1), fmt.Sprintf("%d to %d, %d of them", p.First, p.End-1, p.Blocks)
+	}
+	d := p.document(title, report.Fact{Name: "period", Value: span(p.From, p.Until)}, report.Fact{Name: "blocks", Value: blocks})
 	whole := report.Section{Title: "That nothing is missing"}
 	whole.Say(nil, "%s", p.Mapping)
+	if p.Open {
+		whole.Say(nil, "The ledger does not show yet that the period is over: blocks that come after these may count to it as well.")
+	}
+	if p.Blocks == 0 {
+		whole.Say(nil, "No block counts to the period. %s %s", p.edge(p.Before, "before", "The ledger has no block before it."), p.edge(p.After, "after", "The ledger has no block after it."))
+		d.Sections = append(d.Sections, whole)
+		return d
+	}
 	begins := "the first follows on " + p.Previous
 	if p.Previous == "" {
 		begins = "the first is the genesis block, which has the hash " + p.FirstHash
@@ -175,6 +207,22 @@ func (p Period) Report() report.Document {
 	}
 	d.Sections = append(d.Sections, whole, report.Section{Title: report.Count(p.Total, "transaction"), Table: counts}, report.Section{Title: "Events in the order of the chain", Table: events})
 	return d
+}
+
+// edge says which block stands right before or after a period without blocks.
+func (p Period) edge(h *BlockHeader, side, none string) string {
+	if h == nil {
+		return none
+	}
+	latest := "up to which no proposal has a time"
+	if h.Clock != nil {
+		latest = "with the latest proposal up to it of " + report.Time(h.Clock)
+	}
+	follows := ""
+	if h.Previous != "" {
+		follows = fmt.Sprintf(" and follows on %s", h.Previous)
+	}
+	return fmt.Sprintf("Right %s it comes block %d, %s; it has the hash %s%s.", side, h.Number, latest, h.Hash, follows)
 }
 
 func span(from, until *time.Time) string {
@@ -226,16 +274,20 @@ func (a *Auditor) Blocks(ctx context.Context, first uint64, limit int) (answer B
 	}
 	answer.Headers = []BlockHeader{}
 	for _, h := range headers {
-		shown := BlockHeader{Number: h.Number, Data: hex.EncodeToString(h.Data[:]), Hash: hex.EncodeToString(h.Hash[:]), Transactions: h.Transactions}
-		if h.Number > 0 {
-			shown.Previous = hex.EncodeToString(h.PreviousHash[:])
-		}
-		if !h.Clock.IsZero() {
-			shown.Clock = &h.Clock
-		}
-		answer.Headers = append(answer.Headers, shown)
+		answer.Headers = append(answer.Headers, headerOf(h))
 	}
 	return answer, nil
+}
+
+func headerOf(h index.Header) BlockHeader {
+	shown := BlockHeader{Number: h.Number, Data: hex.EncodeToString(h.Data[:]), Hash: hex.EncodeToString(h.Hash[:]), Transactions: h.Transactions}
+	if h.Number > 0 {
+		shown.Previous = hex.EncodeToString(h.PreviousHash[:])
+	}
+	if !h.Clock.IsZero() {
+		shown.Clock = &h.Clock
+	}
+	return shown
 }
 
 // Report is the answer to read.

@@ -21,10 +21,13 @@ type Person struct {
 	Opened   *report.Evidence `json:"opened,omitempty" doc:"Where the account was opened; missing when it never was."`
 	Roles    []Held           `json:"roles"`
 	Given    []Given          `json:"given" doc:"A page of the contributions, the oldest first."`
-	Snapshot []Release        `json:"snapshotReleases" doc:"Releases of snapshots of their datanets, at most 1,000 of each datanet; a contribution was in those from its first snapshot on."`
+	Snapshot []Release        `json:"snapshotReleases" doc:"Releases of snapshots that hold any of these contributions, looked for among 1,000 of each datanet."`
+	More     bool             `json:"more" doc:"There are more releases than are listed."`
 	Next     string           `json:"next" doc:"The cursor of the next page of contributions, empty at the end."`
 	Got      []Release        `json:"got" doc:"Content that was released to the account, at most 1,000."`
+	GotMore  bool             `json:"gotMore" doc:"More was released to it than is listed."`
 	Kept     []Kept           `json:"kept" doc:"What else the ledger holds under the account's name, by kind."`
+	Besides  string           `json:"besides" doc:"What names the account and is not counted."`
 }
 
 // Given is a contribution, who received it, and what became of it.
@@ -46,8 +49,10 @@ type Kept struct {
 	First report.Evidence `json:"first"`
 }
 
-// kept are the kinds that the ledger lists by account, besides contributions and releases.
+// kept are the kinds that the ledger has under an account's name, besides contributions and releases.
 var kept = []struct{ kind, what string }{
+	{"account-roles", "roles that it had, as recorded"},
+	{"datanet", "datanets of which it is the curator"},
 	{"vote", "votes on contributions: choice, score, reason code"},
 	{"grant", "licence grants to the account"},
 	{"replica", "replica agreements that it offered"},
@@ -60,14 +65,23 @@ var kept = []struct{ kind, what string }{
 	{"proposal", "proposals that it made"},
 	{"proposal-slot", "approvals of proposals"},
 	{"session", "prepaid sessions"},
+	{"tab", "what hosts have settled of its sessions"},
+	{"fund", "what was added to its sessions"},
 	{"claim", "settlements as host"},
 	{"claim-slot", "attestations"},
 	{"sampling", "sampling secrets that it registered"},
 	{"mint", "credits issued to it"},
 	{"redemption", "redemptions"},
+	{"balance", "its balance"},
 	{"credit", "credits that are not spent"},
 	{"spend", "payments"},
 }
+
+// named are kinds that are found by their keys, which begin with the account.
+var named = map[string]bool{"account-roles": true, "balance": true}
+
+// elsewhere says what else names an account: entries of others, which answers about those show.
+const elsewhere = "Entries of others that name the account are not counted here: rate cards and settlements that pay it, sessions with it as host, what it released, sealed or took for its organisation, grants that it gave, and decisions about it."
 
 // Person answers for one account.
 func (a *Auditor) Person(ctx context.Context, who ledger.Account, page ledger.PageRequest) (answer Person, err error) {
@@ -80,6 +94,7 @@ func (a *Auditor) Person(ctx context.Context, who ledger.Account, page ledger.Pa
 		"That destroyed content is gone: holders say so, signed."); err != nil {
 		return answer, err
 	}
+	answer.Besides = elsewhere
 	answer.Account, answer.Given, answer.Roles, answer.Got, answer.Kept, answer.Snapshot = who, []Given{}, []Held{}, []Release{}, []Kept{}, []Release{}
 	opened, found, err := load[account.Account](ctx, a, accountKey(who))
 	if err != nil {
@@ -102,15 +117,20 @@ func (a *Auditor) Person(ctx context.Context, who ledger.Account, page ledger.Pa
 	if err := a.given(ctx, who, page, &answer); err != nil {
 		return answer, err
 	}
-	got, _, err := all[access.Release](ctx, a, index.Filter{Kind: "release", Account: string(who)})
+	got, whole, err := all[access.Release](ctx, a, index.Filter{Kind: "release", Account: string(who)})
 	if err != nil {
 		return answer, err
 	}
+	answer.GotMore = !whole
 	for _, r := range got {
 		answer.Got = append(answer.Got, Release{Release: r.value.ID, Datanet: r.value.Datanet, Snapshot: r.value.Snapshot, By: r.value.By, To: r.value.To, Reason: r.value.Reason, Evidence: r.evidence})
 	}
 	for _, k := range kept {
-		found, err := a.book.Find(ctx, index.Filter{Kind: k.kind, Account: string(who)}, firstPage)
+		f := index.Filter{Kind: k.kind, Account: string(who)}
+		if named[k.kind] {
+			f = index.Filter{Kind: k.kind, Within: []string{string(who)}}
+		}
+		found, err := a.book.Find(ctx, f, firstPage)
 		if err != nil {
 			return answer, err
 		}
@@ -155,15 +175,17 @@ func (a *Auditor) given(ctx context.Context, who ledger.Account, page ledger.Pag
 			if held[o.Datanet], err = a.snapshotHolders(ctx, o.Datanet); err != nil {
 				return err
 			}
-			within, err := a.snapshotReleases(ctx, o.Datanet)
+			within, cut, err := a.snapshotReleases(ctx, o.Datanet)
 			if err != nil {
 				return err
 			}
-			answer.Snapshot = append(answer.Snapshot, within...)
+			answer.Snapshot, answer.More = append(answer.Snapshot, within...), answer.More || cut
 		}
-		if one.Releases, err = a.releasesOf(ctx, o.Named, nil); err != nil {
+		var cut bool
+		if one.Releases, cut, err = a.releasesOf(ctx, o.Named, nil); err != nil {
 			return err
 		}
+		answer.More = answer.More || cut
 		one.Holders = []string{o.Contributor.MSP()}
 		for _, r := range one.Releases {
 			one.Holders = append(one.Holders, r.To.MSP())
@@ -180,6 +202,9 @@ func (a *Auditor) given(ctx context.Context, who ledger.Account, page ledger.Pag
 		}
 		answer.Given = append(answer.Given, one)
 	}
+	answer.Snapshot = slices.DeleteFunc(answer.Snapshot, func(r Release) bool {
+		return !slices.ContainsFunc(answer.Given, func(g Given) bool { return g.Datanet == r.Datanet && g.Sealed.within(r.Snapshot) })
+	})
 	return nil
 }
 
@@ -194,6 +219,9 @@ func (p Person) Report() report.Document {
 	}
 	for _, h := range p.Roles {
 		self.Say(append([]report.Evidence{h.First}, optional(h.Last)...), "Its certificates showed these roles: %s, from %s on, last %s.", orNone(join(h.Roles)), report.Time(h.First.Time), h.until())
+	}
+	if len(p.Roles) > 0 {
+		self.Say([]report.Evidence{p.Roles[0].First}, "Each transaction that it signed holds its certificate, with the pseudonym and a public key. Blocks keep these for good: nothing takes them out again.")
 	}
 	d.Sections = append(d.Sections, self)
 	given := &report.Table{Columns: []string{"contribution", "collected", "on what ground", "state", "who has had it", "erased"}, None: "It has contributed nothing."}
@@ -211,7 +239,7 @@ func (p Person) Report() report.Document {
 	if p.Next != "" {
 		given.More = further(p.Next)
 	}
-	d.Sections = append(d.Sections, report.Section{Title: "What it contributed", Table: given}, report.Section{Title: "Who received it", Table: releaseTable(released)})
+	d.Sections = append(d.Sections, report.Section{Title: "What it contributed", Table: given}, report.Section{Title: "Who received it", Table: releaseTable(released, p.More)})
 	for _, g := range p.Given {
 		if g.Erasure != nil {
 			s := erasureSection(g.Erasure)
@@ -227,6 +255,8 @@ func (p Person) Report() report.Document {
 		}
 		others.Add([]report.Evidence{k.First}, k.What, count)
 	}
-	d.Sections = append(d.Sections, report.Section{Title: "Content that was released to it", Table: releaseTable(p.Got)}, report.Section{Title: "What else stands under its name", Table: others})
+	more := report.Section{Title: "What else stands under its name", Table: others}
+	more.Say(nil, "%s", p.Besides)
+	d.Sections = append(d.Sections, report.Section{Title: "Content that was released to it", Table: releaseTable(p.Got, p.GotMore)}, more)
 	return d
 }

@@ -106,6 +106,9 @@ func written(w index.Written) report.Evidence {
 		at := w.Time
 		found.Time = &at
 	}
+	if w.Tx == "" { // a change of the channel has no id
+		found.Key = []string{"configuration"}
+	}
 	return found
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/datanet-consortium/datanet/audit/question"
 	"github.com/datanet-consortium/datanet/audit/question/questiontest"
+	"github.com/datanet-consortium/datanet/audit/report"
 	"github.com/datanet-consortium/datanet/chaincode/approval"
 	"github.com/datanet-consortium/datanet/chaincode/contribution"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
@@ -77,6 +79,18 @@ func show(t *testing.T, name string, answer question.Answer, err error) string {
 	require.NotContains(t, string(page), "<script")
 	require.NotRegexp(t, `(src|href)="[^#]`, string(page), "no resource from elsewhere")
 	require.Contains(t, string(markdown), "What the ledger cannot tell")
+	for _, section := range document.Sections {
+		for _, said := range section.Statements {
+			require.True(t, supported(said.Evidence) || slices.ContainsFunc(ofAll, func(all string) bool { return strings.HasPrefix(section.Title+": "+said.Text, all) }), "%s: nothing beside: %s", section.Title, said.Text)
+		}
+		if section.Table == nil || slices.ContainsFunc(sums, func(sum string) bool { return strings.Contains(section.Title, sum) }) {
+			continue
+		}
+		for _, row := range section.Table.Rows {
+			gap := strings.HasPrefix(name, "training-summary") && row.Cells[1] == ""
+			require.True(t, supported(row.Evidence) || gap || row.Cells[0] == "1 Last update", "%s: nothing beside: %v", section.Title, row.Cells)
+		}
+	}
 	if *reports != "" {
 		var indented json.RawMessage = data
 		require.NoError(t, os.WriteFile(filepath.Join(*reports, name+".md"), markdown, 0o600))
@@ -85,6 +99,18 @@ func show(t *testing.T, name string, answer question.Answer, err error) string {
 	}
 	return string(markdown)
 }
+
+// ofAll are the beginnings of statements that rest on all blocks up to the height, and on no transaction more than on another.
+var ofAll = []string{
+	"That nothing is missing: ", "Breaches of the separation of duties: None", "Issued − redeemed", "Objections: Nobody", "Erasure: Nobody",
+	"The account: No account", "What else stands under its name: Entries of others",
+}
+
+// sums are sections whose tables count or add up what stands elsewhere in the answer, or all that the ledger has, or that
+// name the version in a column.
+var sums = []string{"The chain", " transaction", "Sums of the settlements", "Payees of the settlements", "Issued − redeemed", "What it read"}
+
+func supported(list []report.Evidence) bool { return slices.ContainsFunc(list, report.Evidence.Some) }
 
 func whats(list []question.Concern) string {
 	var all []string
@@ -215,8 +241,37 @@ func TestTheRegulatorAsksEverythingOfTheStory(t *testing.T) {
 		require.Equal(t, first.End, rest.First)
 		require.Equal(t, first.LastHash, rest.Previous)
 		require.Equal(t, p.Total, first.Total+rest.Total)
-		_, err = a.Period(ctx, question.PeriodOf{From: s.Clock.Add(time.Hour)})
-		require.Equal(t, ledger.CodeNotFound, ledger.AsFault(err).Code)
+		require.Nil(t, first.Before)
+		require.Equal(t, rest.First, first.After.Number)
+		require.False(t, first.Open)
+		require.True(t, rest.Open)
+
+		// A period without blocks stands between two that follow on one another, or after the last one.
+		after := rest.First
+		headers, err := a.Blocks(ctx, after-1, 2)
+		require.NoError(t, err)
+		quiet, err := a.Period(ctx, question.PeriodOf{From: headers.Headers[0].Clock.Add(16 * time.Minute), Until: headers.Headers[1].Clock.Add(-16 * time.Minute)})
+		said := show(t, "quiet period", quiet, err)
+		require.Zero(t, quiet.Blocks)
+		require.Zero(t, quiet.Total)
+		require.Equal(t, []question.BlockHeader{*quiet.Before, *quiet.After}, headers.Headers)
+		require.Equal(t, quiet.Before.Hash, quiet.After.Previous)
+		require.Contains(t, said, fmt.Sprintf("Right before it comes block %d, with", after-1))
+		require.Contains(t, said, fmt.Sprintf("Right after it comes block %d, with", after))
+		require.NotContains(t, said, "period is over")
+		future, err := a.Period(ctx, question.PeriodOf{From: s.Clock.Add(time.Hour), Until: s.Clock.Add(2 * time.Hour)})
+		said = show(t, "future period", future, err)
+		require.Zero(t, future.Blocks)
+		require.True(t, future.Open)
+		require.Equal(t, uint64(len(s.Chain.Blocks))-1, future.Before.Number)
+		require.Contains(t, said, "The ledger has no block after it")
+		require.Contains(t, said, "does not show yet that the period is over")
+		early, err := a.Period(ctx, question.PeriodOf{From: s.Clock.AddDate(-20, 0, 0), Until: s.Clock.AddDate(-19, 0, 0)})
+		said = show(t, "early period", early, err)
+		require.EqualValues(t, 1, early.Blocks, "nothing says when the genesis block was made")
+		require.NotNil(t, early.After)
+		require.Contains(t, said, "configuration", "a change of the channel has a place to look it up, if no id")
+
 		_, err = a.Period(ctx, question.PeriodOf{From: s.Clock, First: 1})
 		require.Error(t, err)
 		require.Contains(t, text, "the first is the genesis block")
@@ -517,4 +572,96 @@ func TestAModelOnADisputedContributionSaysSo(t *testing.T) {
 	first, err := question.New(view, "datanet").Model(t.Context(), m.Card.Named, ledger.PageRequest{})
 	require.NoError(t, err)
 	require.Empty(t, first.Concerns, "the other model has nothing of it")
+}
+
+// paged is a ledger on which each account has shown two sets of roles.
+type paged struct{ *index.View }
+
+func (p paged) Shown(ctx context.Context, account, after ledger.Account, limit int) ([]index.Shown, error) {
+	once, err := p.View.Shown(ctx, account, after, limit)
+	var twice []index.Shown
+	for _, s := range once {
+		other := s
+		other.Roles = append(slices.Clone(s.Roles), "another")
+		twice = append(twice, s, other)
+	}
+	return twice[:min(len(twice), limit)], err
+}
+
+func TestNoRoleIsLostBetweenTwoPages(t *testing.T) {
+	s := told(t)
+	view, err := s.x.View(t.Context())
+	require.NoError(t, err)
+	a := question.New(paged{view}, "datanet")
+	whole, err := a.Roles(t.Context(), "", ledger.PageRequest{Limit: 1000})
+	require.NoError(t, err)
+	require.Empty(t, whole.Next)
+	for limit := 1; limit < 6; limit++ {
+		var held []question.Held
+		page := ledger.PageRequest{Limit: limit}
+		for {
+			r, err := a.Roles(t.Context(), "", page)
+			require.NoError(t, err)
+			held = append(held, r.Held...)
+			if page.Cursor = r.Next; page.Cursor == "" {
+				break
+			}
+		}
+		require.Equal(t, whole.Held, held, "%d at a time", limit)
+	}
+	one, err := question.New(view, "datanet").Roles(t.Context(), whole.Held[0].Account, ledger.PageRequest{})
+	text := show(t, "roles of one", one, err)
+	require.Contains(t, text, fmt.Sprintf("None that %s signed", whole.Held[0].Account))
+}
+
+// Whatever the ledger has under an account's name is counted in the answer about the person.
+func TestNothingUnderAnAccountsNameIsLeftOut(t *testing.T) {
+	s := told(t)
+	state := map[ledger.Key]bool{}
+	accounts := map[ledger.Account]bool{}
+	for number := range s.Chain.Blocks {
+		b, err := s.raw(t.Context(), uint64(number))
+		require.NoError(t, err)
+		for _, tx := range b.Transactions {
+			if accounts[tx.Creator.Account()] = true; !tx.Valid() {
+				continue
+			}
+			for _, w := range tx.Writes {
+				state[w.Key] = !w.Delete
+			}
+		}
+	}
+	delete(accounts, "")
+	counted := 0
+	for who := range accounts {
+		want := map[string]int{}
+		for key, there := range state {
+			if kind, parts, ok := key.Split(); ok && there && len(parts) > 0 && parts[0] == string(who) {
+				want[kind]++
+			}
+		}
+		answer, err := s.auditor(t).Person(t.Context(), who, ledger.PageRequest{})
+		require.NoError(t, err)
+		for _, k := range answer.Kept {
+			if n, there := want[k.Kind]; there && !k.More {
+				require.Equal(t, n, k.Count, "%s of %s", k.Kind, who)
+				counted++
+			}
+			delete(want, k.Kind)
+		}
+		delete(want, "claim-slot") // others' slots of its settlements, which are counted
+		require.Empty(t, want, "%s", who)
+		for _, r := range answer.Snapshot {
+			require.True(t, slices.ContainsFunc(answer.Given, func(g question.Given) bool {
+				return g.Datanet == r.Datanet && r.Snapshot >= g.Sealed.First && (g.Sealed.Until == 0 || r.Snapshot < g.Sealed.Until)
+			}), "%s has nothing in snapshot %d of %s", who, r.Snapshot, r.Datanet)
+		}
+	}
+	require.Greater(t, counted, 10)
+}
+
+func TestFeesOfAModelThatIsNoneAreNotNothing(t *testing.T) {
+	_, err := told(t).auditor(t).Fees(t.Context(), question.FeesOf{Model: model.Named{Name: "AMSP/typo", Version: "1"}})
+	require.Equal(t, ledger.CodeNotFound, ledger.AsFault(err).Code)
+	require.Equal(t, "model", ledger.AsFault(err).Field)
 }

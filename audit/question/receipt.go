@@ -193,8 +193,12 @@ func (a *Auditor) sources(ctx context.Context, r *receipt.Receipt, m model.Model
 		answer.Sources = append(answer.Sources, one)
 	}
 	if len(spans) > 0 {
-		answer.check("Every span's first place is a contribution to a datanet of the lineage.", known)
-		answer.check("A span that stands in one place pays that contribution's contributor.", paid)
+		which := "Every span"
+		if len(spans) < len(r.Spans) {
+			which = fmt.Sprintf("Every one of the first %d of %d spans", len(spans), len(r.Spans))
+		}
+		answer.check(which+" stands first in a contribution to a datanet of the lineage.", known)
+		answer.check(which+" that stands in one place pays that contribution's contributor.", paid)
 	}
 	return nil
 }
@@ -224,7 +228,11 @@ func (r Receipt) Report() report.Document {
 		report.Fact{Name: "answer", Value: report.Count(r.OutputTokens, "token") + ", " + report.Count(r.OutputBytes, "byte")}, report.Fact{Name: "credited", Value: ppm(r.CoveragePpm) + " of its information"})
 	checks := &report.Table{Columns: []string{"what the ledger says", "holds"}}
 	for _, c := range r.Checks {
-		checks.Add(c.Evidence, c.What, yes(c.Holds))
+		found := c.Evidence
+		if len(found) == 0 {
+			found = []report.Evidence{self}
+		}
+		checks.Add(found, c.What, yes(c.Holds))
 	}
 	shares := &report.Table{Columns: []string{"account", "share of the data part"}, None: "No span is credited; the data part goes to the pools."}
 	for _, s := range r.Shares {

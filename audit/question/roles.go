@@ -14,10 +14,12 @@ import (
 // Roles answers who held which role when, and every breach of the separation of duties.
 type Roles struct {
 	Asked
-	Held     []Held   `json:"held" doc:"Roles that certificates have shown, by account."`
-	Next     string   `json:"next" doc:"The account after which the next page begins, empty at the end."`
-	Breaches []Breach `json:"breaches"`
-	Looked   int      `json:"looked" doc:"How many proposals were looked through for a proposer who approved."`
+	Held     []Held         `json:"held" doc:"Roles that certificates have shown, by account."`
+	Next     string         `json:"next" doc:"The account after which the next page begins, empty at the end."`
+	Breaches []Breach       `json:"breaches"`
+	Account  ledger.Account `json:"account,omitzero" doc:"The one account that was asked about: breaches are then those that it signed."`
+	Looked   int            `json:"looked" doc:"How many proposals were looked through for a proposer who approved, the latest first."`
+	More     bool           `json:"more" doc:"There are earlier proposals, or more breaches, than were looked through."`
 }
 
 // Held is that an account's certificates have shown roles.
@@ -59,27 +61,44 @@ func (a *Auditor) Roles(ctx context.Context, account ledger.Account, page ledger
 	if err != nil {
 		return answer, err
 	}
-	shown, err := a.book.Shown(ctx, account, ledger.Account(page.Cursor), size)
+	answer.Account = account
+	shown, next, err := a.shown(ctx, account, ledger.Account(page.Cursor), size)
 	if err != nil {
 		return answer, err
 	}
-	answer.Held, answer.Breaches = []Held{}, []Breach{}
+	answer.Held, answer.Breaches, answer.Next = []Held{}, []Breach{}, string(next)
 	for _, s := range shown {
 		answer.Held = append(answer.Held, heldOf(s))
-	}
-	if account == "" && len(shown) == size {
-		answer.Next = string(shown[size-1].Account)
 	}
 	breaches, err := a.book.Breaches(ctx, most)
 	if err != nil {
 		return answer, err
 	}
+	answer.More = len(breaches) == most
 	for _, b := range breaches {
 		if e := evidence(b.Entry); account == "" || e.By == string(account) {
 			answer.Breaches = append(answer.Breaches, Breach{fmt.Sprintf("%s: %s.", b.Key, breachWords[b.Why]), []report.Evidence{e}})
 		}
 	}
 	return answer, a.approvedByProposer(ctx, account, &answer)
+}
+
+// shown is a page of roles, and the account after which the next one begins. An account's roles stand on one page.
+func (a *Auditor) shown(ctx context.Context, account, after ledger.Account, size int) (list []index.Shown, next ledger.Account, err error) {
+	if account != "" {
+		list, err = a.book.Shown(ctx, account, "", most)
+		return list, "", err
+	}
+	if list, err = a.book.Shown(ctx, "", after, size); err != nil || len(list) < size {
+		return list, "", err
+	}
+	last := list[size-1].Account
+	whole, err := a.book.Shown(ctx, last, "", most)
+	if err != nil {
+		return nil, "", err
+	}
+	list = slices.DeleteFunc(list, func(s index.Shown) bool { return s.Account == last })
+	return append(list, whole...), last, nil
 }
 
 func heldOf(s index.Shown) Held {
@@ -111,11 +130,11 @@ func together(roles []ledger.Role) string {
 
 // approvedByProposer looks for approvals by the proposer itself.
 func (a *Auditor) approvedByProposer(ctx context.Context, account ledger.Account, answer *Roles) error {
-	proposals, _, err := all[proposal.Proposal](ctx, a, index.Filter{Kind: "proposal", Account: string(account), Order: index.Newest})
+	proposals, whole, err := all[proposal.Proposal](ctx, a, index.Filter{Kind: "proposal", Account: string(account), Order: index.Newest})
 	if err != nil {
 		return err
 	}
-	answer.Looked = len(proposals)
+	answer.Looked, answer.More = len(proposals), answer.More || !whole
 	var keys []ledger.Key
 	for _, p := range proposals {
 		keys = append(keys, ledger.NewKey("proposal-slot", p.value.ID, p.value.Proposer.MSP()))
@@ -143,11 +162,18 @@ func (r Roles) Report() report.Document {
 		held.More = further(r.Next)
 	}
 	breaches := report.Section{Title: "Breaches of the separation of duties"}
-	if len(r.Breaches) == 0 {
-		breaches.Say(nil, "None: no organisation may vote on its own contributions, every slot that is filled was filled by its own organisation, no host attested its own settlement, nobody approved their own proposal, and the issuer redeemed nothing of its own.")
+	switch {
+	case len(r.Breaches) > 0:
+	case r.Account != "":
+		breaches.Say(nil, "None that %s signed: it filled no slot of another organisation, attested no settlement of its own organisation, redeemed nothing of its own as the issuer, submitted nothing on which its own organisation may vote, and approved none of its %s.", r.Account, report.Count(r.Looked, "proposal"))
+	default:
+		breaches.Say(nil, "None: no organisation may vote on its own contributions, every slot that is filled was filled by its own organisation, no host attested its own settlement, nobody approved their own among %s, and the issuer redeemed nothing of its own.", report.Count(r.Looked, "proposal"))
 	}
 	for _, b := range r.Breaches {
 		breaches.Say(b.Evidence, "%s", b.What)
+	}
+	if r.More {
+		breaches.Say(nil, "There are more proposals, or breaches, than were looked through.")
 	}
 	d.Sections = append(d.Sections, breaches, report.Section{Title: "Who held which role when", Table: held})
 	return d

@@ -3,6 +3,7 @@ package question
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -108,19 +109,18 @@ func (s Snapshot) written(kind, last string) []report.Evidence {
 // section shows a makeup.
 func (m Makeup) section(title string) report.Section {
 	s := report.Section{Title: title}
-	found := []report.Evidence{m.Latest}
-	s.Say(found, "%s with %s and %s, of works made %s; the last was sealed on %s.", report.Count(m.Contributions, "contribution"), report.Count(m.Records, "record"), report.Count(m.Tokens, "canonical token"), years(m.FromYear, m.ToYear), orNone(report.Time(m.Latest.Time)))
+	s.Say(append(slices.Clone(m.Evidence), m.Latest), "%s with %s and %s, of works made %s; the last was sealed on %s.", report.Count(m.Contributions, "contribution"), report.Count(m.Records, "record"), report.Count(m.Tokens, "canonical token"), years(m.FromYear, m.ToYear), orNone(report.Time(m.Latest.Time)))
 	if !m.Whole {
-		s.Say(nil, "There are more: only so many were counted.")
+		s.Say(m.Evidence, "There are more: only so many were counted.")
 	}
-	s.Say(nil, "Personal data of living people, as the contributors say: in %d of them.", m.PersonalData.Contributions)
+	s.Say(m.Evidence, "Personal data of living people, as the contributors say: in %d of them.", m.PersonalData.Contributions)
 	t := &report.Table{Columns: []string{"of which", "contributions", "records", "tokens"}}
 	for _, group := range []struct {
 		name string
 		list []Part
 	}{{"collected: ", m.Methods}, {"media type: ", m.MediaTypes}, {"language: ", m.Languages}, {"contributed through: ", m.Organisations}, {"state now: ", m.States}} {
 		for _, p := range group.list {
-			t.Add(nil, group.name+language(p.Name), strconv.FormatInt(p.Contributions, 10), strconv.FormatInt(p.Records, 10), strconv.FormatInt(p.Tokens, 10))
+			t.Add(m.Evidence, group.name+language(p.Name), strconv.FormatInt(p.Contributions, 10), strconv.FormatInt(p.Records, 10), strconv.FormatInt(p.Tokens, 10))
 		}
 	}
 	s.Table = t

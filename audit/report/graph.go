@@ -100,7 +100,7 @@ func (g *Graph) mermaid() string {
 		return fmt.Sprintf("n%d", slices.IndexFunc(g.Nodes, func(n Node) bool { return n.ID == id }))
 	}
 	for _, n := range g.Nodes {
-		fmt.Fprintf(&b, "  %s[\"%s\"]\n", name(n.ID), quoted(n.Title+" · "+n.Note))
+		fmt.Fprintf(&b, "  %s[\"%s\"]\n", name(n.ID), quoted(strings.Join(append([]string{n.Title, n.Note}, labels(n.Evidence)...), " · ")))
 	}
 	for _, e := range g.Edges {
 		if from, to := name(e.From), name(e.To); from != "n-1" && to != "n-1" {

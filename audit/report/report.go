@@ -16,7 +16,7 @@ import (
 
 // Evidence is where the ledger says something.
 type Evidence struct {
-	Key         []string   `json:"key,omitempty" doc:"The kind of the entry and the parts of its name; missing when the transaction itself is the evidence."`
+	Key         []string   `json:"key,omitempty" doc:"The kind of the entry and the parts of its name; missing when the transaction itself is the evidence; configuration when it changed the channel, which no key stands for."`
 	Block       uint64     `json:"block"`
 	Position    int        `json:"position" doc:"Of the transaction in the block, from 0. Block and position are the version of the key."`
 	Transaction string     `json:"transaction"`
@@ -35,7 +35,8 @@ func (e Evidence) Version() string {
 }
 
 // Some tells whether there is evidence at all.
-func (e Evidence) Some() bool { return e.Transaction != "" || e.Receipt != "" }
+// A change of the channel has no transaction id.
+func (e Evidence) Some() bool { return e.Transaction != "" || e.Receipt != "" || len(e.Key) > 0 }
 
 // Document is a report.
 type Document struct {
