@@ -95,6 +95,12 @@ func TestAFolderOfOtherFilesIsRefused(t *testing.T) {
 	export(t, dir, 0, 3)
 }
 
+func TestAFolderWithoutAManifestIsNoBundle(t *testing.T) {
+	dir := t.TempDir()
+	_, err := Open(dir)
+	require.EqualError(t, err, dir+" is no bundle, or one whose export has only begun: it has no manifest.json")
+}
+
 func TestAWriterTakesOnlyTheBlockThatIsDue(t *testing.T) {
 	w, err := Create(t.TempDir(), wanted(0))
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -45,6 +46,9 @@ func Open(path string) (*Reader, error) {
 	}
 	if info.IsDir() {
 		data, err := readBounded(filepath.Join(path, manifestName))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s is no bundle, or one whose export has only begun: it has no %s", path, manifestName)
+		}
 		if err != nil {
 			return nil, err
 		}

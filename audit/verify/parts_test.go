@@ -559,8 +559,6 @@ func TestAPlanIsWhatTheVerifierWantsToSee(t *testing.T) {
 	r, err = bundle.Open(dir)
 	require.NoError(t, err)
 	defer r.Close()
-	p, err = NewPlan(t.Context(), r, rulestest.B, []string{"AMSP/other@1"}, nil)
-	require.NoError(t, err)
-	require.Empty(t, p.Settlements)
-	require.Empty(t, p.Contents)
+	_, err = NewPlan(t.Context(), r, rulestest.B, []string{"AMSP/other@1"}, nil)
+	require.EqualError(t, err, "there is no model AMSP/other@1 in the blocks of the bundle")
 }

@@ -50,11 +50,17 @@ type PlannedContent struct {
 }
 
 // NewPlan replays a bundle's blocks and finds what belongs to the settlements of models, as NAME@VERSION; none means all. The
-// organisation that asks is named by its MSP ID.
+// organisation that asks is named by its MSP ID. A model that the blocks do not have is an error.
 func NewPlan(ctx context.Context, r *bundle.Reader, msp string, models []string, progress func(done, all uint64)) (*Plan, error) {
 	f, err := replayed(ctx, r, progress)
 	if err != nil {
 		return nil, fmt.Errorf("replay the bundle's blocks: %w", err)
+	}
+	for _, m := range models {
+		name, version, _ := strings.Cut(m, "@")
+		if f.state.Get(composite("model", name, version)) == nil {
+			return nil, fmt.Errorf("there is no model %s in the blocks of the bundle", m)
+		}
 	}
 	p := &Plan{}
 	var sources []named

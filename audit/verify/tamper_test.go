@@ -571,14 +571,58 @@ func TestEveryForgeryIsFoundByItsRule(t *testing.T) {
 	}
 }
 
-// try makes the forgery and looks for its finding.
+// ofTransactions are the rules of which every finding names the transaction.
+var ofTransactions = map[Rule]bool{RuleEnvelope: true, RuleVerdict: true, RuleLifecycle: true, RuleOutcome: true, RuleConservation: true}
+
+// try makes the forgery and looks for its finding: at the block, and of a rule of transactions at one that was forged there.
 func (forgery forgery) try(t *testing.T, f *forger) {
 	block := forgery.change(f)
 	report := f.verify()
+	forged := f.forged(block)
 	for _, finding := range report.Findings {
-		if finding.Rule == forgery.rule && finding.Block == uint64(block) {
+		if finding.Rule != forgery.rule || finding.Block != uint64(block) {
+			continue
+		}
+		if !ofTransactions[finding.Rule] {
+			return
+		}
+		require.NotNil(t, finding.Tx, "%v names no transaction", finding)
+		require.Equal(t, f.read(f.blocks[block].Data.Data[*finding.Tx]).id, finding.TxID)
+		require.NotEqual(t, Noted, finding.Severity)
+		if len(forged) == 0 || slices.Contains(forged, *finding.Tx) {
 			return
 		}
 	}
-	t.Fatalf("no finding of %s at block %d, but %v", forgery.rule, block, report.Findings)
+	t.Fatalf("no finding of %s at block %d, transactions %v, but %v", forgery.rule, block, forged, report.Findings)
+}
+
+// forged are the transactions of a block that are not in the recording, or have another verdict there. None when what was
+// forged is in another block, as when one before it is left out.
+func (f *forger) forged(block int) (changed []int) {
+	type judged struct {
+		transaction string
+		verdict     byte
+	}
+	recorded := map[judged]bool{}
+	for _, b := range f.recording.blocks {
+		for i, data := range b.Data.Data {
+			recorded[judged{string(data), verdictOf(b, i)}] = true
+		}
+	}
+	if block >= len(f.blocks) {
+		return nil
+	}
+	for i, data := range f.blocks[block].Data.Data {
+		if !recorded[judged{string(data), verdictOf(f.blocks[block], i)}] {
+			changed = append(changed, i)
+		}
+	}
+	return changed
+}
+
+func verdictOf(b *common.Block, tx int) byte {
+	if flags := b.Metadata.Metadata[filter]; tx < len(flags) {
+		return flags[tx]
+	}
+	return byte(peer.TxValidationCode_NOT_VALIDATED)
 }
