@@ -239,6 +239,7 @@ func (p Person) Report() report.Document {
 	if p.Next != "" {
 		given.More = further(p.Next)
 	}
+	slices.SortStableFunc(released, func(x, y Release) int { return chain(x.Evidence, y.Evidence) })
 	d.Sections = append(d.Sections, report.Section{Title: "What it contributed", Table: given}, report.Section{Title: "Who received it", Table: releaseTable(released, p.More)})
 	for _, g := range p.Given {
 		if g.Erasure != nil {
