@@ -1,8 +1,8 @@
 // Package binaries provides the Fabric programs that a local network runs.
 //
-// There are two ways to come by them. Build compiles the pinned Fabric release, with a patch that keeps single
-// transactions from halting every peer (docs/fabric-limits.md), once for each release and Go toolchain, into the user's
-// cache; pins and patch are embedded, so an installed datanet needs a Go toolchain but not this repository. Use takes the programs that an operator already has and refuses those that would not work.
+// There are two ways to come by them. Build compiles the pinned Fabric release, with patches that keep single
+// transactions from halting every peer and orderers from waiting for each other for ever (docs/fabric-limits.md), once for
+// each release and Go toolchain, into the user's cache; pins and patches are embedded, so an installed datanet needs a Go toolchain but not this repository. Use takes the programs that an operator already has and refuses those that would not work.
 package binaries
 
 import (
@@ -22,8 +22,8 @@ import (
 // Version is the Fabric release that Build compiles.
 const Version = "3.1.1"
 
-// patched is what the programs that Build compiles report: the release with our patch, see docs/fabric-limits.md.
-const patched = Version + "+datanet.1"
+// patched is what the programs that Build compiles report: the release with our patches, see docs/fabric-limits.md.
+const patched = Version + "+datanet.2"
 
 // release is the prefix of the Fabric versions that Use accepts. Minor releases differ in the settings of their nodes
 // and in the capabilities of the channel, so only patches of one minor release are interchangeable.
@@ -36,7 +36,7 @@ const smartBFT = "github.com/hyperledger-labs/SmartBFT"
 type Set struct {
 	// Peer and Orderer are absolute paths of executable files.
 	Peer, Orderer string
-	// Version is what both programs report, without a leading "v": "3.1.1", or with our patch "3.1.1+datanet.1".
+	// Version is what both programs report, without a leading "v": "3.1.1", or with our patches "3.1.1+datanet.2".
 	Version string
 }
 

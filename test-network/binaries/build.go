@@ -25,16 +25,18 @@ import (
 //go:generate cp ../fabric/go.mod fabric.mod
 //go:generate cp ../fabric/go.sum fabric.sum
 //go:generate cp ../fabric/dropped.patch dropped.patch
+//go:generate cp ../fabric/smartbft.patch smartbft.patch
 
-// pinnedMod, pinnedSum and patch are copies of files in ../fabric, which cannot be embedded where they are because they
-// belong to another module.
+// These are copies of files in ../fabric, which cannot be embedded where they are because they belong to another module.
 var (
 	//go:embed fabric.mod
 	pinnedMod []byte
 	//go:embed fabric.sum
 	pinnedSum []byte
 	//go:embed dropped.patch
-	patch []byte
+	droppedPatch []byte
+	//go:embed smartbft.patch
+	smartBFTPatch []byte
 )
 
 // programs are the import paths of what is built.
@@ -46,11 +48,14 @@ var programs = []string{
 // linkFlags stamp the version, which Fabric's own Makefile does the same way, and leave out debugging tables.
 const linkFlags = "-s -w -X " + fabric + "/common/metadata.Version=v" + patched
 
-// fabric is the path of Fabric's module, and the folder beside go.mod where its patched source lies.
-const (
-	fabric    = "github.com/hyperledger/fabric"
-	sourceDir = "fabric"
-)
+// fabric is the path of Fabric's module.
+const fabric = "github.com/hyperledger/fabric"
+
+// patches are the modules that are changed before they are built.
+var patches = []patch{
+	{module: fabric, dir: "fabric", diff: droppedPatch},
+	{module: smartBFT, dir: "smartbft", diff: smartBFTPatch},
+}
 
 // Progress reports how far a build is.
 type Progress struct {
@@ -218,7 +223,7 @@ func needGo(err error) error {
 
 // fingerprint names a build by all that goes into it.
 func fingerprint(toolchain string) string {
-	inputs := [][]byte{pinnedMod, pinnedSum, patch, []byte(toolchain), []byte(linkFlags), []byte(runtime.GOOS), []byte(runtime.GOARCH)}
+	inputs := [][]byte{pinnedMod, pinnedSum, droppedPatch, smartBFTPatch, []byte(toolchain), []byte(linkFlags), []byte(runtime.GOOS), []byte(runtime.GOARCH)}
 	sum := sha256.Sum256(slices.Concat(inputs...))
 	return hex.EncodeToString(sum[:6])
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestEmbeddedPinsAreThoseOfTheModule(t *testing.T) {
-	for embedded, original := range map[string]string{"fabric.mod": "go.mod", "fabric.sum": "go.sum", "dropped.patch": "dropped.patch"} {
+	for embedded, original := range map[string]string{"fabric.mod": "go.mod", "fabric.sum": "go.sum", "dropped.patch": "dropped.patch", "smartbft.patch": "smartbft.patch"} {
 		want, err := os.ReadFile("../fabric/" + original)
 		require.NoError(t, err)
 		got, err := os.ReadFile(embedded)
@@ -25,7 +25,7 @@ func TestBuildServesTheSecondCallFromTheCache(t *testing.T) {
 	}
 	built, err := binaries.Build(t.Context(), binaries.BuildOptions{})
 	require.NoError(t, err)
-	require.Equal(t, binaries.Version+"+datanet.1", built.Version)
+	require.Equal(t, binaries.Version+"+datanet.2", built.Version)
 	require.FileExists(t, built.Peer)
 	require.FileExists(t, built.Orderer)
 

@@ -15,34 +15,51 @@ import (
 // listFormat has "go list" print a package: its import path, folder, module and the module's go.mod.
 const listFormat = "{{.ImportPath}}\t{{.Dir}}\t{{with .Module}}{{.Path}}\t{{.GoMod}}{{end}}"
 
-// writeSource copies the packages of Fabric that are built from the module cache into work/fabric, patches them and has
-// work/go.mod take Fabric from there. The go command refuses to overlay files of its module cache, so a copy it is.
-// Each line of listed is a package as listFormat has it.
+// patch is what is changed of a module.
+type patch struct {
+	module string
+	// dir is the folder beside go.mod where the patched source lies.
+	dir string
+	// diff has the format of git.
+	diff []byte
+}
+
+// writeSource copies the packages that are built of the modules with a patch from the module cache into work, patches
+// them and has work/go.mod take the modules from there. The go command refuses to overlay files of its module cache, so
+// a copy it is. Each line of listed is a package as listFormat has it.
 func writeSource(work, listed string) error {
-	root := filepath.Join(work, sourceDir)
+	replacing := bytes.Clone(pinnedMod)
+	for _, p := range patches {
+		if err := p.write(filepath.Join(work, p.dir), listed); err != nil {
+			return err
+		}
+		replacing = append(replacing, "\nreplace "+p.module+" => ./"+p.dir+"\n"...)
+	}
+	return os.WriteFile(filepath.Join(work, "go.mod"), replacing, 0o644)
+}
+
+// write puts the patched packages of the module below root.
+func (p patch) write(root, listed string) error {
 	mod := ""
 	for line := range strings.Lines(listed) {
 		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-		if len(fields) != 4 || fields[2] != fabric {
+		if len(fields) != 4 || fields[2] != p.module {
 			continue
 		}
 		pkg, dir := fields[0], fields[1]
 		mod = fields[3]
-		if err := copyPackage(filepath.Join(root, filepath.FromSlash(strings.TrimPrefix(pkg, fabric))), dir); err != nil {
+		if err := copyPackage(filepath.Join(root, filepath.FromSlash(strings.TrimPrefix(pkg, p.module))), dir); err != nil {
 			return fmt.Errorf("copy package %s: %w", pkg, err)
 		}
 	}
 	requirements, err := os.ReadFile(mod)
 	if err != nil {
-		return fmt.Errorf("read the requirements of Fabric: %w", err)
+		return fmt.Errorf("read the requirements of %s: %w", p.module, err)
 	}
-	if err := applyPatch(root, patch); err != nil {
+	if err := applyPatch(root, p.diff); err != nil {
 		return err
 	}
-	replacing := append(bytes.Clone(pinnedMod), "\nreplace "+fabric+" => ./"+sourceDir+"\n"...)
-	return errors.Join(
-		os.WriteFile(filepath.Join(root, "go.mod"), requirements, 0o644),
-		os.WriteFile(filepath.Join(work, "go.mod"), replacing, 0o644))
+	return os.WriteFile(filepath.Join(root, "go.mod"), requirements, 0o644)
 }
 
 // copyPackage copies the files of one folder, without tests and what lies deeper.
