@@ -165,12 +165,15 @@ type BFT struct {
 	// a request to the leader.
 	RequestForwardTimeout time.Duration `yaml:"requestForwardTimeout"`
 	// RequestComplainTimeout is how long it then waits before it complains
-	// about the leader.
+	// about the leader. A leader that cannot keep up is no better for being
+	// replaced: if transactions wait that long, the orderers do little else.
 	RequestComplainTimeout time.Duration `yaml:"requestComplainTimeout"`
 	// RequestAutoRemoveTimeout is when it gives the request up.
 	RequestAutoRemoveTimeout time.Duration `yaml:"requestAutoRemoveTimeout"`
 	ViewChangeResendInterval time.Duration `yaml:"viewChangeResendInterval"`
-	ViewChangeTimeout        time.Duration `yaml:"viewChangeTimeout"`
+	// ViewChangeTimeout is when a first attempt to replace the leader counts
+	// as failed; the nth attempt in a row has n times as long.
+	ViewChangeTimeout time.Duration `yaml:"viewChangeTimeout"`
 	// LeaderHeartbeatTimeout is the silence after which a leader counts as
 	// dead; it sends LeaderHeartbeatCount heartbeats in that time.
 	LeaderHeartbeatTimeout time.Duration `yaml:"leaderHeartbeatTimeout"`

@@ -44,6 +44,7 @@ var changed = map[string]any{
 	"Metrics.Provider":                                               "prometheus",
 	"vm.endpoint":                                                    nil,
 	"General.Profile.Address":                                        "127.0.0.1:0",
+	"General.Backoff.MaxDelay":                                       "1s",
 	"General.TLS.Enabled":                                            true,
 	"General.Cluster.ReplicationPolicy":                              "consensus",
 	"Operations.TLS.Enabled":                                         true,
