@@ -142,29 +142,37 @@ func Build(ctx context.Context, options BuildOptions) (*Set, error) {
 
 // compile builds the programs into work/bin.
 func compile(ctx context.Context, work string, report func(Progress)) error {
-	for name, content := range map[string][]byte{"go.mod": pinnedMod, "go.sum": pinnedSum} {
-		if err := os.WriteFile(filepath.Join(work, name), content, 0o644); err != nil {
-			return err
-		}
-	}
 	report(Progress{Stage: "fetching the modules of Fabric " + Version})
-	var listed bytes.Buffer
-	list := goCommand(ctx, work, append([]string{"list", "-mod=readonly", "-deps", "-f", listFormat}, programs...)...)
-	list.Stdout = &listed
-	if err := run(list, nil); err != nil {
+	packages, err := lay(ctx, work)
+	if err != nil {
 		return err
 	}
-	if err := writeSource(work, listed.String()); err != nil {
-		return fmt.Errorf("patch the source: %w", err)
-	}
-
-	progress := Progress{Stage: "compiling Fabric " + Version, Total: bytes.Count(listed.Bytes(), []byte("\n"))}
+	progress := Progress{Stage: "compiling Fabric " + Version, Total: packages}
 	report(progress)
 	build := goCommand(ctx, work, append([]string{"build", "-v", "-mod=readonly", "-trimpath", "-ldflags", linkFlags, "-o", "bin" + string(filepath.Separator)}, programs...)...)
 	return run(build, func(line string) {
 		progress.Done = min(progress.Done+1, progress.Total)
 		report(progress)
 	})
+}
+
+// lay makes work a module from which the patched programs can be built, and returns the number of their packages.
+func lay(ctx context.Context, work string) (packages int, err error) {
+	for name, content := range map[string][]byte{"go.mod": pinnedMod, "go.sum": pinnedSum} {
+		if err := os.WriteFile(filepath.Join(work, name), content, 0o644); err != nil {
+			return 0, err
+		}
+	}
+	var listed bytes.Buffer
+	list := goCommand(ctx, work, append([]string{"list", "-mod=readonly", "-deps", "-f", listFormat}, programs...)...)
+	list.Stdout = &listed
+	if err := run(list, nil); err != nil {
+		return 0, err
+	}
+	if err := writeSource(work, listed.String()); err != nil {
+		return 0, fmt.Errorf("patch the source: %w", err)
+	}
+	return bytes.Count(listed.Bytes(), []byte("\n")), nil
 }
 
 // goCommand is the go command in the folder dir, with the surroundings of the caller kept out. Without cgo the result

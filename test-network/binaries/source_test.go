@@ -8,6 +8,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+func TestPatchedOrderersDoNotWaitForViewsThatHaveEnded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles SmartBFT")
+	}
+	work := t.TempDir()
+	_, err := lay(t.Context(), work)
+	require.NoError(t, err)
+	tests, err := os.ReadFile("testdata/ended_test.go")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(work, "smartbft", "internal", "bft", "ended_test.go"), tests, 0o600))
+	output, err := goCommand(t.Context(), work, "test", "-mod=readonly", smartBFT+"/internal/bft").CombinedOutput()
+	require.NoError(t, err, string(output))
+}
+
 func TestPatchesThatDoNotFitAreRefused(t *testing.T) {
 	const header = "diff --git a/core/x.go b/core/x.go\n"
 	const good = header + "--- a/core/x.go\n+++ b/core/x.go\n@@ -1,3 +1,3 @@\n package core\n \n-var x = 1\n+var x = 2\n"
