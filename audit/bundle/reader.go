@@ -257,6 +257,9 @@ func (f *folder) next(want Segment) (io.Reader, error) {
 		return nil, err
 	}
 	file, err := openRegular(filepath.Join(f.dir, want.File))
+	if errors.Is(err, fs.ErrPermission) { // nothing is wrong with the bundle, but with who reads it
+		return nil, fmt.Errorf("open the bundle: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrDamaged)
 	}
