@@ -173,8 +173,8 @@ func (c *consortium) Now() time.Time { return time.Now().Add(c.shift) }
 func (c *consortium) Advance(d time.Duration) { c.shift += d }
 
 // patience bounds one call, also one that waits for peers which discover each other only some time after a start, or one of
-// which lags behind a sequencer.
-const patience = 30 * time.Second
+// which lags behind a sequencer, on a busy machine.
+const patience = 2 * time.Minute
 
 func (c *consortium) call(call story.Call) fabric.Call {
 	out := fabric.Call{Function: call.Function, Request: call.Document, Endorsers: call.Endorsers}

@@ -86,6 +86,9 @@ var hostileTransactions = []hostile{
 		}},
 }
 
+// undelayed is less than the 60 s that a peer waits for private data by default.
+const undelayed = 50 * time.Second
+
 // TestHostileTransactionsHaltNobody puts each hostile transaction into one block with an honest one after it, which a
 // peer of unmodified Fabric never commits.
 func TestHostileTransactionsHaltNobody(t *testing.T) {
@@ -98,7 +101,7 @@ func TestHostileTransactionsHaltNobody(t *testing.T) {
 		t.Run(d.claim, func(t *testing.T) {
 			for {
 				bad, honest := c.together(t, d)
-				ctx, cancel := context.WithTimeout(t.Context(), patience) // a peer waits 60 s for private data by default
+				ctx, cancel := context.WithTimeout(t.Context(), undelayed)
 				require.NoError(t, c.awaitEverywhere(ctx, honest.TxID()), "the honest transaction is valid on every peer")
 				cancel()
 				if c.inOneBlock(t, bad, honest.TxID()) {
@@ -118,7 +121,7 @@ func TestHostileTransactionsHaltNobody(t *testing.T) {
 			c.order(t, last.make(t, c, "", ""))
 		}
 		_, honest := c.together(t, last)
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), undelayed)
 		defer cancel()
 		require.NoError(t, c.awaitEverywhere(ctx, honest.TxID()))
 		c.requireOneLedger(t, honest.TxID())
@@ -323,7 +326,7 @@ func (c *consortium) blockWith(t *testing.T, reader story.User, wanted func(enve
 	t.Helper()
 	client, err := c.client(reader)
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), undelayed)
 	defer cancel()
 	blocks, err := client.Blocks(ctx, 0)
 	require.NoError(t, err)
