@@ -147,7 +147,8 @@ func (r *recording) act(ctx context.Context) error {
 		again := time.NewTicker(200 * time.Millisecond)
 		defer again.Stop()
 		_, err = client.Submit(ctx, fabric.Call{Function: function, Request: request, Endorsers: endorsers})
-		for ; fabric.Again(err) && ctx.Err() == nil; <-again.C { // peers may not know each other yet
+		var unknown *fabric.UnknownError
+		for ; (fabric.Again(err) || errors.As(err, &unknown)) && ctx.Err() == nil; <-again.C { // peers may not know each other yet
 			_, err = client.Submit(ctx, fabric.Call{Function: function, Request: request, Endorsers: endorsers})
 		}
 		errs = append(errs, err, r.state.AwaitLevel(ctx))
