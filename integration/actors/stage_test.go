@@ -77,9 +77,9 @@ func (s *stage) ask(words ...string) ([]byte, error) {
 
 // process finds the id of a process of the network.
 func (s *stage) process(name string) (*os.Process, error) {
-	out, err := s.ask("status", "--json")
+	out, err := s.ask("status", "--json") // which fails, and says so behind the status, when anything is not well
 	var status testnetwork.Status
-	if err := json.Unmarshal(out, &status); err != nil {
+	if err := json.NewDecoder(bytes.NewReader(out)).Decode(&status); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, out)
 	}
 	for _, node := range status.Nodes {
