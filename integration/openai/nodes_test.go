@@ -16,7 +16,7 @@ const (
 	// A node that was killed stays away until the others have so many blocks more.
 	awayBlocks = 3
 	// nodeLimit is how long the others may take for that, and how long it may take itself to have all blocks again: on a busy
-	// machine a BFT leader was replaced after half a minute only.
+	// machine a BFT leader was replaced after 18 s only.
 	nodeLimit = 3 * time.Minute
 )
 

@@ -23,7 +23,7 @@ import (
 const Version = "3.1.1"
 
 // patched is what the programs that Build compiles report: the release with our patches, see docs/fabric-limits.md.
-const patched = Version + "+datanet.2"
+const patched = Version + "+datanet.3"
 
 // release is the prefix of the Fabric versions that Use accepts. Minor releases differ in the settings of their nodes
 // and in the capabilities of the channel, so only patches of one minor release are interchangeable.
@@ -36,7 +36,7 @@ const smartBFT = "github.com/hyperledger-labs/SmartBFT"
 type Set struct {
 	// Peer and Orderer are absolute paths of executable files.
 	Peer, Orderer string
-	// Version is what both programs report, without a leading "v": "3.1.1", or with our patches "3.1.1+datanet.2".
+	// Version is what both programs report, without a leading "v": "3.1.1", or with our patches "3.1.1+datanet.3".
 	Version string
 }
 

@@ -25,7 +25,7 @@ func TestBuildServesTheSecondCallFromTheCache(t *testing.T) {
 	}
 	built, err := binaries.Build(t.Context(), binaries.BuildOptions{})
 	require.NoError(t, err)
-	require.Equal(t, binaries.Version+"+datanet.2", built.Version)
+	require.Equal(t, binaries.Version+"+datanet.3", built.Version)
 	require.FileExists(t, built.Peer)
 	require.FileExists(t, built.Orderer)
 

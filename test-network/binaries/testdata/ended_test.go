@@ -8,6 +8,7 @@ import (
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/api"
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
+	protos "github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 )
 
 // Of each collaborator only what these tests call is there.
@@ -65,6 +66,14 @@ func TestViewOfAnAttemptThatHasEndedIsNotKept(t *testing.T) {
 		v.Decide(types.Proposal{}, nil, nil)
 		v.Sync()
 	})
+}
+
+func TestOldNewViewDoesNotEndAnOrdererThatIsAhead(t *testing.T) {
+	v := &ViewChanger{Logger: zap.NewNop().Sugar(), Checkpoint: &types.Checkpoint{}}
+	v.Checkpoint.Set(types.Proposal{Metadata: MarshalOrPanic(&protos.ViewMetadata{LatestSequence: 3})}, nil)
+	if v.commitInFlightProposal(&protos.Proposal{Metadata: MarshalOrPanic(&protos.ViewMetadata{LatestSequence: 1})}) {
+		t.Fatal("it was committed")
+	}
 }
 
 // within fails unless work ends soon.
