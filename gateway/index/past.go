@@ -283,7 +283,7 @@ func (v *View) Blocks(ctx context.Context, from, until time.Time) (first, end ui
 	}
 	if !from.IsZero() && first > 0 {
 		var dated int64
-		err := v.index.db.QueryRowContext(ctx, `SELECT place FROM transactions WHERE place < ? AND code = 'VALID' AND function <> '' AND time > 0
+		err := v.index.db.QueryRowContext(ctx, `SELECT place FROM transactions WHERE place < ? AND code = 'VALID' AND function <> '' AND time <> 0
 			ORDER BY place DESC LIMIT 1`, int64(placeOf(first, 0))).Scan(&dated)
 		switch {
 		case err == nil:
