@@ -205,7 +205,7 @@ func (c *Consumer) changedSession(ctx context.Context, entry index.Entry) error 
 	if err != nil {
 		return err
 	}
-	p := &prepaid{Session: s, sid: sid, offer: o, key: key, flights: map[uint64]*flight{}}
+	p := &prepaid{Session: s, sid: sid, offer: o, key: key, former: at.Waiting, flights: map[uint64]*flight{}}
 	p.accepted.Store(at.N)
 	c.mutex.Lock()
 	defer c.mutex.Unlock()

@@ -31,6 +31,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/datanet-consortium/datanet/attribution/merkle"
+	"github.com/datanet-consortium/datanet/attribution/use"
 	"github.com/datanet-consortium/datanet/chaincode/ledger"
 	ledgersession "github.com/datanet-consortium/datanet/chaincode/session"
 	"github.com/datanet-consortium/datanet/gateway/index"
@@ -88,6 +89,8 @@ type prepaid struct {
 	offer *offer
 	key   ed25519.PrivateKey
 	line  *line
+	// former are requests of a run before that had no answer when this one began.
+	former []use.Request
 
 	// How many answers are accepted, when the last one was (Unix nanoseconds), and for how many the host has a voucher.
 	accepted, covered atomic.Uint64

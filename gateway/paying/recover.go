@@ -157,7 +157,7 @@ func (c *Consumer) recover() {
 	})
 }
 
-// catchUp fetches what the host has of a session and gives up requests that nobody waits for. A session that nothing more
+// catchUp fetches what the host has of a session and gives up former requests that nobody waits for. A session that nothing more
 // is signed in has nothing to catch up with.
 func (c *Consumer) catchUp(ctx context.Context, p *prepaid) error {
 	standing, err := c.options.Wallet.Session(p.sid)
@@ -172,7 +172,7 @@ func (c *Consumer) catchUp(ctx context.Context, p *prepaid) error {
 	default:
 		return err
 	}
-	for _, r := range standing.Waiting {
+	for _, r := range p.former {
 		p.mutex.Lock()
 		wanted := p.flights[r.Number] != nil
 		p.mutex.Unlock()
