@@ -8,18 +8,26 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestPatchedOrderersDoNotWaitForViewsThatHaveEnded(t *testing.T) {
+// TestPatchedOrderers runs tests within the patched source; Fabric's own orderers fail them.
+func TestPatchedOrderers(t *testing.T) {
 	if testing.Short() {
-		t.Skip("compiles SmartBFT")
+		t.Skip("compiles parts of Fabric")
 	}
 	work := t.TempDir()
 	_, err := lay(t.Context(), work)
 	require.NoError(t, err)
-	tests, err := os.ReadFile("testdata/ended_test.go")
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(work, "smartbft", "internal", "bft", "ended_test.go"), tests, 0o600))
-	output, err := goCommand(t.Context(), work, "test", "-mod=readonly", smartBFT+"/internal/bft").CombinedOutput()
-	require.NoError(t, err, string(output))
+	for claim, c := range map[string]struct{ module, dir, pkg, file string }{
+		"do not wait for views that have ended": {smartBFT, "smartbft", "internal/bft", "ended_test.go"},
+		"do not write a block twice":            {fabric, "fabric", "orderer/common/multichannel", "written_test.go"},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			tests, err := os.ReadFile(filepath.Join("testdata", c.file))
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(work, c.dir, filepath.FromSlash(c.pkg), c.file), tests, 0o600))
+			output, err := goCommand(t.Context(), work, "test", "-mod=readonly", c.module+"/"+c.pkg).CombinedOutput()
+			require.NoError(t, err, string(output))
+		})
+	}
 }
 
 func TestPatchesThatDoNotFitAreRefused(t *testing.T) {
