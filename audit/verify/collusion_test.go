@@ -315,6 +315,11 @@ func TestWhatAMajorityDoesTogetherIsFound(t *testing.T) {
 			s, f := storyOn(t, "bft")
 			block := c.change(f, s)
 			report := f.verify()
+			worst := Broken
+			if c.rules[0] == RuleTip || c.rules[0] == RuleGenesis { // another history than the one that is known
+				worst = Forged
+			}
+			require.Equal(t, worst, report.Worst(), "%v", report.Findings)
 			require.False(t, slices.ContainsFunc(report.Findings, func(g Finding) bool { return g.Rule == RuleVerdict }), "%v", report.Findings)
 			for _, rule := range c.rules {
 				require.True(t, slices.ContainsFunc(report.Findings, func(g Finding) bool {
