@@ -25,6 +25,7 @@ import (
 //go:generate cp ../fabric/go.mod fabric.mod
 //go:generate cp ../fabric/go.sum fabric.sum
 //go:generate cp ../fabric/dropped.patch dropped.patch
+//go:generate cp ../fabric/written.patch written.patch
 //go:generate cp ../fabric/smartbft.patch smartbft.patch
 
 // These are copies of files in ../fabric, which cannot be embedded where they are because they belong to another module.
@@ -35,6 +36,8 @@ var (
 	pinnedSum []byte
 	//go:embed dropped.patch
 	droppedPatch []byte
+	//go:embed written.patch
+	writtenPatch []byte
 	//go:embed smartbft.patch
 	smartBFTPatch []byte
 )
@@ -53,7 +56,7 @@ const fabric = "github.com/hyperledger/fabric"
 
 // patches are the modules that are changed before they are built.
 var patches = []patch{
-	{module: fabric, dir: "fabric", diff: droppedPatch},
+	{module: fabric, dir: "fabric", diff: slices.Concat(droppedPatch, writtenPatch)},
 	{module: smartBFT, dir: "smartbft", diff: smartBFTPatch},
 }
 
@@ -231,7 +234,7 @@ func needGo(err error) error {
 
 // fingerprint names a build by all that goes into it.
 func fingerprint(toolchain string) string {
-	inputs := [][]byte{pinnedMod, pinnedSum, droppedPatch, smartBFTPatch, []byte(toolchain), []byte(linkFlags), []byte(runtime.GOOS), []byte(runtime.GOARCH)}
+	inputs := [][]byte{pinnedMod, pinnedSum, droppedPatch, writtenPatch, smartBFTPatch, []byte(toolchain), []byte(linkFlags), []byte(runtime.GOOS), []byte(runtime.GOARCH)}
 	sum := sha256.Sum256(slices.Concat(inputs...))
 	return hex.EncodeToString(sum[:6])
 }

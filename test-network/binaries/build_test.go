@@ -10,7 +10,7 @@ import (
 )
 
 func TestEmbeddedPinsAreThoseOfTheModule(t *testing.T) {
-	for embedded, original := range map[string]string{"fabric.mod": "go.mod", "fabric.sum": "go.sum", "dropped.patch": "dropped.patch", "smartbft.patch": "smartbft.patch"} {
+	for embedded, original := range map[string]string{"fabric.mod": "go.mod", "fabric.sum": "go.sum", "dropped.patch": "dropped.patch", "written.patch": "written.patch", "smartbft.patch": "smartbft.patch"} {
 		want, err := os.ReadFile("../fabric/" + original)
 		require.NoError(t, err)
 		got, err := os.ReadFile(embedded)
