@@ -184,7 +184,7 @@ func (p Period) Report() report.Document {
 		whole.Say(nil, "The ledger does not show yet that the period is over: blocks that come after these may count to it as well.")
 	}
 	if p.Blocks == 0 {
-		whole.Say(nil, "No block counts to the period. %s %s", p.edge(p.Before, "before", "The ledger has no block before it."), p.edge(p.After, "after", "The ledger has no block after it."))
+		whole.Say(nil, "No block counts to the period. %s %s", edge(p.Before, "before", "The ledger has no block before it."), edge(p.After, "after", "The ledger has no block after it."))
 		d.Sections = append(d.Sections, whole)
 		return d
 	}
@@ -210,7 +210,7 @@ func (p Period) Report() report.Document {
 }
 
 // edge says which block stands right before or after a period without blocks.
-func (p Period) edge(h *BlockHeader, side, none string) string {
+func edge(h *BlockHeader, side, none string) string {
 	if h == nil {
 		return none
 	}
